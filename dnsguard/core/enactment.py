@@ -1,0 +1,120 @@
+"""Guards on what is about to be published or pruned: the same rules again, asked of what the primary shows now.
+A check that does not travel with the write is no check: what these let through still carries prerequisites.
+"""
+
+from dataclasses import dataclass
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.plan import Before
+from dnsguard.core.policy import Policy
+from dnsguard.core.publication import Written
+from dnsguard.core.refusal import Refusal
+from dnsguard.core.submission import cname_beside, contents_taken
+
+
+@dataclass(frozen=True, slots=True)
+class Enacted:
+    """Facts on a publication about to begin.
+
+    ``newest`` and ``kept_from`` are generations of the store; ``known_digest`` is the store's chain digest at
+    the fence's generation, None if that generation is not (or no longer) in the history.
+    """
+
+    zone: str
+    history: str
+    newest: int
+    kept_from: int
+    fence: Fence | None
+    known_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Facts on a clean-up: up to where the history might be pruned.
+
+    ``fence`` is what the primary itself showed over TCP; ``published`` is the store's record.
+    """
+
+    newest: int
+    published: int
+    fence: Fence | None
+    policy: Policy
+
+
+def fence_of_this_history(facts: Enacted) -> Refusal | None:
+    """The zone's fence belongs to the history in this database.
+
+    Without this, a database restored from a backup, or a second one, publishes over newer contents.
+    """
+    fence = facts.fence
+    if fence is None:
+        return None
+    if fence.history != facts.history:
+        return Refusal(
+            "fence_of_this_history",
+            f"the fence in {facts.zone} was written from another database; decide which one is right, then "
+            f"'dnsguard zone resync {facts.zone}'",
+            f"history {facts.history}",
+            f"history {fence.history} at generation {fence.generation}",
+        )
+    if fence.generation > facts.newest:
+        return Refusal(
+            "fence_of_this_history",
+            f"the fence in {facts.zone} is ahead of this database, which seems restored from a backup; decide which "
+            f"one is right, then 'dnsguard zone resync {facts.zone}'",
+            f"a generation ≤ {facts.newest}",
+            f"generation {fence.generation}",
+        )
+    if facts.known_digest != fence.digest and (facts.known_digest is not None or fence.generation >= facts.kept_from):
+        return Refusal(
+            "fence_of_this_history",
+            f"generation {fence.generation} in {facts.zone} is not the one in this database: the history was "
+            f"restored from a backup and went on differently; decide which one is right, then "
+            f"'dnsguard zone resync {facts.zone}'",
+            f"digest {facts.known_digest}",
+            f"digest {fence.digest}",
+        )
+    return None
+
+
+def cname_alone_on_the_wire(facts: Written) -> Refusal | None:
+    """A CNAME stands alone at its name: asked again of what the primary shows now.
+
+    Without this, records that came after the plan was accepted make the server drop it silently.
+    """
+    before = dict.fromkeys(facts.wire, "on the server")
+    return cname_beside(before, {change.key: change.wanted for change in facts.changes})
+
+
+def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
+    """What dnsguard does not manage yet is not taken over: asked again of what the primary shows now.
+
+    Without this, a plan that was accepted while the primary was away destroys what somebody else put there.
+    """
+    for change in facts.changes:
+        if (
+            change.before is Before.UNMANAGED
+            and not change.adopt
+            and change.key.name in facts.read
+            and (refusal := contents_taken(change.key, change.wanted, facts.wire)) is not None
+        ):
+            return refusal
+    return None
+
+
+def bound_by_age(facts: Reach) -> int:
+    """Keep the last N generations, so that a rollback can reach them."""
+    return facts.newest - facts.policy.history_generations_min
+
+
+def bound_by_record(facts: Reach) -> int:
+    """Keep what is newer than the newest generation on record as published. Without this, a backlog is pruned."""
+    return facts.published
+
+
+def bound_by_fence(facts: Reach) -> int:
+    """Keep whatever the zone, as its primary shows it, is made of or under way to.
+
+    Without this, a publication in several messages cannot be resumed, and a fence that fell behind is unknown.
+    """
+    return 0 if facts.fence is None else facts.fence.base

@@ -1,0 +1,78 @@
+"""The fence: a TXT record in the zone itself that says at which generation the zone stands.
+Every UPDATE names the fence that it believes in as prerequisite and writes the next one, so that the name
+server is the arbiter. Lower case and digits only: PowerDNS compares TXT without regard to case.
+"""
+
+import re
+from dataclasses import dataclass
+
+from dnsguard.core.names import fence_name
+from dnsguard.core.records import Key
+
+FENCE_TTL = 1
+
+_FORM = re.compile(
+    r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,18}) d=(?P<digest>[0-9a-f]{16})"
+    r"(?: base=(?P<base>0|[1-9][0-9]{0,18}) done=(?P<done>[1-9][0-9]{0,9}) of=(?P<of>[1-9][0-9]{0,9}))?"
+)
+
+
+class FenceUnreadable(ValueError):
+    """What stands at the fence's name is not a fence of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A publication under way: ``done`` of ``of`` RRsets of the change from ``base`` are on the wire."""
+
+    base: int
+    done: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Where a zone stands: the generation, which history it belongs to, and the part if under way."""
+
+    history: str
+    generation: int
+    digest: str
+    progress: Progress | None = None
+
+    @property
+    def base(self) -> int:
+        """The newest generation that is completely on the wire."""
+        return self.generation if self.progress is None else self.progress.base
+
+    def __str__(self) -> str:
+        text = f"v=1 h={self.history} g={self.generation} d={self.digest}"
+        if (part := self.progress) is not None:
+            text += f" base={part.base} done={part.done} of={part.of}"
+        return text
+
+
+def fence_key(zone: str) -> Key:
+    """Return the key of a zone's fence record."""
+    return Key(fence_name(zone), "TXT")
+
+
+def fence_rdata(fence: Fence) -> bytes:
+    """Encode a fence as the rdata of one TXT record with one string (RFC 1035 section 3.3.14)."""
+    text = str(fence).encode("ascii")
+    return bytes((len(text),)) + text
+
+
+def parse_fence(rdatas: tuple[bytes, ...]) -> Fence:
+    """Read the fence from the TXT RRset at its name. Raises FenceUnreadable."""
+    if len(rdatas) != 1:
+        raise FenceUnreadable(f"expected one TXT record at the fence's name, found {len(rdatas)}")
+    text = rdatas[0][1:].decode("ascii", "replace") if rdatas[0] else ""
+    if len(rdatas[0]) != len(text) + 1 or rdatas[0][0] != len(text) or (match := _FORM.fullmatch(text)) is None:
+        raise FenceUnreadable(f"expected a fence such as 'v=1 h=… g=42 d=…', found {text[:120]!r}")
+    part = match["base"] and Progress(int(match["base"]), int(match["done"]), int(match["of"]))
+    fence = Fence(match["history"], int(match["generation"]), match["digest"], part or None)
+    if fence.progress is not None and not (
+        fence.progress.base < fence.generation and fence.progress.done < fence.progress.of
+    ):
+        raise FenceUnreadable(f"expected progress below its end and base below the generation, found {text!r}")
+    return fence

@@ -1,0 +1,152 @@
+"""What the store says of zones and their histories, as frozen values.
+Times are seconds since the epoch, UTC. Generation 0 is the zone before its first plan.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from dnsguard.core.plan import Change, Plan, Wanted
+from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
+
+
+class PlanState(enum.Enum):
+    """How far a plan got."""
+
+    ACCEPTED = "accepted"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
+    SUPERSEDED = "superseded"
+    """Every RRset that it covers was covered by a newer plan before it reached the wire."""
+    REJECTED = "rejected"
+    """The primary, or a guard asked again, said no; ``Entry.why`` has the reason."""
+    FAULTED = "faulted"
+    """The server said yes, and reading back showed something else; ``Entry.why`` says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A plan at the door: by whom, when, and how a repetition of it is known."""
+
+    plan: Plan
+    actor: str
+    at: float
+    idempotency_key: str | None = None
+    body_digest: bytes = b""
+    """SHA-256 of what was asked, to tell a repetition from another request under the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The plan is durable. ``repeated``: it had been accepted before under the same idempotency key."""
+
+    generation: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The idempotency key belongs to another request, the one that became ``generation``."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One RRset at two generations; None where it was not covered."""
+
+    key: Key
+    before: Wanted | None
+    after: Wanted | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A dry run's answer: what each guard says, by name, and what would change."""
+
+    newest: int
+    verdicts: tuple[tuple[str, Refusal | None], ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A zone as the store has it on record. ``fence`` is the newest observed fence's text."""
+
+    name: str
+    history: str
+    newest: int
+    published: int
+    kept_from: int
+    """The oldest generation that a rollback or a comparison can still reach."""
+    fence: str | None
+    published_at: float | None
+    halted: str | None
+    """Why publishing is stopped for this zone, for people; None if it is not."""
+    trusted_fence: str | None
+    """A foreign fence that an operator decided to write over (resync); None otherwise."""
+    pending: int
+    """Plans accepted and not yet published, superseded or rejected."""
+    oldest_pending_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plan in the history."""
+
+    zone: str
+    generation: int
+    actor: str
+    reason: str
+    accepted_at: float
+    based_on: int | None
+    digest: str
+    state: PlanState
+    settled_at: float | None
+    """When it was published, superseded or rejected."""
+    why: str | None
+    rrsets: int
+    """How many RRsets it covers."""
+    reverts: int | None = None
+    """The rejected generation whose RRsets this one puts back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An RRset with its newest contents and the plan that they come from."""
+
+    key: Key
+    wanted: Wanted
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What there is to publish from a fence: the changes up to ``target``, folded, in publication order.
+
+    ``known_digest`` is the chain digest at the fence's generation, None if unknown; ``target_digest`` that of
+    the target. Without anything to publish, ``target`` is the fence's generation and there are no changes.
+    """
+
+    zone: Zone
+    known_digest: str | None
+    target: int
+    target_digest: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneUnknown(Exception):
+    """The store has no such zone."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationUnknown(Exception):
+    """The zone's history has no such generation, or no longer; it reaches from ``kept_from`` to ``newest``."""
+
+    zone: str
+    generation: int
+    kept_from: int
+    newest: int

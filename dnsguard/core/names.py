@@ -1,0 +1,109 @@
+"""Owner names and zone names: one canonical text for each, lower case, absolute, in A-labels.
+Nothing here guesses: a name that could be read in two ways is refused with the way to write it.
+"""
+
+import re
+from functools import lru_cache
+
+import dns.exception
+import dns.name
+import idna
+
+FENCE_LABEL = "_dnsguard"
+
+_IDEOGRAPHIC_DOTS = "\u3002\uff0e\uff61"
+_PLAIN = re.compile(r"(?:[a-z0-9_*/-]{1,63}\.)+")
+
+
+class NameRefused(ValueError):
+    """A name is not well formed; the message says what was expected and found."""
+
+
+def _encode_labels(text: str) -> str:
+    """Turn U-labels into A-labels by IDNA 2008 without any mapping (RFC 5891 section 4)."""
+    if text.isascii():
+        return text
+    if any(dot in text for dot in _IDEOGRAPHIC_DOTS):
+        raise NameRefused(f"expected '.' between labels, found another dot in {text!r}; write an ASCII '.'")
+    labels = []
+    for label in text.split("."):
+        if label.isascii():
+            labels.append(label)
+            continue
+        try:
+            labels.append(idna.alabel(label).decode("ascii"))
+        except (idna.IDNAError, UnicodeError) as error:
+            raise NameRefused(
+                f"expected labels valid in IDNA 2008 (lower case, no width variants), found {label!r}: {error}"
+            ) from None
+    return ".".join(labels)
+
+
+def parse_name(text: str, origin: str | None = None) -> str:
+    """Return the canonical absolute form of a name.
+
+    A name that does not end in a dot is relative to ``origin`` (``@`` is the origin itself); without an
+    origin it is taken as absolute. Raises NameRefused. Sources: RFC 1035 section 5.1, RFC 5891.
+    """
+    if not text:
+        raise NameRefused("expected a name, found an empty string; the zone's apex is written '@'")
+    text = _encode_labels(text)
+    plain = text.lower()
+    if origin is not None and plain != "@" and not plain.endswith("."):
+        bare = origin.rstrip(".")
+        if plain == bare or plain.endswith("." + bare):
+            raise NameRefused(
+                f"expected a relative name or one that ends in a dot, found {text!r}; "
+                f"write {text + '.'!r} for the absolute name"
+            )
+    try:
+        name = dns.name.from_text(text, dns.name.from_text(origin) if origin is not None else dns.name.root)
+    except (dns.exception.DNSException, UnicodeError, ValueError) as error:
+        raise NameRefused(f"expected a domain name, found {_shown(text)}: {_worded(error)}") from None
+    for label in name.labels:
+        if any(byte < 0x20 or byte > 0x7E for byte in label):
+            raise NameRefused(f"expected labels of printable ASCII, found {_shown(text)}")
+    if b"*" in name.labels[1:]:
+        raise NameRefused(f"expected '*' only as the leftmost label, found {_shown(text)} (RFC 4592)")
+    return name.to_text().lower()
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 120 else f"{text[:100]!r}… ({len(text)} characters)"
+
+
+def _worded(error: Exception) -> str:
+    match error:
+        case dns.name.LabelTooLong():
+            return "a label is longer than 63 octets"
+        case dns.name.NameTooLong():
+            return "the name is longer than 255 octets"
+        case dns.name.EmptyLabel():
+            return "a label is empty"
+        case dns.name.BadEscape():
+            return "a backslash is not followed by a character or by three digits"
+    return str(error)
+
+
+def is_within(name: str, apex: str) -> bool:
+    """Tell whether a canonical name is the apex or lies below it."""
+    if apex in (".", name):
+        return True
+    if not name.endswith("." + apex):
+        return False
+    if "\\" not in name:
+        return True
+    return dns.name.from_text(name).is_subdomain(dns.name.from_text(apex))
+
+
+def fence_name(apex: str) -> str:
+    """Return the owner name of the zone's fence record."""
+    return f"{FENCE_LABEL}.{apex}" if apex != "." else f"{FENCE_LABEL}."
+
+
+@lru_cache(maxsize=65536)
+def name_wire(name: str) -> bytes:
+    """Encode a canonical name in wire format, uncompressed (RFC 1035 section 3.1)."""
+    if _PLAIN.fullmatch(name):
+        return b"".join(bytes((len(label),)) + label.encode("ascii") for label in name[:-1].split(".")) + b"\0"
+    return dns.name.from_text(name).to_wire() or b"\0"

@@ -1,0 +1,274 @@
+"""Guards on a plan at the door: plain functions from `Submitted` to a refusal, or None.
+Each says its rule and what happened, or would happen, without it. Nothing here knows which of them are asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dnsguard.core.message import AddRecords, octets_of
+from dnsguard.core.names import fence_name, is_within
+from dnsguard.core.plan import Absence, Plan, Wanted
+from dnsguard.core.policy import MESSAGE_OCTETS_MAX, Policy
+from dnsguard.core.records import Key, Records
+from dnsguard.core.refusal import Refusal
+
+SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the history says of one RRset: its newest contents, since which generation, and by whom."""
+
+    wanted: Wanted
+    generation: int
+    actor: str
+    managed: bool
+    """Whether dnsguard has published it, or may take over what it finds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Facts on a plan at the door.
+
+    ``standing`` has every covered name's RRsets, of all types, as the newest generation wants them.
+    ``wire`` has every RRset at the names that hold something unmanaged, as the primary shows them;
+    None if the primary could not be asked (the enactor asks again).
+    """
+
+    plan: Plan
+    policy: Policy
+    newest: int
+    standing: Mapping[Key, Standing]
+    wire: Mapping[Key, Records] | None
+
+
+def plan_covers_something(facts: Submitted) -> Refusal | None:
+    """A plan covers at least one RRset. Without this, an empty plan takes a generation and says nothing."""
+    if facts.plan.rrsets:
+        return None
+    return Refusal("plan_covers_something", "the plan is empty; name RRsets to set or retire", "≥ 1 RRset", "0")
+
+
+def plan_is_bounded(facts: Submitted) -> Refusal | None:
+    """A plan covers at most as many RRsets as the policy allows. Without this, one request can fill the disk."""
+    count, most = len(facts.plan.rrsets), facts.policy.plan_rrsets_max
+    if count <= most:
+        return None
+    return Refusal(
+        "plan_is_bounded",
+        f"the plan covers {count} RRsets and the zone allows {most}; split it, or raise plan_rrsets_max",
+        f"≤ {most} RRsets",
+        str(count),
+    )
+
+
+def plan_in_zone(facts: Submitted) -> Refusal | None:
+    """Every owner name lies in the zone. Without this, a server refuses the whole message with NOTZONE."""
+    for key in facts.plan.keys:
+        if not is_within(key.name, facts.plan.zone):
+            return Refusal(
+                "plan_in_zone",
+                f"{key} is outside the zone {facts.plan.zone}",
+                f"a name in {facts.plan.zone}",
+                key.name,
+            )
+    return None
+
+
+def reserved_names_untouched(facts: Submitted) -> Refusal | None:
+    """The fence's name, and all below it, is dnsguard's own. Without this, a plan can forge the fence."""
+    reserved = fence_name(facts.plan.zone)
+    for key in facts.plan.keys:
+        if is_within(key.name, reserved):
+            return Refusal("reserved_names_untouched", f"{key.name} is reserved for dnsguard", "another name", key.name)
+    return None
+
+
+def server_records_untouched(facts: Submitted) -> Refusal | None:
+    """SOA, signatures and denial records are the server's own business.
+
+    Without this, a plan can lower the serial, after which secondaries stop following, or break the signatures.
+    """
+    for key, _ in facts.plan.rrsets:
+        if key.type == "SOA" or key.type in SERVER_OWNED_TYPES:
+            return Refusal(
+                "server_records_untouched",
+                f"{key} belongs to the name server, which keeps it itself; leave it out",
+                "a type that plans may set",
+                key.type,
+            )
+    return None
+
+
+def apex_ns_kept(facts: Submitted) -> Refusal | None:
+    """The apex NS RRset is never retired. Without this, the zone is orphaned (servers ignore it silently)."""
+    for key, wanted in facts.plan.rrsets:
+        if key == (facts.plan.zone, "NS") and isinstance(wanted, Absence):
+            return Refusal(
+                "apex_ns_kept",
+                "the zone's own NS RRset can be replaced but not retired",
+                "records",
+                wanted.value,
+            )
+    return None
+
+
+def retirement_allowed(facts: Submitted) -> Refusal | None:
+    """An RRset goes away only by name and where the policy lets it. Without this, a slip empties a name."""
+    if facts.policy.retire:
+        return None
+    for key, wanted in facts.plan.rrsets:
+        if wanted is Absence.RETIRED:
+            return Refusal(
+                "retirement_allowed",
+                f"the zone's policy lets nothing be retired, and the plan retires {key}",
+                "records",
+                "retire",
+            )
+    return None
+
+
+def ttl_in_bounds(facts: Submitted) -> Refusal | None:
+    """TTLs lie within the policy. Without this, a slip pins a wrong answer in caches for years."""
+    policy = facts.policy
+    for key, wanted in facts.plan.rrsets:
+        if isinstance(wanted, Records) and not policy.ttl_s_min <= wanted.ttl <= policy.ttl_s_max:
+            return Refusal(
+                "ttl_in_bounds",
+                f"the TTL of {key} is outside what the zone allows",
+                f"{policy.ttl_s_min} to {policy.ttl_s_max} seconds",
+                f"{wanted.ttl} seconds",
+            )
+    return None
+
+
+def rrset_is_bounded(facts: Submitted) -> Refusal | None:
+    """An RRset has at most as many records as servers take. Without this, BIND answers SERVFAIL past 100."""
+    for key, wanted in facts.plan.rrsets:
+        if isinstance(wanted, Records) and len(wanted.rdatas) > facts.policy.records_max:
+            return Refusal(
+                "rrset_is_bounded",
+                f"{key} has {len(wanted.rdatas)} records; use fewer, or raise records_max and the server's own limit",
+                f"≤ {facts.policy.records_max} records",
+                str(len(wanted.rdatas)),
+            )
+    return None
+
+
+def rrset_fits_a_message(facts: Submitted) -> Refusal | None:
+    """An RRset fits one UPDATE. Without this, it could only be replaced in pieces: half-made for a while."""
+    for key, wanted in facts.plan.rrsets:
+        if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > MESSAGE_OCTETS_MAX:
+            return Refusal(
+                "rrset_fits_a_message",
+                f"{key} takes {octets} octets and could not be replaced in one UPDATE",
+                f"≤ {MESSAGE_OCTETS_MAX} octets",
+                str(octets),
+            )
+    return None
+
+
+def generation_forward(facts: Submitted) -> Refusal | None:
+    """A stated generation is newer than the newest. Without this, a planner's counter that was reset goes back."""
+    stated = facts.plan.stated
+    if stated is None or stated > facts.newest:
+        return None
+    return Refusal(
+        "generation_forward",
+        f"the zone is at generation {facts.newest}; state a higher one, or none at all",
+        f"> {facts.newest}",
+        str(stated),
+    )
+
+
+def made_from_what_stands(facts: Submitted) -> Refusal | None:
+    """What a plan covers has not changed since the generation that it was made from.
+
+    Without this, a slow planner overwrites the work of a faster one that it never saw.
+    """
+    based_on = facts.plan.based_on
+    if based_on is None:
+        return None
+    if based_on > facts.newest:
+        return Refusal(
+            "made_from_what_stands",
+            f"the plan was made from generation {based_on}, and the zone's newest is {facts.newest}; read it again",
+            f"≤ {facts.newest}",
+            str(based_on),
+        )
+    for key in facts.plan.keys:
+        standing = facts.standing.get(key)
+        if standing is not None and standing.generation > based_on:
+            return Refusal(
+                "made_from_what_stands",
+                f"{key} was changed in generation {standing.generation} by {standing.actor}; "
+                "read the zone again and make the plan anew",
+                f"{key} unchanged since generation {based_on}",
+                f"generation {standing.generation} by {standing.actor}",
+            )
+    return None
+
+
+def cname_alone(facts: Submitted) -> Refusal | None:
+    """A CNAME stands alone at its name (RFC 1034 section 3.6.2), what dnsguard does not manage included.
+
+    Without this, servers silently drop one of the two and answer NOERROR.
+    """
+    names = {key.name for key in facts.plan.keys}
+    before: dict[Key, str] = dict.fromkeys(facts.wire or {}, "on the server")
+    for key, standing in facts.standing.items():
+        before.pop(key, None)
+        if isinstance(standing.wanted, Records):
+            before[key] = f"of generation {standing.generation}"
+    if facts.plan.zone in names:
+        before[Key(facts.plan.zone, "SOA")] = "of the zone itself"
+    after = dict(facts.plan.rrsets)
+    return cname_beside(before, after)
+
+
+def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refusal | None:
+    """Refuse a CNAME that would stand beside something; ``before`` says of each RRset where it is."""
+    names = {key.name for key in after}
+    held = {key: where for key, where in before.items() if key.name in names and key not in after}
+    held |= {key: "of this plan" for key, wanted in after.items() if isinstance(wanted, Records)}
+    for cname in sorted(key for key in held if key.type == "CNAME"):
+        beside = [key for key in held if key.name == cname.name and key != cname and key.type not in SERVER_OWNED_TYPES]
+        if beside:
+            other = min(beside)
+            return Refusal(
+                "cname_alone",
+                f"at {cname.name} a CNAME ({held[cname]}) would stand beside {other.type} ({held[other]}); "
+                "retire one of them in the same plan",
+                "a CNAME alone at its name",
+                f"CNAME and {other.type}",
+            )
+    return None
+
+
+def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
+    """What dnsguard does not manage yet is taken over only by a plan that says so (``adopt``).
+
+    Without this, the first plan for a name destroys what somebody else put there.
+    """
+    if facts.plan.adopt or facts.wire is None:
+        return None
+    for key, wanted in facts.plan.rrsets:
+        standing = facts.standing.get(key)
+        if (standing is None or not standing.managed) and (
+            refusal := contents_taken(key, wanted, facts.wire)
+        ) is not None:
+            return refusal
+    return None
+
+
+def contents_taken(key: Key, wanted: Wanted, wire: Mapping[Key, Records]) -> Refusal | None:
+    """Refuse contents that would replace other, unmanaged ones found on the wire."""
+    found = wire.get(key)
+    if found is None or found == wanted or wanted is Absence.WITHDRAWN:
+        return None
+    return Refusal(
+        "unmanaged_contents_kept",
+        f'{key} is not managed by dnsguard and has other contents on the server; say "adopt": true to take it over',
+        "absent, or the same contents",
+        f"{len(found.rdatas)} record(s), TTL {found.ttl}",
+    )

@@ -1,0 +1,94 @@
+"""The three things through which a worker touches the world: `Clock`, `Store`, `Publisher`.
+One method is one effect: a short transaction, one exchange with a name server, or a look at the clock.
+Frozen values go in and out, so that the same workers run under any scheduler and over any ends.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.guards import Guards
+from dnsguard.core.history import Accepted, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.message import Message, Outcome, Unreachable
+from dnsguard.core.plan import Plan
+from dnsguard.core.policy import Policy
+from dnsguard.core.publication import Seen
+from dnsguard.core.records import Key, Records
+from dnsguard.core.refusal import Refusal
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch, UTC."""
+        ...
+
+    def hex_digits(self, count: int) -> str:
+        """Return random lower-case hexadecimal digits."""
+        ...
+
+
+class Publisher(Protocol):
+    """The primary of a zone. Answers are authentic: TCP and TSIG."""
+
+    async def observe(self, zone: str) -> Seen | Unreachable:
+        """Read the fence."""
+        ...
+
+    async def publish(self, message: Message) -> Outcome:
+        """Send one UPDATE and wait for its outcome; never retries."""
+        ...
+
+    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+        """Return every RRset that truly exists at these names (nothing made from a wildcard)."""
+        ...
+
+
+class Store(Protocol):
+    """The history. Every method is one short transaction; every write is conditional."""
+
+    async def zone(self, name: str) -> Zone:
+        """Return a zone. Raises ZoneUnknown."""
+        ...
+
+    async def accept(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Accepted | KeyReused | Refusal:
+        """Ask the guards and append the plan under the next, or its stated, generation. Raises ZoneUnknown."""
+        ...
+
+    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+        """Ask every guard and compare with what stands; writes nothing. Raises ZoneUnknown."""
+        ...
+
+    async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
+        """Return those of the RRsets that dnsguard never published and may not take over."""
+        ...
+
+    async def pending(self, zone: str, fence: Fence | None, target: int | None = None) -> Pending:
+        """Return what there is to publish from a fence on, up to a target (the newest generation if None)."""
+        ...
+
+    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+        """Write down what was observed: a row may lag behind the zone, never lead it.
+
+        Settles plans up to ``fence.base`` (published or superseded), marks those with ``faults`` (generation
+        and reason), and ends a halt. Returns whether anything was news.
+        """
+        ...
+
+    async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
+        """Mark a plan rejected and append a plan that puts its RRsets back as they were before it.
+
+        Returns the appended generation; None if the plan is settled already, or nothing of it stands.
+        """
+        ...
+
+    async def halt(self, zone: str, why: str) -> bool:
+        """Note why publishing is stopped for a zone. Returns whether that was news."""
+        ...
+
+    async def prune(self, zone: str, upto: int) -> int:
+        """Forget superseded changes and settled plans at or below a generation. Returns how many rows went."""
+        ...
