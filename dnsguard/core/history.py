@@ -135,18 +135,17 @@ class Pending:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneUnknown(Exception):
+class ZoneUnknown(LookupError):
     """The store has no such zone."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no zone {name} is known here")
+        self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationUnknown(Exception):
+class GenerationUnknown(LookupError):
     """The zone's history has no such generation, or no longer; it reaches from ``kept_from`` to ``newest``."""
 
-    zone: str
-    generation: int
-    kept_from: int
-    newest: int
+    def __init__(self, zone: str, generation: int, kept_from: int, newest: int) -> None:
+        super().__init__(f"expected a generation of {zone} from {kept_from} to {newest}, found {generation}")
+        self.zone, self.generation, self.kept_from, self.newest = zone, generation, kept_from, newest
