@@ -5,6 +5,7 @@ A check that does not travel with the write is no check: what these let through 
 from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
+from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before
 from dnsguard.core.policy import Policy
 from dnsguard.core.publication import Written
@@ -26,6 +27,10 @@ class Enacted:
     kept_from: int
     fence: Fence | None
     known_digest: str | None
+    unreadable: str | None = None
+    """What stands at the fence's name, if that is no fence; None otherwise."""
+    trusted: bool = False
+    """Whether an operator decided to write over exactly the fence that was seen (resync)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,24 @@ class Reach:
     ``fence`` is what the primary itself showed over TCP; ``published`` is the store's record.
     """
 
+    history: str
     newest: int
     published: int
     fence: Fence | None
     policy: Policy
+
+
+def fence_readable(facts: Enacted) -> Refusal | None:
+    """What stands at the fence's name is a fence. Without this, somebody else's record is taken for "no fence"."""
+    if facts.unreadable is None or facts.trusted:
+        return None
+    return Refusal(
+        "fence_readable",
+        f"what stands at {fence_name(facts.zone)} TXT is not a fence; find out who wrote it, then "
+        f"'dnsguard zone resync {facts.zone}'",
+        "a fence such as 'v=1 h=… g=42 d=…'",
+        facts.unreadable,
+    )
 
 
 def fence_of_this_history(facts: Enacted) -> Refusal | None:
@@ -47,7 +66,7 @@ def fence_of_this_history(facts: Enacted) -> Refusal | None:
     Without this, a database restored from a backup, or a second one, publishes over newer contents.
     """
     fence = facts.fence
-    if fence is None:
+    if fence is None or facts.trusted:
         return None
     if fence.history != facts.history:
         return Refusal(
@@ -113,8 +132,8 @@ def bound_by_record(facts: Reach) -> int:
 
 
 def bound_by_fence(facts: Reach) -> int:
-    """Keep whatever the zone, as its primary shows it, is made of or under way to.
+    """Keep whatever the zone, as its primary shows it, is made of or under way to; all of it if that is unknown.
 
     Without this, a publication in several messages cannot be resumed, and a fence that fell behind is unknown.
     """
-    return 0 if facts.fence is None else facts.fence.base
+    return 0 if facts.fence is None or facts.fence.history != facts.history else facts.fence.base

@@ -13,6 +13,7 @@ from dnsguard.core.enactment import (
     bound_by_record,
     cname_alone_on_the_wire,
     fence_of_this_history,
+    fence_readable,
     unmanaged_contents_kept_on_the_wire,
 )
 from dnsguard.core.publication import WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
@@ -93,7 +94,7 @@ GUARDED = Guards(
         cname_alone,
         unmanaged_contents_kept,
     ),
-    enact=(fence_of_this_history,),
+    enact=(fence_readable, fence_of_this_history),
     change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
     write=(fence_as_seen, unmanaged_as_seen, no_cname_beside),
     prune=(bound_by_age, bound_by_record, bound_by_fence),

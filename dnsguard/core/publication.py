@@ -27,10 +27,18 @@ from dnsguard.core.records import Key, Records
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The TXT RRset at the fence's name as the primary showed it; ``rdatas`` is empty if there is none."""
+    """The TXT RRset at the fence's name as the primary showed it; ``rdatas`` is empty if there is none.
+
+    With rdatas and without a fence, what stands there is unreadable: somebody else's.
+    """
 
     rdatas: tuple[bytes, ...]
     fence: Fence | None
+
+    @property
+    def text(self) -> str:
+        """What was seen, for people and for comparison: equal texts mean equal rdata."""
+        return str(self.fence) if self.fence is not None else " ".join(rdata.hex() for rdata in self.rdatas)
 
 
 @dataclass(frozen=True, slots=True)
