@@ -163,6 +163,13 @@ def compose(facts: Written, fence: Fence, rules: Sequence[WriteRule]) -> Message
     return Message(facts.zone, prerequisites, inline(facts) + write_fence(facts.zone, fence))
 
 
+def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:
+    """Build an UPDATE that says what stands already: a server that refuses this refuses everything."""
+    prerequisites = tuple(p for rule in rules for p in rule(Written(zone, seen, (), {}, frozenset())))
+    updates = (DeleteRRset(fence_key(zone)),) if seen.fence is None else write_fence(zone, seen.fence)
+    return Message(zone, prerequisites, updates)
+
+
 def verification(zone: str, seen: Seen, changes: Sequence[Change]) -> Message:
     """Build an UPDATE without updates that the server takes only if the zone holds what was published.
 

@@ -1,0 +1,54 @@
+"""Who is to blame when a primary takes updates but not these contents: narrowed down, run by run.
+Whole plans are halved while nothing of a publication is on the wire; messages are halved once some of it is.
+Only a plan that was refused alone, several times, while an update without contents was taken, is suspect.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.history import Pending
+from dnsguard.core.plan import Change
+
+STRIKES_MAX = 3
+"""A server may refuse an innocent message once: Knot fails a whole batch for one bad neighbour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What an enactor knows of refused contents. ``read``: look at unmanaged names before writing."""
+
+    read: bool = False
+    target: int | None = None
+    """Publish only up to here, to try the older half of the plans alone."""
+    overtake: int | None = None
+    """Leave a publication under way for this newer generation."""
+    rrsets_max: int | None = None
+    suspect: int | None = None
+    strikes: int = 0
+
+    def target_from(self, fence: Fence | None) -> int | None:
+        """Return the generation to publish next, None for the usual one."""
+        wanted = self.overtake if self.overtake is not None else self.target
+        at = 0 if fence is None else fence.generation
+        return wanted if wanted is not None and wanted > at else None
+
+
+CERTAIN = Doubt()
+
+
+def narrowed(doubt: Doubt, part: Sequence[Change], pending: Pending, *, resuming: bool) -> tuple[Doubt, int | None]:
+    """Return the next doubt after a message's contents were refused, and the plan to reject once it is certain."""
+    if resuming:
+        generations = sorted({change.generation for change in part})
+        alone = len(generations) == 1 or len({change.key.name for change in part}) == 1
+        narrower = replace(doubt, rrsets_max=max(1, len(part) // 2))
+    else:
+        generations = sorted({change.generation for change in pending.changes})
+        alone = len(generations) == 1
+        narrower = replace(doubt, target=generations[(len(generations) - 1) // 2])
+    if not alone:
+        return narrower, None
+    suspect = generations[-1]
+    strikes = doubt.strikes + 1 if doubt.suspect == suspect else 1
+    return replace(doubt, suspect=suspect, strikes=strikes), suspect if strikes >= STRIKES_MAX else None

@@ -1,0 +1,188 @@
+"""The enactor brings a zone forward: it observes the fence, takes what changed since, and publishes it.
+Any number of enactors may do this for one zone at once: the primary takes the message of one of them and
+refuses the others'. It never retries and never guesses: what is unclear, the next run observes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from dnsguard.core.enactment import Enacted
+from dnsguard.core.fence import Fence, fence_rdata
+from dnsguard.core.guards import Guards
+from dnsguard.core.history import Pending
+from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
+from dnsguard.core.policy import Policy
+from dnsguard.core.publication import Seen, Written, compose, control, names_to_read, next_fence, parts
+from dnsguard.core.records import Key, Records
+from dnsguard.workers.doubt import CERTAIN, Doubt, narrowed
+from dnsguard.workers.effects import Clock, Publisher, Store
+from dnsguard.workers.readback import read_back
+from dnsguard.workers.step import Step, Then
+
+_PREREQUISITE_RCODES = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})
+
+
+@dataclass(slots=True)
+class Enactor:
+    """Publishes one zone. What it remembers between runs is only to be quick: losing it loses nothing."""
+
+    zone: str
+    store: Store
+    publisher: Publisher
+    clock: Clock
+    guards: Guards
+    policy: Policy
+    _believed: Seen | None = None
+    """The fence that this enactor wrote last: the prerequisite refuses if that is no longer so."""
+    _doubt: Doubt = field(default=CERTAIN)
+    """What is known of contents that the primary refuses."""
+
+    async def run_once(self) -> Step:
+        """Bring the zone as far forward as one publication goes."""
+        seen, self._believed = self._believed, None
+        observed = seen is None
+        if seen is None:
+            answer = await self.publisher.observe(self.zone)
+            if isinstance(answer, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=answer.reason)
+            seen = answer
+        pending = await self.store.pending(self.zone, seen.fence, self._doubt.target_from(seen.fence))
+        refusal = self.guards.refuse_enactment(_facts(pending, seen))
+        if refusal is not None:
+            await self.store.halt(self.zone, refusal.detail)
+            return self._step("zone.halted", Then.LATER, detail=refusal.detail)
+        if _stands_at(seen.fence, pending):
+            if seen.fence is not None and observed:
+                await self.store.record(self.zone, seen.fence, self.clock.now())
+            return self._step("zone.current", Then.WOKEN, generation=pending.target)
+        return await self._publish(seen, pending)
+
+    async def _publish(self, seen: Seen, pending: Pending) -> Step:
+        target = Fence(pending.zone.history, pending.target, pending.target_digest)
+        trusted = seen.text == pending.zone.trusted_fence
+        base = 0 if trusted or seen.fence is None else seen.fence.base
+        changes = pending.changes
+        start = 0 if trusted else _resume_at(seen.fence, pending)
+        names = names_to_read(self.zone, changes[start:], unmanaged=self._doubt.read)
+        wire: Mapping[Key, Records] | Unreachable = {}
+        if names:
+            wire = await self.publisher.read(self.zone, names)
+            if isinstance(wire, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=wire.reason)
+        rrsets_max = self._doubt.rrsets_max or self.policy.message_rrsets_max
+        messages = 0
+        for first, last in parts(changes, start, rrsets_max):
+            written = Written(self.zone, seen, changes[first:last], wire, frozenset(names))
+            if (culprit := self._refused_change(written)) is not None:
+                return await self._reject(pending, *culprit, messages=messages, rrsets=first - start)
+            fence = next_fence(target, base, last, len(changes))
+            match await self.publisher.publish(compose(written, fence, self.guards.write)):
+                case Applied():
+                    seen = Seen((fence_rdata(fence),), fence)
+                    messages += 1
+                case Unknown(reason):
+                    return self._step(
+                        "publication.unclear", Then.AT_ONCE, pending.target, reason, messages, first - start
+                    )
+                case Refused() as refused:
+                    step = await self._settle(pending, written, refused)
+                    return replace(step, messages=messages, rrsets=first - start)
+        self._doubt = CERTAIN
+        faults = await read_back(self.publisher, self.zone, seen, changes, self.policy)
+        await self.store.record(self.zone, target, self.clock.now(), faults)
+        self._believed = seen
+        return self._step(
+            "publication.completed", Then.AT_ONCE, pending.target, _worded(faults), messages, len(changes) - start
+        )
+
+    async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
+        """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
+        answer = await self.publisher.observe(self.zone)
+        if isinstance(answer, Unreachable):
+            return self._step("primary.unreachable", Then.LATER, detail=answer.reason, refused=1)
+        if answer.rdatas != written.seen.rdatas:
+            return self._step("publication.overtaken", Then.AT_ONCE, pending.target, answer.text, refused=1)
+        if refused.rcode in _PREREQUISITE_RCODES and not self._doubt.read:
+            self._doubt = replace(self._doubt, read=True)
+            return self._step("publication.questioned", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
+        if not await self._takes_updates(answer):
+            detail = f"the primary refuses every update of {self.zone} ({refused.rcode}): {refused.detail}"
+            return self._step("primary.refusing", Then.LATER, pending.target, detail, refused=1)
+        resuming = answer.fence is not None and answer.fence.progress is not None
+        self._doubt, suspect = narrowed(self._doubt, written.changes, pending, resuming=resuming)
+        if suspect is not None:
+            said = f"the primary answered {refused.rcode}" + (f" ({refused.detail})" if refused.detail else "")
+            return await self._reject(pending, suspect, said, refused=1)
+        return self._step("publication.narrowed", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
+
+    async def _takes_updates(self, seen: Seen) -> bool:
+        """Try an update that changes nothing but says the same: the control experiment to refused contents."""
+        message = control(self.zone, seen, self.guards.write)
+        return isinstance(await self.publisher.publish(message), Applied)
+
+    def _refused_change(self, written: Written) -> tuple[int, str] | None:
+        """Ask the change guards, name by name, where the wire was read; return the culprit and the reason."""
+        for name, group in groupby(written.changes, key=lambda change: change.key.name):
+            if name in written.read:
+                changes = tuple(group)
+                refusal = self.guards.refuse_change(replace(written, changes=changes))
+                if refusal is not None:
+                    return max(change.generation for change in changes), refusal.detail
+        return None
+
+    async def _reject(
+        self, pending: Pending, generation: int, why: str, *, messages: int = 0, rrsets: int = 0, refused: int = 0
+    ) -> Step:
+        """Reject a plan; what it covered is put back by a new generation, which overtakes the publication."""
+        appended = await self.store.reject(self.zone, generation, why, self.clock.now())
+        newest = pending.zone.newest if appended is None else appended
+        self._doubt = Doubt(read=self._doubt.read, overtake=newest) if newest > pending.target else CERTAIN
+        if appended is None and newest <= pending.target:
+            detail = f"the primary refuses contents of generation {generation}, which is settled: {why}"
+            return self._step("primary.refusing", Then.LATER, generation, detail, messages, rrsets, refused)
+        return self._step("plan.rejected", Then.AT_ONCE, generation, why, messages, rrsets, refused)
+
+    def _step(
+        self,
+        event: str,
+        then: Then,
+        generation: int | None = None,
+        detail: str = "",
+        messages: int = 0,
+        rrsets: int = 0,
+        refused: int = 0,
+    ) -> Step:
+        return Step(event, then, self.zone, generation, detail, messages, rrsets, refused)
+
+
+def _facts(pending: Pending, seen: Seen) -> Enacted:
+    zone = pending.zone
+    return Enacted(
+        zone.name,
+        zone.history,
+        zone.newest,
+        zone.kept_from,
+        seen.fence,
+        pending.known_digest,
+        unreadable=seen.text if seen.rdatas and seen.fence is None else None,
+        trusted=bool(seen.rdatas) and seen.text == zone.trusted_fence,
+    )
+
+
+def _stands_at(fence: Fence | None, pending: Pending) -> bool:
+    """Tell whether the zone stands where the history does; a zone without plans needs no fence."""
+    if fence is None:
+        return pending.target == 0
+    return fence.generation == pending.target and fence.progress is None and not pending.changes
+
+
+def _resume_at(fence: Fence | None, pending: Pending) -> int:
+    """Return how many changes of this very publication are on the wire already."""
+    if fence is None or fence.progress is None or fence.generation != pending.target:
+        return 0
+    return fence.progress.done if fence.progress.of == len(pending.changes) else 0
+
+
+def _worded(faults: Sequence[tuple[int, str]]) -> str:
+    return "; ".join(f"generation {generation}: {why}" for generation, why in faults)
