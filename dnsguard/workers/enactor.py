@@ -65,11 +65,12 @@ class Enactor:
         changes = pending.changes
         start = 0 if trusted else _resume_at(seen.fence, pending)
         names = names_to_read(self.zone, changes[start:], unmanaged=self._doubt.read)
-        wire: Mapping[Key, Records] | Unreachable = {}
+        wire: Mapping[Key, Records] = {}
         if names:
-            wire = await self.publisher.read(self.zone, names)
-            if isinstance(wire, Unreachable):
-                return self._step("primary.unreachable", Then.LATER, detail=wire.reason)
+            found = await self.publisher.read(self.zone, names)
+            if isinstance(found, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=found.reason)
+            wire = found
         rrsets_max = self._doubt.rrsets_max or self.policy.message_rrsets_max
         messages = 0
         for first, last in parts(changes, start, rrsets_max):
