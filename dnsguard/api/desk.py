@@ -12,6 +12,7 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.publication import Seen
 from dnsguard.core.records import Key
 from dnsguard.workers.planner import Planner
+from dnsguard.workers.resync import Keep
 
 
 class Histories(Protocol):
@@ -89,17 +90,13 @@ class Desk(Protocol):
         """Read the zone's fence from its primary now."""
         ...
 
-    async def resync(self, zone: str, keep: str, actor: str, reason: str) -> int:
+    async def resync(self, zone: str, keep: Keep, actor: str, reason: str) -> int:
         """Settle a zone whose fence is not of this history; ``keep`` is "wire" or "store".
 
-        Returns the new generation. Raises ResyncRefused with a sentence for people.
+        Returns the new generation. Raises `workers.resync.ResyncRefused` with a sentence for people.
         """
         ...
 
     async def missing(self) -> Mapping[str, str]:
         """Return what keeps the daemon from being ready, by part; empty when it is."""
         ...
-
-
-class ResyncRefused(Exception):
-    """A resynchronisation is not needed or not possible; the message says why."""

@@ -10,10 +10,12 @@ from dnsguard.core.names import fence_name
 from dnsguard.core.records import Key
 
 FENCE_TTL = 1
+GENERATION_MAX = 10**18 - 1
+"""The largest generation: it fits a 64-bit integer of every database with room to spare."""
 
 _FORM = re.compile(
-    r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,18}) d=(?P<digest>[0-9a-f]{16})"
-    r"(?: base=(?P<base>0|[1-9][0-9]{0,18}) done=(?P<done>[1-9][0-9]{0,9}) of=(?P<of>[1-9][0-9]{0,9}))?"
+    r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,17}) d=(?P<digest>[0-9a-f]{16})"
+    r"(?: base=(?P<base>0|[1-9][0-9]{0,17}) done=(?P<done>[1-9][0-9]{0,9}) of=(?P<of>[1-9][0-9]{0,9}))?"
 )
 
 

@@ -1,0 +1,1 @@
+"""The daemon: composes stores, primaries and workers, owns loops and signals. It decides nothing about records."""

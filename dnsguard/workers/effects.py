@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Zone
 from dnsguard.core.message import Message, Outcome, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
@@ -42,6 +42,10 @@ class Publisher(Protocol):
 
     async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
         """Return every RRset that truly exists at these names (nothing made from a wildcard)."""
+        ...
+
+    async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
+        """Return all RRsets of the zone, SOA and fence included (AXFR, RFC 5936)."""
         ...
 
 
@@ -87,6 +91,17 @@ class Store(Protocol):
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone. Returns whether that was news."""
+        ...
+
+    async def covered(self, zone: str) -> tuple[Covered, ...]:
+        """Return every RRset that the history covers, retired ones included, at the newest generation."""
+        ...
+
+    async def resync(self, zone: str, plan: Plan, seen: str, above: int, actor: str, at: float) -> int:
+        """Append a plan above a generation and note which fence it may be written over; end a halt.
+
+        Returns the plan's generation. No guard is asked: an operator has decided.
+        """
         ...
 
     async def prune(self, zone: str, upto: int) -> int:

@@ -1,0 +1,256 @@
+"""Settings: from a TOML file, environment variables and the command line, checked as a whole before use.
+A setting that is unknown or wrong is one clear sentence; nothing is half applied.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from dnsguard.core.names import NameRefused, parse_name
+from dnsguard.core.policy import Policy
+
+EMBEDDED = "embedded"
+DEFAULT_HTTP = "127.0.0.1:8053"
+DEFAULT_DNS = "127.0.0.1:5300"
+DEFAULT_ZONE = "example.test."
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ConfigRefused(Exception):
+    """A setting is unknown or wrong; the message says which, what was expected, and where it stands."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class HttpSection(_Section):
+    """``[http]``: where the API listens, and its bounds (octets, seconds, counts)."""
+
+    listen: str = DEFAULT_HTTP
+    body_octets_max: Count = 16 * 2**20
+    connections_max: Count = 512
+    deadline_s: Seconds = 30.0
+    wait_s_max: Seconds = 300.0
+
+
+class DnsSection(_Section):
+    """``[dns]``: where the embedded server listens; loopback only."""
+
+    listen: str = DEFAULT_DNS
+
+
+class KeySection(_Section):
+    """``[keys.NAME]``: a TSIG key (RFC 8945); the secret in base64, here or alone in a file."""
+
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    secret: str | None = None
+    secret_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"KeySection(algorithm={self.algorithm!r})"
+
+
+class PrimarySection(_Section):
+    """``[primaries.NAME]``: a name server that takes UPDATE messages."""
+
+    host: str
+    port: Port = 53
+    key: str
+    timeout_s: Seconds = 5.0
+    in_flight_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+
+
+class PolicySection(_Section):
+    """``[policy]`` and ``[zones.NAME.policy]``: what plans may do; None takes the general value."""
+
+    ttl_s_min: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    ttl_s_max: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    records_max: Count | None = None
+    plan_rrsets_max: Count | None = None
+    retire: bool | None = None
+    history_generations_min: Count | None = None
+    message_rrsets_max: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
+    read_back: bool | None = None
+
+    def over(self, policy: Policy) -> Policy:
+        """Return a policy with what is set here."""
+        given = {field: value for field in self.__struct_fields__ if (value := getattr(self, field)) is not None}
+        return replace(policy, **given)
+
+
+class ZoneSection(_Section):
+    """``[zones."NAME"]``: a zone, and which primary it is published to."""
+
+    primary: str = EMBEDDED
+    policy: PolicySection = PolicySection()
+
+
+class TokenSection(_Section):
+    """``[tokens.NAME]``: who may call the API; the SHA-256 of the token in hexadecimal, never the token."""
+
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
+    access: Literal["read", "write", "admin"] = "write"
+    zones: tuple[str, ...] | None = None
+
+
+class LogSection(_Section):
+    """``[log]``: how much, and in which form ("auto": readable on a terminal, JSON otherwise)."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class WorkersSection(_Section):
+    """``[workers]``: how often workers look without being woken, in seconds."""
+
+    enactor_interval_s: Seconds = 5.0
+    cleanup_interval_s: Seconds = 60.0
+    backoff_s_max: Seconds = 10.0
+
+
+class Settings(_Section):
+    """The whole file. Without one, everything is as for first steps: embedded server, one test zone."""
+
+    data_dir: str | None = None
+    database: str | None = None
+    """A SQLAlchemy URL; the default is SQLite in the data folder."""
+    http: HttpSection = HttpSection()
+    dns: DnsSection = DnsSection()
+    log: LogSection = LogSection()
+    workers: WorkersSection = WorkersSection()
+    policy: PolicySection = PolicySection()
+    keys: dict[str, KeySection] = {}
+    primaries: dict[str, PrimarySection] = {}
+    zones: dict[str, ZoneSection] = {DEFAULT_ZONE: ZoneSection()}
+    tokens: dict[str, TokenSection] = {}
+
+    def policy_of(self, zone: str) -> Policy:
+        """Return what holds for a zone: its own policy over the general one over the defaults."""
+        return self.zones[zone].policy.over(self.policy.over(Policy()))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; None where it says nothing."""
+
+    config: Path | None = None
+    data_dir: Path | None = None
+    http: str | None = None
+    dns: str | None = None
+
+
+def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where things are kept if nobody says: the XDG data folder of the user."""
+    base = environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "dnsguard"
+
+
+_ENVIRONMENT = {
+    "DNSGUARD_CONFIG": "config",
+    "DNSGUARD_DATA_DIR": "data_dir",
+    "DNSGUARD_HTTP": "http",
+    "DNSGUARD_DNS": "dns",
+}
+_CLIENT_ENVIRONMENT = frozenset({"DNSGUARD_URL", "DNSGUARD_TOKEN", "DNSGUARD_TOKEN_FILE"})
+
+
+def with_environment(options: Options, environ: Mapping[str, str] = os.environ) -> Options:
+    """Return the options, completed from DNSGUARD_… variables. Raises ConfigRefused for unknown ones."""
+    for name in sorted(environ):
+        if (
+            name.startswith("DNSGUARD_")
+            and name not in _ENVIRONMENT
+            and name not in _CLIENT_ENVIRONMENT
+            and not name.startswith("DNSGUARD_TESTS_")
+        ):
+            known = ", ".join(sorted(_ENVIRONMENT))
+            raise ConfigRefused(f"the environment variable {name} is unknown; expected one of {known}, or unset it")
+    for name, field in _ENVIRONMENT.items():
+        if environ.get(name) and getattr(options, field) is None:
+            value: str | Path = Path(environ[name]) if field in {"config", "data_dir"} else environ[name]
+            options = replace(options, **{field: value})
+    return options
+
+
+def read_settings(options: Options) -> Settings:
+    """Read the file, lay the options over it, and check all of it. Raises ConfigRefused."""
+    settings = Settings() if options.config is None else _read_file(options.config)
+    if options.data_dir is not None:
+        settings = msgspec.structs.replace(settings, data_dir=str(options.data_dir))
+    if options.http is not None:
+        settings = msgspec.structs.replace(settings, http=msgspec.structs.replace(settings.http, listen=options.http))
+    if options.dns is not None:
+        settings = msgspec.structs.replace(settings, dns=msgspec.structs.replace(settings.dns, listen=options.dns))
+    return _checked(settings)
+
+
+def _read_file(path: Path) -> Settings:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigRefused(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{path} is not valid TOML: {error}") from None
+    try:
+        return msgspec.convert(document, Settings, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigRefused(f"in {path}: {_worded(str(error))}") from None
+
+
+def _worded(message: str) -> str:
+    what, _, where = message.partition(" - at ")
+    return f"{what[:1].lower()}{what[1:]}" + (f" (at {where.strip('`').removeprefix('$.')})" if where else "")
+
+
+def _checked(settings: Settings) -> Settings:
+    zones: dict[str, ZoneSection] = {}
+    for text, section in settings.zones.items():
+        try:
+            name = parse_name(text)
+        except NameRefused as error:
+            raise ConfigRefused(f"in [zones]: {error}") from None
+        if name in zones:
+            raise ConfigRefused(f"in [zones]: expected each zone once, found {name} twice")
+        if section.primary != EMBEDDED and section.primary not in settings.primaries:
+            known = ", ".join([EMBEDDED, *sorted(settings.primaries)])
+            raise ConfigRefused(f"[zones.{text!r}] names the primary {section.primary!r}; expected one of: {known}")
+        zones[name] = section
+    if not zones:
+        raise ConfigRefused("expected at least one zone under [zones], found none")
+    for name, primary in settings.primaries.items():
+        if primary.key not in settings.keys:
+            raise ConfigRefused(
+                f"[primaries.{name}] names the key {primary.key!r}; add a section [keys.{primary.key!r}]"
+            )
+    for name, key in settings.keys.items():
+        if (key.secret is None) == (key.secret_file is None):
+            raise ConfigRefused(f"[keys.{name!r}] expects either secret or secret_file, and exactly one of them")
+    for zone in zones:
+        policy = settings.zones[next(t for t in settings.zones if parse_name(t) == zone)].policy.over(
+            settings.policy.over(Policy())
+        )
+        if policy.ttl_s_min > policy.ttl_s_max:
+            raise ConfigRefused(
+                f"the policy of {zone} expects ttl_s_min ≤ ttl_s_max, found {policy.ttl_s_min} and {policy.ttl_s_max}"
+            )
+    parse_address(settings.http.listen, "[http] listen")
+    parse_address(settings.dns.listen, "[dns] listen")
+    return msgspec.structs.replace(settings, zones=zones)
+
+
+def parse_address(text: str, what: str) -> tuple[str, int]:
+    """Read HOST:PORT (an IPv6 host in brackets). Raises ConfigRefused."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise ConfigRefused(f"{what} expects HOST:PORT such as 127.0.0.1:8053, found {text!r}")
+    return host, int(port)

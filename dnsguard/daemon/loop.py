@@ -1,0 +1,107 @@
+"""The loop that runs a worker again: at once, when woken or due, or after a growing, jittered delay.
+Written once, for every worker; no worker knows it, and no fault of a worker ends it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from dnsguard.workers.step import Step, Then
+
+_BACKOFF_S_MIN = 0.05
+_RUNS_AT_ONCE_MAX = 1_000
+"""After so many runs in a row without a pause the loop pauses all the same."""
+
+log = structlog.get_logger()
+
+
+class Loop:
+    """Runs one worker for ever."""
+
+    def __init__(
+        self,
+        name: str,
+        zone: str,
+        run_once: Callable[[], Awaitable[Step]],
+        after: Callable[[Step], None],
+        *,
+        interval_s: float,
+        backoff_s_max: float,
+    ) -> None:
+        self._name, self._zone = name, zone
+        self._run_once, self._after = run_once, after
+        self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
+        self._woken = asyncio.Event()
+        self._said = ""
+
+    def wake(self) -> None:
+        """Say that there is news; remembered while the worker runs."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        delay_s = _BACKOFF_S_MIN
+        runs_at_once = 0
+        while True:
+            self._woken.clear()
+            step = await self._run()
+            self._say(step)
+            self._after(step)
+            match step.then:
+                case Then.AT_ONCE if runs_at_once < _RUNS_AT_ONCE_MAX:
+                    runs_at_once += 1
+                    await asyncio.sleep(0)
+                    continue
+                case Then.WOKEN:
+                    delay_s = _BACKOFF_S_MIN
+                    await self._wait(self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
+                case _:
+                    await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
+                    delay_s = min(delay_s * 2, self._backoff_s_max)
+            runs_at_once = 0
+
+    async def _run(self) -> Step:
+        try:
+            return await self._run_once()
+        except Exception as error:
+            log.exception("worker.failed", worker=self._name, zone=self._zone)
+            return Step("worker.failed", Then.LATER, self._zone, detail=f"{type(error).__name__}: {error}")
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _say(self, step: Step) -> None:
+        """Log a step; what only repeats itself is said once."""
+        saying = f"{step.event} {step.detail}"
+        repeated, self._said = saying == self._said, saying
+        match step.event:
+            case "worker.failed":
+                return
+            case "zone.halted":
+                level = log.debug if repeated else log.error
+            case "plan.rejected":
+                level = log.warning
+            case "primary.unreachable" | "primary.refusing" | "publication.unclear":
+                level = log.debug if repeated else log.warning
+            case "publication.completed" if step.detail:
+                level = log.error
+            case "publication.completed" | "history.pruned":
+                level = log.info
+            case _:
+                level = log.debug
+        level(
+            step.event,
+            worker=self._name,
+            zone=step.zone,
+            **{
+                name: value
+                for name in ("generation", "detail", "messages", "rrsets", "refused")
+                if (value := getattr(step, name))
+            },
+        )
