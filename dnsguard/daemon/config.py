@@ -28,11 +28,7 @@ class ConfigRefused(Exception):
     """A setting is unknown or wrong; the message says which, what was expected, and where it stands."""
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class HttpSection(_Section):
+class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[http]``: where the API listens, and its bounds (octets, seconds, counts)."""
 
     listen: str = DEFAULT_HTTP
@@ -42,13 +38,13 @@ class HttpSection(_Section):
     wait_s_max: Seconds = 300.0
 
 
-class DnsSection(_Section):
+class DnsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[dns]``: where the embedded server listens; loopback only."""
 
     listen: str = DEFAULT_DNS
 
 
-class KeySection(_Section):
+class KeySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[keys.NAME]``: a TSIG key (RFC 8945); the secret in base64, here or alone in a file."""
 
     algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
@@ -59,7 +55,7 @@ class KeySection(_Section):
         return f"KeySection(algorithm={self.algorithm!r})"
 
 
-class PrimarySection(_Section):
+class PrimarySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[primaries.NAME]``: a name server that takes UPDATE messages."""
 
     host: str
@@ -69,7 +65,7 @@ class PrimarySection(_Section):
     in_flight_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
 
 
-class PolicySection(_Section):
+class PolicySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[policy]`` and ``[zones.NAME.policy]``: what plans may do; None takes the general value."""
 
     ttl_s_min: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -87,14 +83,14 @@ class PolicySection(_Section):
         return replace(policy, **given)
 
 
-class ZoneSection(_Section):
+class ZoneSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[zones."NAME"]``: a zone, and which primary it is published to."""
 
     primary: str = EMBEDDED
     policy: PolicySection = PolicySection()
 
 
-class TokenSection(_Section):
+class TokenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[tokens.NAME]``: who may call the API; the SHA-256 of the token in hexadecimal, never the token."""
 
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
@@ -102,14 +98,14 @@ class TokenSection(_Section):
     zones: tuple[str, ...] | None = None
 
 
-class LogSection(_Section):
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[log]``: how much, and in which form ("auto": readable on a terminal, JSON otherwise)."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
-class WorkersSection(_Section):
+class WorkersSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[workers]``: how often workers look without being woken, in seconds."""
 
     enactor_interval_s: Seconds = 5.0
@@ -117,7 +113,7 @@ class WorkersSection(_Section):
     backoff_s_max: Seconds = 10.0
 
 
-class Settings(_Section):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file. Without one, everything is as for first steps: embedded server, one test zone."""
 
     data_dir: str | None = None
@@ -154,13 +150,8 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "dnsguard"
 
 
-_ENVIRONMENT = {
-    "DNSGUARD_CONFIG": "config",
-    "DNSGUARD_DATA_DIR": "data_dir",
-    "DNSGUARD_HTTP": "http",
-    "DNSGUARD_DNS": "dns",
-}
-_CLIENT_ENVIRONMENT = frozenset({"DNSGUARD_URL", "DNSGUARD_TOKEN", "DNSGUARD_TOKEN_FILE"})
+_ENVIRONMENT = ("DNSGUARD_CONFIG", "DNSGUARD_DATA_DIR", "DNSGUARD_DNS", "DNSGUARD_HTTP")
+_CLIENT_ENVIRONMENT = ("DNSGUARD_TOKEN", "DNSGUARD_TOKEN_FILE", "DNSGUARD_URL")
 
 
 def with_environment(options: Options, environ: Mapping[str, str] = os.environ) -> Options:
@@ -168,17 +159,19 @@ def with_environment(options: Options, environ: Mapping[str, str] = os.environ) 
     for name in sorted(environ):
         if (
             name.startswith("DNSGUARD_")
-            and name not in _ENVIRONMENT
-            and name not in _CLIENT_ENVIRONMENT
+            and name not in {*_ENVIRONMENT, *_CLIENT_ENVIRONMENT}
             and not name.startswith("DNSGUARD_TESTS_")
         ):
-            known = ", ".join(sorted(_ENVIRONMENT))
-            raise ConfigRefused(f"the environment variable {name} is unknown; expected one of {known}, or unset it")
-    for name, field in _ENVIRONMENT.items():
-        if environ.get(name) and getattr(options, field) is None:
-            value: str | Path = Path(environ[name]) if field in {"config", "data_dir"} else environ[name]
-            options = replace(options, **{field: value})
-    return options
+            raise ConfigRefused(
+                f"the environment variable {name} is unknown; expected one of {', '.join(_ENVIRONMENT)}, or unset it"
+            )
+    config, data_dir = environ.get("DNSGUARD_CONFIG"), environ.get("DNSGUARD_DATA_DIR")
+    return Options(
+        config=options.config or (Path(config) if config else None),
+        data_dir=options.data_dir or (Path(data_dir) if data_dir else None),
+        http=options.http or environ.get("DNSGUARD_HTTP") or None,
+        dns=options.dns or environ.get("DNSGUARD_DNS") or None,
+    )
 
 
 def read_settings(options: Options) -> Settings:
@@ -234,17 +227,16 @@ def _checked(settings: Settings) -> Settings:
     for name, key in settings.keys.items():
         if (key.secret is None) == (key.secret_file is None):
             raise ConfigRefused(f"[keys.{name!r}] expects either secret or secret_file, and exactly one of them")
-    for zone in zones:
-        policy = settings.zones[next(t for t in settings.zones if parse_name(t) == zone)].policy.over(
-            settings.policy.over(Policy())
-        )
+    settings = msgspec.structs.replace(settings, zones=zones)
+    for name in zones:
+        policy = settings.policy_of(name)
         if policy.ttl_s_min > policy.ttl_s_max:
             raise ConfigRefused(
-                f"the policy of {zone} expects ttl_s_min ≤ ttl_s_max, found {policy.ttl_s_min} and {policy.ttl_s_max}"
+                f"the policy of {name} expects ttl_s_min ≤ ttl_s_max, found {policy.ttl_s_min} and {policy.ttl_s_max}"
             )
     parse_address(settings.http.listen, "[http] listen")
     parse_address(settings.dns.listen, "[dns] listen")
-    return msgspec.structs.replace(settings, zones=zones)
+    return settings
 
 
 def parse_address(text: str, what: str) -> tuple[str, int]:
