@@ -115,7 +115,7 @@ def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
             change.before is Before.UNMANAGED
             and not change.adopt
             and change.key.name in facts.read
-            and (refusal := contents_taken(change.key, change.wanted, facts.wire)) is not None
+            and (refusal := contents_taken(change.key, change.wanted, facts.wire, change.earlier)) is not None
         ):
             return refusal
     return None

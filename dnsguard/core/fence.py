@@ -12,6 +12,8 @@ from dnsguard.core.records import Key
 FENCE_TTL = 1
 GENERATION_MAX = 10**18 - 1
 """The largest generation: it fits a 64-bit integer of every database with room to spare."""
+GENERATION_STATED_MAX = 9 * 10**17
+"""The largest generation that a planner may state: a slip must leave room for the plans that follow."""
 
 _FORM = re.compile(
     r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,17}) d=(?P<digest>[0-9a-f]{16})"

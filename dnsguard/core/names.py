@@ -11,6 +11,8 @@ import idna
 
 FENCE_LABEL = "_dnsguard"
 
+NAME_CHARS_MAX = 1_020  # 255 octets, each written as \DDD
+
 _IDEOGRAPHIC_DOTS = "\u3002\uff0e\uff61"
 _PLAIN = re.compile(r"(?:[a-z0-9_*/-]{1,63}\.)+")
 
@@ -19,12 +21,14 @@ class NameRefused(ValueError):
     """A name is not well formed; the message says what was expected and found."""
 
 
-def _encode_labels(text: str) -> str:
-    """Turn U-labels into A-labels by IDNA 2008 without any mapping (RFC 5891 section 4)."""
+def encode_labels(text: str) -> str:
+    """Turn U-labels into A-labels by IDNA 2008 without any mapping (RFC 5891 section 4). Raises NameRefused."""
     if text.isascii():
         return text
+    if "\\" in text:
+        raise NameRefused(f"expected no backslash in a name with letters beyond ASCII, found {_shown(text)}")
     if any(dot in text for dot in _IDEOGRAPHIC_DOTS):
-        raise NameRefused(f"expected '.' between labels, found another dot in {text!r}; write an ASCII '.'")
+        raise NameRefused(f"expected '.' between labels, found another dot in {_shown(text)}; write an ASCII '.'")
     labels = []
     for label in text.split("."):
         if label.isascii():
@@ -34,7 +38,7 @@ def _encode_labels(text: str) -> str:
             labels.append(idna.alabel(label).decode("ascii"))
         except (idna.IDNAError, UnicodeError) as error:
             raise NameRefused(
-                f"expected labels valid in IDNA 2008 (lower case, no width variants), found {label!r}: {error}"
+                f"expected labels valid in IDNA 2008 (lower case, no width variants), found {_shown(label)}: {error}"
             ) from None
     return ".".join(labels)
 
@@ -47,7 +51,13 @@ def parse_name(text: str, origin: str | None = None) -> str:
     """
     if not text:
         raise NameRefused("expected a name, found an empty string; the zone's apex is written '@'")
-    text = _encode_labels(text)
+    if len(text) > NAME_CHARS_MAX:
+        raise NameRefused(f"expected a domain name, found {_shown(text)}: the name is longer than 255 octets")
+    if " " in text:
+        raise NameRefused(f"expected a name without blanks, found {text!r}; a blank in a label is written '\\032'")
+    if text == "@" and origin is None:
+        raise NameRefused("expected an absolute name, found '@', which means nothing without a zone")
+    text = encode_labels(text)
     plain = text.lower()
     if origin is not None and plain != "@" and not plain.endswith("."):
         bare = origin.rstrip(".")

@@ -6,7 +6,7 @@ import enum
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dnsguard.core.names import name_wire
 from dnsguard.core.records import Key, Records, type_code
@@ -80,7 +80,8 @@ class Before(enum.Enum):
 class Change:
     """One RRset's newest contents in a range of generations, and the generation that they come from.
 
-    ``adopt`` says that a plan allowed to take over what is found at an unmanaged RRset.
+    ``adopt`` says that a plan allowed to take over what is found at an unmanaged RRset. ``earlier`` has what
+    overtaken changes wanted there: a publication that was left half-way may have put it on the wire.
     """
 
     key: Key
@@ -88,6 +89,7 @@ class Change:
     generation: int
     before: Before = Before.HELD
     adopt: bool = False
+    earlier: tuple[Records, ...] = ()
 
 
 def sort_key(key: Key) -> tuple[str, int]:
@@ -96,12 +98,23 @@ def sort_key(key: Key) -> tuple[str, int]:
 
 
 def fold(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Keep one change per RRset, the one of the newest generation, in publication order."""
+    """Keep one change per RRset, the one of the newest generation, in publication order.
+
+    At an RRset that is not managed yet it keeps what earlier changes wanted, and a leave to adopt that one of
+    them gave and none withdrew.
+    """
     newest: dict[Key, Change] = {}
-    for change in changes:
-        if (known := newest.get(change.key)) is None or known.generation < change.generation:
-            newest[change.key] = change
+    for change in sorted(changes, key=lambda change: change.generation):
+        known = newest.get(change.key)
+        newest[change.key] = _overtake(known, change) if known and change.before is Before.UNMANAGED else change
     return tuple(sorted(newest.values(), key=lambda change: sort_key(change.key)))
+
+
+def _overtake(older: Change, newer: Change) -> Change:
+    wanted = (older.wanted,) if isinstance(older.wanted, Records) else ()
+    earlier = tuple(dict.fromkeys((*older.earlier, *wanted, *newer.earlier)))
+    adopt = newer.adopt or (older.adopt and newer.wanted is not Absence.WITHDRAWN)
+    return replace(newer, adopt=adopt, earlier=earlier)
 
 
 def state_at(changes: Iterable[Change], generation: int) -> dict[Key, Records]:
@@ -122,7 +135,7 @@ def plan_digest(plan: Plan) -> bytes:
             case Absence.WITHDRAWN:
                 digest.update(b"W")
             case Records(ttl, rdatas):
-                digest.update(struct.pack("!cIH", b"S", ttl, len(rdatas)))
+                digest.update(struct.pack("!cII", b"S", ttl, len(rdatas)))
                 for rdata in rdatas:
                     digest.update(struct.pack("!H", len(rdata)) + rdata)
     return digest.digest()

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 MESSAGE_OCTETS_MAX = 60_000
 """Room for updates in one UPDATE over TCP (65,535 octets at most), fence and TSIG left aside."""
 
+RRSET_OCTETS_MAX = MESSAGE_OCTETS_MAX // 2
+"""An RRset may have to be named twice in one UPDATE: as found in a prerequisite, and as wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -68,15 +68,15 @@ def fence_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
 
 
 def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
-    """An RRset that is not managed yet is absent, or holds already what is wanted.
+    """An RRset that is not managed yet is absent, or holds already what this or an overtaken plan wants there.
 
     Without this, the first publication destroys what somebody else put there after the plan was judged.
     """
     prerequisites: list[Prerequisite] = []
     for change in facts.changes:
-        if change.before is Before.UNMANAGED and not change.adopt and isinstance(change.wanted, Records):
+        if change.before is Before.UNMANAGED and not change.adopt and change.wanted is not Absence.WITHDRAWN:
             found = facts.wire.get(change.key)
-            if found is not None and found == change.wanted:
+            if found is not None and (found == change.wanted or found in change.earlier):
                 prerequisites.append(RRsetIs(change.key, found.rdatas))
             else:
                 prerequisites.append(RRsetAbsent(change.key))
@@ -90,7 +90,7 @@ def no_cname_beside(facts: Written) -> tuple[Prerequisite, ...]:
     """
     prerequisites: list[Prerequisite] = []
     for name, group in groupby(facts.changes, key=lambda change: change.key.name):
-        changes = tuple(group)
+        changes = tuple(change for change in group if change.wanted is not Absence.WITHDRAWN)
         appearing = [
             change for change in changes if change.before is not Before.HELD and isinstance(change.wanted, Records)
         ]
@@ -166,8 +166,9 @@ def compose(facts: Written, fence: Fence, rules: Sequence[WriteRule]) -> Message
 def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:
     """Build an UPDATE that says what stands already: a server that refuses this refuses everything."""
     prerequisites = tuple(p for rule in rules for p in rule(Written(zone, seen, (), {}, frozenset())))
-    updates = (DeleteRRset(fence_key(zone)),) if seen.fence is None else write_fence(zone, seen.fence)
-    return Message(zone, prerequisites, updates)
+    key = fence_key(zone)
+    again = (AddRecords(key, Records(FENCE_TTL, seen.rdatas)),) if seen.rdatas else ()
+    return Message(zone, prerequisites, (DeleteRRset(key), *again))
 
 
 def verification(zone: str, seen: Seen, changes: Sequence[Change]) -> Message:
@@ -214,9 +215,9 @@ def _octets_max(change: Change) -> int:
     octets = 4 * octets_of(DeleteRRset(change.key))
     if isinstance(change.wanted, Records):
         octets += octets_of(AddRecords(change.key, change.wanted))
-        if change.before is Before.UNMANAGED:
-            octets *= 2
-    return min(octets, MESSAGE_OCTETS_MAX)
+        if change.before is Before.UNMANAGED or change.key.type == "NS":
+            octets *= 2  # compared with what is there, or an apex NS RRset that grows before it shrinks
+    return octets
 
 
 def next_fence(target: Fence, base: int, done: int, of: int) -> Fence:

@@ -3,6 +3,8 @@ Rdata is kept as wire octets in DNSSEC canonical form (RFC 4034 section 6.2), so
 Presentation format is read strictly: whatever could be read in two ways is refused.
 """
 
+import re
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,15 +17,48 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.tokenizer
 
+from dnsguard.core.names import encode_labels
+
 TTL_MAX = 2**31 - 1  # RFC 2181 section 8
 RDATA_OCTETS_MAX = 65_535
 
+RDATA_CHARS_MAX = 300_000  # every octet of the longest rdata written as \DDD, and some room
+
 _STRINGS_ONLY = frozenset({"TXT", "SPF", "AVC", "NINFO", "RESINFO", "WALLET"})
-_CODEC = dns.name.IDNA_2008_Strict
+_QUOTED_OR_ESCAPED = re.compile(r'\\.|"(?:[^"\\]|\\.)*"')
 
 
 class RecordRefused(ValueError):
     """A type, TTL or rdata is not well formed; the message says what was expected and found."""
+
+
+class _StrictTokenizer(dns.tokenizer.Tokenizer):
+    """Reads tokens as dnspython does, but takes letters beyond ASCII only in names and in quoted strings.
+
+    In names they follow the same rules as in owner names; dnspython's own default is looser.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.foreign: list[dns.tokenizer.Token] = []
+
+    def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
+        token = super().get(want_leading, want_comment)
+        if token.is_identifier() and not token.value.isascii() and not (self.foreign and self.foreign[-1] is token):
+            self.foreign.append(token)
+        return token
+
+    def as_name(
+        self,
+        token: dns.tokenizer.Token,
+        origin: dns.name.Name | None = None,
+        relativize: bool = False,
+        relativize_to: dns.name.Name | None = None,
+    ) -> dns.name.Name:
+        if self.foreign and token.is_identifier():
+            self.foreign = [other for other in self.foreign if other is not token]
+            token = dns.tokenizer.Token(token.ttype, encode_labels(token.value), token.has_escape)
+        return super().as_name(token, origin, relativize, relativize_to)
 
 
 class Key(NamedTuple):
@@ -63,7 +98,8 @@ def type_code(mnemonic: str) -> int:
 def parse_type(text: str) -> str:
     """Return the canonical mnemonic of a data type; meta types and query types are refused (RFC 6895)."""
     try:
-        rdtype = dns.rdatatype.from_text(text)
+        # Upper-casing, as dnspython does it, would make ASCII of some other letters ("\u017frv" would be SRV).
+        rdtype = dns.rdatatype.from_text(text if text.isascii() else "")
     except (dns.exception.DNSException, ValueError):
         raise RecordRefused(f"expected a record type such as A, MX or TYPE65280, found {text[:40]!r}") from None
     if rdtype == 0 or dns.rdatatype.is_metatype(rdtype) or 128 <= int(rdtype) <= 255:
@@ -86,14 +122,13 @@ def parse_rdata(rdtype: str, text: str) -> bytes:
     shown = repr(text) if len(text) <= 200 else f"{text[:160]!r}… ({len(text)} characters)"
     _refuse_ambiguous(rdtype, text, shown)
     try:
-        tokens = dns.tokenizer.Tokenizer(text, idna_codec=_CODEC)
+        tokens = _StrictTokenizer(text)
         rdata = dns.rdata.from_text(
             dns.rdataclass.IN,
             dns.rdatatype.from_text(rdtype),
             tokens,
             origin=None,
             relativize=False,
-            idna_codec=_CODEC,
         )
         wire = rdata.to_digestable()
     except dns.name.NeedAbsoluteNameOrOrigin:
@@ -105,8 +140,11 @@ def parse_rdata(rdtype: str, text: str) -> bytes:
         ArithmeticError,
         LookupError,
         TypeError,
+        struct.error,
     ) as error:
         raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
+    if tokens.foreign:
+        raise RecordRefused(f"expected letters beyond ASCII only in names and in quotes, found {shown}")
     if len(wire) > RDATA_OCTETS_MAX:
         raise RecordRefused(f"expected at most {RDATA_OCTETS_MAX} octets of rdata, found {len(wire)}")
     return wire
@@ -114,29 +152,36 @@ def parse_rdata(rdtype: str, text: str) -> bytes:
 
 def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
     """Refuse text of which a zone-file reader would drop, join or split something silently."""
+    if len(text) > RDATA_CHARS_MAX:
+        raise RecordRefused(f"expected at most {RDATA_CHARS_MAX} characters of rdata, found {shown}")
+    if not text.strip(" "):
+        raise RecordRefused(f"expected {rdtype} rdata, found nothing")
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
         raise RecordRefused(f"expected one record on one line without control characters, found {shown}")
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
         raise RecordRefused(f"expected valid Unicode, found a lone surrogate in {shown}")
     kinds: list[int] = []
     try:
-        tokens = dns.tokenizer.Tokenizer(text, idna_codec=_CODEC)
+        tokens = dns.tokenizer.Tokenizer(text)
         while not (token := tokens.get(want_comment=True)).is_eol_or_eof():
             kinds.append(token.ttype)
             if token.ttype == dns.tokenizer.COMMENT:
                 raise RecordRefused(f"expected no comment (';' outside quotes), found {shown}")
-            if len(kinds) == 1 and token.value == r"\#" and not rdtype.startswith("TYPE"):
+            if len(kinds) == 1 and token.is_identifier() and token.value == r"\#" and _has_own_format(rdtype):
                 raise RecordRefused(f"expected {rdtype} in its own format, found the generic one: {shown} (RFC 3597)")
     except (dns.exception.DNSException, ValueError) as error:
         raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
-    if "(" in text or ")" in text:
-        unquoted = "".join(text.split('"')[::2]).replace(r"\(", "").replace(r"\)", "")
-        if "(" in unquoted or ")" in unquoted:
-            raise RecordRefused(f"expected one line without parentheses outside quotes, found {shown}")
+    unquoted = _QUOTED_OR_ESCAPED.sub("", text)
+    if "(" in unquoted or ")" in unquoted:
+        raise RecordRefused(f"expected one line without parentheses outside quotes, found {shown}")
     if rdtype in _STRINGS_ONLY and len(kinds) > 1 and dns.tokenizer.IDENTIFIER in kinds:
         raise RecordRefused(
             f'expected {rdtype} strings in quotes, found {shown}; write "one string" for one, "a" "b" for two'
         )
+
+
+def _has_own_format(rdtype: str) -> bool:
+    return dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), use_generic=False) is not None
 
 
 def rdata_text(rdtype: str, wire: bytes) -> str:

@@ -2,16 +2,18 @@
 Each says its rule and what happened, or would happen, without it. Nothing here knows which of them are asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from dnsguard.core.fence import GENERATION_STATED_MAX
 from dnsguard.core.message import AddRecords, octets_of
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Absence, Plan, Wanted
-from dnsguard.core.policy import MESSAGE_OCTETS_MAX, Policy
+from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 
+SINGLETON_TYPES = frozenset({"CNAME", "DNAME"})  # RFC 2181 section 10.1, RFC 6672 section 2.4
 SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
 
 
@@ -143,8 +145,18 @@ def ttl_in_bounds(facts: Submitted) -> Refusal | None:
 
 
 def rrset_is_bounded(facts: Submitted) -> Refusal | None:
-    """An RRset has at most as many records as servers take. Without this, BIND answers SERVFAIL past 100."""
+    """An RRset has at most as many records as servers take.
+
+    Without this, BIND answers SERVFAIL past 100; of two CNAMEs it keeps the last and answers NOERROR.
+    """
     for key, wanted in facts.plan.rrsets:
+        if isinstance(wanted, Records) and key.type in SINGLETON_TYPES and len(wanted.rdatas) > 1:
+            return Refusal(
+                "rrset_is_bounded",
+                f"{key} has {len(wanted.rdatas)} records, and a name can have one {key.type} only",
+                "1 record",
+                str(len(wanted.rdatas)),
+            )
         if isinstance(wanted, Records) and len(wanted.rdatas) > facts.policy.records_max:
             return Refusal(
                 "rrset_is_bounded",
@@ -158,19 +170,29 @@ def rrset_is_bounded(facts: Submitted) -> Refusal | None:
 def rrset_fits_a_message(facts: Submitted) -> Refusal | None:
     """An RRset fits one UPDATE. Without this, it could only be replaced in pieces: half-made for a while."""
     for key, wanted in facts.plan.rrsets:
-        if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > MESSAGE_OCTETS_MAX:
+        if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > RRSET_OCTETS_MAX:
             return Refusal(
                 "rrset_fits_a_message",
                 f"{key} takes {octets} octets and could not be replaced in one UPDATE",
-                f"≤ {MESSAGE_OCTETS_MAX} octets",
+                f"≤ {RRSET_OCTETS_MAX} octets",
                 str(octets),
             )
     return None
 
 
 def generation_forward(facts: Submitted) -> Refusal | None:
-    """A stated generation is newer than the newest. Without this, a planner's counter that was reset goes back."""
+    """A stated generation is newer than the newest, and leaves room for more.
+
+    Without this, a planner's counter that was reset goes back, or a slip uses up all generations at once.
+    """
     stated = facts.plan.stated
+    if stated is not None and stated > GENERATION_STATED_MAX:
+        return Refusal(
+            "generation_forward",
+            f"generation {stated} would leave too few after it; state a lower one, or none at all",
+            f"≤ {GENERATION_STATED_MAX}",
+            str(stated),
+        )
     if stated is None or stated > facts.newest:
         return None
     return Refusal(
@@ -217,7 +239,8 @@ def cname_alone(facts: Submitted) -> Refusal | None:
     names = {key.name for key in facts.plan.keys}
     before: dict[Key, str] = dict.fromkeys(facts.wire or {}, "on the server")
     for key, standing in facts.standing.items():
-        before.pop(key, None)
+        if standing.wanted is not Absence.WITHDRAWN:
+            before.pop(key, None)
         if isinstance(standing.wanted, Records):
             before[key] = f"of generation {standing.generation}"
     if facts.plan.zone in names:
@@ -229,7 +252,11 @@ def cname_alone(facts: Submitted) -> Refusal | None:
 def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refusal | None:
     """Refuse a CNAME that would stand beside something; ``before`` says of each RRset where it is."""
     names = {key.name for key in after}
-    held = {key: where for key, where in before.items() if key.name in names and key not in after}
+    held = {
+        key: where
+        for key, where in before.items()
+        if key.name in names and after.get(key, Absence.WITHDRAWN) is Absence.WITHDRAWN
+    }
     held |= {key: "of this plan" for key, wanted in after.items() if isinstance(wanted, Records)}
     for cname in sorted(key for key in held if key.type == "CNAME"):
         beside = [key for key in held if key.name == cname.name and key != cname and key.type not in SERVER_OWNED_TYPES]
@@ -261,10 +288,15 @@ def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
     return None
 
 
-def contents_taken(key: Key, wanted: Wanted, wire: Mapping[Key, Records]) -> Refusal | None:
-    """Refuse contents that would replace other, unmanaged ones found on the wire."""
+def contents_taken(
+    key: Key, wanted: Wanted, wire: Mapping[Key, Records], earlier: Collection[Records] = ()
+) -> Refusal | None:
+    """Refuse contents that would replace other, unmanaged ones found on the wire.
+
+    ``earlier`` has what other plans of ours, published in part, may have put there.
+    """
     found = wire.get(key)
-    if found is None or found == wanted or wanted is Absence.WITHDRAWN:
+    if found is None or found == wanted or found in earlier or wanted is Absence.WITHDRAWN:
         return None
     return Refusal(
         "unmanaged_contents_kept",
