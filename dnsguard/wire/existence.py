@@ -1,0 +1,184 @@
+"""Which RRsets truly exist at some names of a zone. A query shows what a resolver would be told, which is
+made up below wildcards and withheld below delegations; a prerequisite asks the zone itself. So queries find the
+contents, and UPDATE messages without updates confirm them. Nothing here changes anything.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+import dns.rdatatype
+
+from dnsguard.core.message import (
+    Applied,
+    Message,
+    NameInUse,
+    Outcome,
+    Prerequisite,
+    Refused,
+    RRsetAbsent,
+    RRsetIs,
+    Unknown,
+    Unreachable,
+)
+from dnsguard.core.records import Key, Records
+from dnsguard.wire.decode import Answer, Record, gather
+
+IGNORED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
+"""Types that a signing server makes itself."""
+CONFIRMED_MAX = 200
+"""Names in one message of prerequisites."""
+
+_DATA_TYPES = tuple(
+    dns.rdatatype.to_text(rdtype)
+    for rdtype in dns.rdatatype.RdataType
+    if not dns.rdatatype.is_metatype(rdtype) and dns.rdatatype.to_text(rdtype) not in IGNORED_TYPES
+)
+
+
+class Questioned(Protocol):
+    """A primary that takes questions, prerequisites and transfers."""
+
+    async def ask(self, name: str, rdtype: str) -> Answer | Unreachable:
+        """Ask one question."""
+        ...
+
+    async def publish(self, message: Message) -> Outcome:
+        """Send one UPDATE."""
+        ...
+
+    async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
+        """Return all of a zone."""
+        ...
+
+
+async def existing(
+    primary: Questioned, zone: str, names: Collection[str], at_once_max: int
+) -> Mapping[Key, Records] | Unreachable:
+    """Return every RRset that exists at these names.
+
+    Where a delegation withholds what a name holds, or an answer is truncated, the contents come from the
+    referral if a prerequisite on every type known confirms that this is all, and from a transfer if not.
+    """
+    answers = await _ask_each(primary, sorted(set(names)), at_once_max)
+    if isinstance(answers, Unreachable):
+        return answers
+    shown: dict[str, Mapping[Key, Records]] = {}
+    found: dict[Key, Records] = {}
+    leftover: set[str] = set()
+    for name, answer in answers.items():
+        contents = gather(_at(name, answer.answer))
+        if not _withheld(name, answer):
+            if contents:
+                shown[name] = contents
+            continue
+        exact = await _confirmed(primary, zone, name, answer)
+        if isinstance(exact, Unreachable):
+            return exact
+        if exact is None:
+            leftover.add(name)
+        else:
+            found |= exact
+    for some in _batches(tuple(shown)):
+        used = await _in_use(primary, zone, some)
+        if isinstance(used, Unreachable):
+            return used
+        for name in used:
+            found |= shown[name]
+    if leftover:
+        everything = await primary.transfer(zone)
+        if isinstance(everything, Unreachable):
+            return Unreachable(
+                f"only a transfer shows what {min(leftover)} holds, and {everything.reason}; "
+                "let the TSIG key transfer the zone"
+            )
+        found |= {
+            key: records
+            for key, records in everything.items()
+            if key.name in leftover and key.type not in IGNORED_TYPES
+        }
+    return found
+
+
+async def _ask_each(primary: Questioned, names: Sequence[str], at_once_max: int) -> dict[str, Answer] | Unreachable:
+    """Ask for everything at each name, some at a time; the first that gets no usable answer ends it."""
+    answers: dict[str, Answer] = {}
+    failed: list[Unreachable] = []
+    queue = iter(names)
+
+    async def walk() -> None:
+        for name in queue:
+            answer = await primary.ask(name, "ANY")
+            if isinstance(answer, Unreachable):
+                failed.append(answer)
+            elif answer.rcode not in ("NOERROR", "NXDOMAIN"):
+                failed.append(Unreachable(f"the server answered {answer.rcode} when asked what {name} holds"))
+            elif not answer.authoritative and not any(record.type == "NS" for record in answer.authority):
+                failed.append(Unreachable(f"the server is not authoritative for {name}, and refers to nobody"))
+            else:
+                answers[name] = answer
+            if failed:
+                return
+
+    # Half of the places in flight, so that publications of other zones do not wait behind a long read.
+    await asyncio.gather(*(walk() for _ in range(min(len(names), max(1, at_once_max // 2)))))
+    return failed[0] if failed else answers
+
+
+def _withheld(name: str, answer: Answer) -> bool:
+    """Tell whether more, or something else, may exist at a name than an answer shows."""
+    return (
+        answer.truncated
+        or not answer.authoritative
+        or any(record.type == "DNAME" and record.name != name for record in answer.answer)
+    )
+
+
+async def _confirmed(
+    primary: Questioned, zone: str, name: str, answer: Answer
+) -> Mapping[Key, Records] | Unreachable | None:
+    """Return what a name holds that a delegation hides, if the zone confirms that this is all; None if not."""
+    records = [*answer.authority, *answer.additional]
+    if any(record.name == name for record in answer.authority):
+        signer = await primary.ask(name, "DS")
+        if isinstance(signer, Unreachable):
+            return signer
+        records += signer.answer
+    hidden = gather(_at(name, records))
+    prerequisites: list[Prerequisite] = [RRsetIs(key, contents.rdatas) for key, contents in hidden.items()]
+    prerequisites += [RRsetAbsent(key) for key in (Key(name, kind) for kind in _DATA_TYPES) if key not in hidden]
+    match await primary.publish(Message(zone, tuple(prerequisites), ())):
+        case Applied():
+            return hidden
+        case Refused():
+            return None
+        case Unknown(reason):
+            return Unreachable(reason)
+
+
+async def _in_use(primary: Questioned, zone: str, names: Sequence[str]) -> Collection[str] | Unreachable:
+    """Return those of the names that exist, halving until the server's answer is about one."""
+    match await primary.publish(Message(zone, tuple(NameInUse(name) for name in names), ())):
+        case Applied():
+            return names
+        case Unknown(reason):
+            return Unreachable(reason)
+        case Refused("NXDOMAIN"):
+            if len(names) == 1:
+                return ()
+        case Refused(rcode, detail):
+            return Unreachable(f"the server answered {rcode} when asked which names exist: {detail}")
+    half = len(names) // 2
+    left = await _in_use(primary, zone, names[:half])
+    if isinstance(left, Unreachable):
+        return left
+    right = await _in_use(primary, zone, names[half:])
+    return right if isinstance(right, Unreachable) else (*left, *right)
+
+
+def _at(name: str, records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.name == name and record.type not in IGNORED_TYPES]
+
+
+def _batches(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[first : first + CONFIRMED_MAX] for first in range(0, len(names), CONFIRMED_MAX)]

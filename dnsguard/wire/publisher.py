@@ -1,0 +1,130 @@
+"""The primary of zones as the workers see it: observe the fence, publish an UPDATE, read what truly exists.
+Every answer that counts is authentic (TSIG over TCP) and authoritative. Nothing is retried here, and nothing
+that was made from a wildcard is ever taken for something that exists.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
+from dnsguard.core.message import Applied, Message, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
+from dnsguard.core.names import fence_name
+from dnsguard.core.publication import Seen
+from dnsguard.core.records import Key, Records, type_code
+from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
+from dnsguard.wire.encode import MessageTooLarge, encode_question, encode_update
+from dnsguard.wire.existence import existing
+from dnsguard.wire.primary import Primary
+from dnsguard.wire.transfer import transfer
+from dnsguard.wire.transport import Connection, Unanswered
+from dnsguard.wire.tsig import rcode_of
+
+_MEANING = {
+    "FORMERR": "the server cannot read the message",
+    "SERVFAIL": "the server could not carry it out; its log says why",
+    "NOTIMP": "the server takes no updates",
+    "REFUSED": "the server lets this key update nothing there, or the zone is frozen",
+    "NOTAUTH": "the server is not authoritative for the zone",
+    "NOTZONE": "a name is outside the zone",
+    "YXDOMAIN": "a name is in use that should not be",
+    "NXDOMAIN": "a name is not in use that should be",
+    "YXRRSET": "an RRset exists that should not",
+    "NXRRSET": "an RRset does not exist, or not with these records",
+}
+
+
+class DnsPublisher:
+    """Publishes to one primary, for any number of zones at once, over one connection."""
+
+    def __init__(self, primary: Primary, now: Callable[[], float]) -> None:
+        """Prepare; ``now`` gives seconds since the epoch, for signatures. Connects on first use."""
+        self._primary = primary
+        self._now = now
+        self._connection = Connection(primary, now)
+
+    async def close(self) -> None:
+        """Drop the connection; what is under way ends Unknown or Unreachable."""
+        await self._connection.close()
+
+    async def publish(self, message: Message) -> Outcome:
+        """Send one UPDATE and wait for its outcome; never retries.
+
+        What cannot be sent because it is too large is Refused, as the server's FORMERR would be: it is certain
+        that nothing was applied. When cancelled, the message may have been taken.
+        """
+        try:
+            answer = await self._connection.exchange(encode_update(message))
+        except MessageTooLarge as refused:
+            return Refused("FORMERR", f"{refused}; nothing was sent")
+        except Unanswered as unanswered:
+            return Unknown(str(unanswered))
+        rcode = rcode_of(answer)
+        return Applied() if rcode == "NOERROR" else Refused(rcode, _MEANING.get(rcode, ""))
+
+    async def observe(self, zone: str) -> Seen | Unreachable:
+        """Read the fence.
+
+        ``Seen.rdatas`` without a fence means that what stands there is not a fence; both empty, that there is
+        nothing. An answer that a wildcard may have given is settled by asking for the fence's absence.
+        """
+        name, key = fence_name(zone), fence_key(zone)
+        shown, wild = await asyncio.gather(self.ask(name, "TXT"), self.ask(f"*.{zone}" if zone != "." else "*.", "TXT"))
+        if isinstance(shown, Unreachable):
+            return shown
+        if (unusable := self._unusable(shown)) is not None:
+            return unusable
+        rrsets = gather(shown.answer)
+        if any(found.type == "DNAME" for found in rrsets):
+            return Unreachable(f"a DNAME in {zone} hides the fence; dnsguard cannot keep such a zone")
+        if (name, "CNAME") in rrsets:
+            return await self._absent(zone, Key(name, "CNAME")) or Unreachable(
+                f"expected the fence at {name}, found a CNAME; remove it"
+            )
+        if key not in rrsets:
+            return Seen((), None)
+        rdatas = rrsets[key].rdatas
+        try:
+            fence = parse_fence(rdatas)
+        except FenceUnreadable:
+            fence = None
+        if fence is None or isinstance(wild, Unreachable) or {record.rdata for record in wild.answer} & set(rdatas):
+            return await self._absent(zone, key) or Seen(rdatas, fence)
+        return Seen(rdatas, fence)
+
+    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+        """Return every RRset that truly exists at these names (nothing made from a wildcard).
+
+        Signatures and denial records (RRSIG, NSEC, NSEC3) are left out. What stands at or below a delegation
+        is included.
+        """
+        return await existing(self, zone, names, self._primary.in_flight_max)
+
+    async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
+        """Return all of a zone by AXFR, SOA and fence included, over a connection of its own."""
+        return await transfer(self._primary, zone, self._now)
+
+    async def ask(self, name: str, rdtype: str) -> Answer | Unreachable:
+        """Ask one question; the answer is authentic, but may be of any rcode and not authoritative."""
+        try:
+            return decode_answer(await self._connection.exchange(encode_question(name, type_code(rdtype))))
+        except (Unanswered, Unreadable) as unanswered:
+            return Unreachable(str(unanswered))
+
+    def _unusable(self, answer: Answer) -> Unreachable | None:
+        if answer.rcode not in ("NOERROR", "NXDOMAIN"):
+            return Unreachable(f"{self._primary} answered {answer.rcode}: {_MEANING.get(answer.rcode, 'no answer')}")
+        if not answer.authoritative:
+            return Unreachable(f"{self._primary} is not authoritative for the zone, or delegates the fence's name away")
+        return None
+
+    async def _absent(self, zone: str, key: Key) -> Seen | Unreachable | None:
+        """Ask the server itself whether an RRset is absent; None says that it exists."""
+        match await self.publish(Message(zone, (RRsetAbsent(key),), ())):
+            case Applied():
+                return Seen((), None)
+            case Refused("YXRRSET"):
+                return None
+            case Refused(rcode, detail):
+                return Unreachable(f"{self._primary} answered {rcode} to a prerequisite on {key}: {detail}")
+            case Unknown(reason):
+                return Unreachable(reason)
