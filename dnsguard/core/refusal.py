@@ -11,3 +11,5 @@ class Refusal:
     detail: str
     expected: str
     found: str
+    about: tuple[tuple[str, str | int], ...] = ()
+    """Facts for programs, by name, such as ``newest`` and its number."""

@@ -53,7 +53,12 @@ def plan_covers_something(facts: Submitted) -> Refusal | None:
 
 def plan_is_bounded(facts: Submitted) -> Refusal | None:
     """A plan covers at most as many RRsets as the policy allows. Without this, one request can fill the disk."""
-    count, most = len(facts.plan.rrsets), facts.policy.plan_rrsets_max
+    return too_many_rrsets(len(facts.plan.rrsets), facts.policy)
+
+
+def too_many_rrsets(count: int, policy: Policy) -> Refusal | None:
+    """Refuse a count of RRsets in a plan; the door asks it before it reads a single record."""
+    most = policy.plan_rrsets_max
     if count <= most:
         return None
     return Refusal(
@@ -157,14 +162,21 @@ def rrset_is_bounded(facts: Submitted) -> Refusal | None:
                 "1 record",
                 str(len(wanted.rdatas)),
             )
-        if isinstance(wanted, Records) and len(wanted.rdatas) > facts.policy.records_max:
-            return Refusal(
-                "rrset_is_bounded",
-                f"{key} has {len(wanted.rdatas)} records; use fewer, or raise records_max and the server's own limit",
-                f"≤ {facts.policy.records_max} records",
-                str(len(wanted.rdatas)),
-            )
+        if isinstance(wanted, Records) and (refusal := too_many_records(key, len(wanted.rdatas), facts.policy)):
+            return refusal
     return None
+
+
+def too_many_records(key: Key, count: int, policy: Policy) -> Refusal | None:
+    """Refuse a count of records in an RRset; the door asks it before it reads a single one."""
+    if count <= policy.records_max:
+        return None
+    return Refusal(
+        "rrset_is_bounded",
+        f"{key} has {count} records; use fewer, or raise records_max and the server's own limit",
+        f"≤ {policy.records_max} records",
+        str(count),
+    )
 
 
 def rrset_fits_a_message(facts: Submitted) -> Refusal | None:
@@ -200,6 +212,7 @@ def generation_forward(facts: Submitted) -> Refusal | None:
         f"the zone is at generation {facts.newest}; state a higher one, or none at all",
         f"> {facts.newest}",
         str(stated),
+        (("newest", facts.newest),),
     )
 
 
@@ -217,6 +230,7 @@ def made_from_what_stands(facts: Submitted) -> Refusal | None:
             f"the plan was made from generation {based_on}, and the zone's newest is {facts.newest}; read it again",
             f"≤ {facts.newest}",
             str(based_on),
+            (("newest", facts.newest),),
         )
     for key in facts.plan.keys:
         standing = facts.standing.get(key)
@@ -227,6 +241,12 @@ def made_from_what_stands(facts: Submitted) -> Refusal | None:
                 "read the zone again and make the plan anew",
                 f"{key} unchanged since generation {based_on}",
                 f"generation {standing.generation} by {standing.actor}",
+                (
+                    ("rrset", str(key)),
+                    ("generation", standing.generation),
+                    ("actor", standing.actor),
+                    ("newest", facts.newest),
+                ),
             )
     return None
 
