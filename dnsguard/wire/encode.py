@@ -4,11 +4,11 @@ anything, and no prerequisite is ever dropped silently.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from struct import pack, pack_into
 
 from dnsguard.core.message import (
     AddRecords,
-    DeleteRecords,
     DeleteRRset,
     Message,
     NameInUse,
@@ -22,7 +22,6 @@ from dnsguard.core.records import type_code
 
 MESSAGE_OCTETS_MAX = 65_535
 """What the length prefix of a message over TCP can say (RFC 1035 section 4.2.2)."""
-ANY = 255
 AXFR = 252
 
 _UPDATE_FLAGS = 5 << 11
@@ -31,8 +30,7 @@ _POINTER = 0xC000
 _POINTED_MAX = 0x3FFF
 _APEX = (_POINTER | _HEADER_OCTETS).to_bytes(2, "big")
 _SOA_IN = pack("!HH", 6, 1)
-_ANY_ANY = pack("!HHIH", ANY, 255, 0, 0)
-_ANY_NONE = pack("!HHIH", ANY, 254, 0, 0)
+_IN_CLASS, _NONE_CLASS, _ANY_CLASS = 1, 254, 255
 
 
 class MessageTooLarge(ValueError):
@@ -59,21 +57,32 @@ def encode_update(message: Message) -> bytes:
     prerequisites = sum(_put_prerequisite(out, owner, prerequisite) for prerequisite in message.prerequisites)
     updates = 0
     for update in message.updates:
-        match update:
-            case DeleteRRset(key):
-                out += owner(key.name)
-                out += pack("!HHIH", type_code(key.type), 255, 0, 0)
-                updates += 1
-            case AddRecords(key, records):
-                updates += _put_each(
-                    out, owner, key.name, pack("!HHI", type_code(key.type), 1, records.ttl), records.rdatas
-                )
-            case DeleteRecords(key, rdatas):
-                updates += _put_each(out, owner, key.name, pack("!HHI", type_code(key.type), 254, 0), rdatas)
+        key = update.key
+        if isinstance(update, DeleteRRset):
+            out += owner(key.name)
+            out += _bare(key.type, _ANY_CLASS)
+            updates += 1
+        elif isinstance(update, AddRecords):
+            records = update.records
+            updates += _put_each(out, owner, key.name, _head(key.type, _IN_CLASS, records.ttl), records.rdatas)
+        else:
+            updates += _put_each(out, owner, key.name, _head(key.type, _NONE_CLASS, 0), update.rdatas)
     if len(out) > MESSAGE_OCTETS_MAX:
         raise MessageTooLarge(len(out))
     pack_into("!HHHHHH", out, 0, 0, _UPDATE_FLAGS, 1, prerequisites, updates, 0)
     return bytes(out)
+
+
+@lru_cache(maxsize=512)
+def _head(rdtype: str, rdclass: int, ttl: int) -> bytes:
+    """Encode type, class and TTL."""
+    return pack("!HHI", type_code(rdtype), rdclass, ttl)
+
+
+@lru_cache(maxsize=512)
+def _bare(rdtype: str, rdclass: int) -> bytes:
+    """Encode type, class, a TTL of 0 and no rdata."""
+    return _head(rdtype, rdclass, 0) + b"\0\0"
 
 
 def _put_prerequisite(
@@ -86,19 +95,19 @@ def _put_prerequisite(
         case RRsetIs(key, rdatas):
             if not rdatas:
                 raise PrerequisiteEmpty(f"expected rdata in the prerequisite on {key}, found none; say RRsetAbsent")
-            return _put_each(out, owner, key.name, pack("!HHI", type_code(key.type), 1, 0), rdatas)
+            return _put_each(out, owner, key.name, _head(key.type, _IN_CLASS, 0), rdatas)
         case RRsetExists(key):
             out += owner(key.name)
-            out += pack("!HHIH", type_code(key.type), 255, 0, 0)
+            out += _bare(key.type, _ANY_CLASS)
         case RRsetAbsent(key):
             out += owner(key.name)
-            out += pack("!HHIH", type_code(key.type), 254, 0, 0)
+            out += _bare(key.type, _NONE_CLASS)
         case NameInUse(name):
             out += owner(name)
-            out += _ANY_ANY
+            out += _bare("ANY", _ANY_CLASS)
         case NameNotInUse(name):
             out += owner(name)
-            out += _ANY_NONE
+            out += _bare("ANY", _NONE_CLASS)
     return 1
 
 
