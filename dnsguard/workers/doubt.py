@@ -46,7 +46,7 @@ def narrowed(doubt: Doubt, part: Sequence[Change], pending: Pending, *, resuming
     else:
         generations = sorted({change.generation for change in pending.changes})
         alone = len(generations) == 1
-        narrower = replace(doubt, target=generations[(len(generations) - 1) // 2])
+        narrower = replace(doubt, overtake=None, target=generations[(len(generations) - 1) // 2])
     if not alone:
         return narrower, None
     suspect = generations[-1]

@@ -83,7 +83,7 @@ class Store(Protocol):
         ...
 
     async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
-        """Mark a plan rejected and append a plan that puts its RRsets back as they were before it.
+        """Mark a plan rejected, so that no state has its contents any more, and append one that puts them back.
 
         Returns the appended generation; None if the plan is settled already, or nothing of it stands.
         """
