@@ -181,7 +181,8 @@ def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
 
 
 def _has_own_format(rdtype: str) -> bool:
-    return dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), use_generic=False) is not None
+    known = dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))
+    return known is not dns.rdata.GenericRdata
 
 
 def rdata_text(rdtype: str, wire: bytes) -> str:

@@ -173,7 +173,7 @@ def _find(wire: bytes) -> _Found | None:
         start = at
         fixed = _after_name(wire, at)
         at = fixed + 10 + unpack_from("!H", wire, fixed + 8)[0]
-    if unpack_from("!HH", wire, fixed) != (_TSIG, 255) or at != len(wire):
+    if unpack_from("!HHI", wire, fixed) != (_TSIG, 255, 0) or at != len(wire):
         return None
     named = fixed + 10
     timed = _after_name(wire, named)
