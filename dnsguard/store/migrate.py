@@ -1,0 +1,65 @@
+"""Bringing a database to the shape that this code needs, forward only.
+All steps are one transaction; of two processes that start at once, one waits and finds the work done.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from dnsguard.store.engine import Database, StoreUnavailable, place_of
+from dnsguard.store.schema import metadata
+
+_POSTGRESQL_LOCK = 0x646E7367  # "dnsg"; any number that nothing else in the database uses
+
+
+def _scripts() -> Path:
+    """Return the folder of migrations: beside this file when installed, at the top of the tree else."""
+    installed = Path(__file__).parent / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    return config
+
+
+async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
+    """Bring a database up to date; return its revision before and after.
+
+    Raises StoreUnavailable if it cannot be reached or written, or is newer than this code.
+    """
+    place = place_of(engine.url)
+    return await Database(engine).write(lambda conn: _upgrade(conn, place))
+
+
+def _upgrade(conn: sa.Connection, place: str) -> tuple[str | None, str]:
+    if conn.dialect.name == "postgresql":
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
+    config = _config()
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    if head is None:
+        raise StoreUnavailable(f"expected migrations in {_scripts()}, found none; install dnsguard again")
+    before = MigrationContext.configure(conn).get_current_revision()
+    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
+        raise StoreUnavailable(
+            f"expected {place} at revision {head} or older, found revision {before}, of a newer dnsguard; "
+            "start that version, or name another database"
+        )
+    if before != head:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+    return before, head
+
+
+async def check(engine: AsyncEngine) -> list[Any]:
+    """Return how the tables differ from what this code expects; empty when they are the same."""
+    return await Database(engine).read(lambda conn: list(compare_metadata(MigrationContext.configure(conn), metadata)))

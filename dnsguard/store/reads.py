@@ -1,0 +1,186 @@
+"""What the history says to those who ask: zones, plans, RRsets at a generation, differences, what is pending.
+Each is one transaction that writes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending
+from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
+from dnsguard.core.records import Key
+from dnsguard.store.rows import (
+    chain_at,
+    covered_from,
+    entry_from,
+    newest_between,
+    same_rrset,
+    under_way,
+    wanted_from,
+    zone_row,
+    zone_with_backlog,
+)
+from dnsguard.store.schema import changes, plans, rrsets
+
+_WITHDRAWN = Absence.WITHDRAWN.value
+
+
+def plans_below(conn: sa.Connection, zone: str, below: int | None, limit: int) -> tuple[Entry, ...]:
+    """Return plans, newest first, of generations below a bound. Raises ZoneUnknown."""
+    parts = under_way(zone_row(conn, zone).fence)
+    query = sa.select(plans).where(plans.c.zone == zone).order_by(plans.c.generation.desc()).limit(limit)
+    if below is not None:
+        query = query.where(plans.c.generation < below)
+    return tuple(entry_from(row, parts) for row in conn.execute(query))
+
+
+def plan_at(conn: sa.Connection, zone: str, generation: int) -> tuple[Entry, tuple[Covered, ...]]:
+    """Return one plan with those of its RRsets that are kept. Raises ZoneUnknown, GenerationUnknown."""
+    seen = zone_row(conn, zone)
+    row = conn.execute(sa.select(plans).where(plans.c.zone == zone, plans.c.generation == generation)).one_or_none()
+    if row is None:
+        raise GenerationUnknown(zone, generation, seen.kept_from, seen.newest)
+    query = (
+        sa.select(changes)
+        .where(changes.c.zone == zone, changes.c.generation == generation)
+        .order_by(changes.c.name, changes.c.type)
+    )
+    return entry_from(row, under_way(seen.fence)), tuple(covered_from(found) for found in conn.execute(query))
+
+
+def rrsets_at(
+    conn: sa.Connection,
+    zone: str,
+    *,
+    at: int | None,
+    name: str | None,
+    rdtype: str | None,
+    after: Key | None,
+    limit: int | None,
+) -> tuple[Covered, ...]:
+    """Return what is covered at a generation, by name and type. Raises ZoneUnknown, GenerationUnknown."""
+    seen = zone_row(conn, zone)
+    _reachable(seen, at)
+    generation: sa.ColumnElement[int] = rrsets.c.newest
+    if at is not None and at < seen.newest:
+        earlier = changes.alias("earlier")
+        generation = (
+            sa.select(sa.func.max(earlier.c.generation))
+            .where(same_rrset(earlier, rrsets), earlier.c.generation <= at)
+            .correlate(rrsets)
+            .scalar_subquery()
+        )
+    query = (
+        sa.select(changes)
+        .select_from(rrsets)
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == generation))
+        .where(rrsets.c.zone == zone, changes.c.disposition != _WITHDRAWN)
+        .order_by(rrsets.c.name, rrsets.c.type)
+        .limit(limit)
+    )
+    if name is not None:
+        query = query.where(rrsets.c.name == name)
+    if rdtype is not None:
+        query = query.where(rrsets.c.type == rdtype)
+    if after is not None:
+        query = query.where(sa.tuple_(rrsets.c.name, rrsets.c.type) > sa.tuple_(after.name, after.type))
+    return tuple(covered_from(row) for row in conn.execute(query))
+
+
+def differences(conn: sa.Connection, zone: str, before: int, after: int) -> tuple[Difference, ...]:
+    """Return the RRsets that differ between two generations. Raises ZoneUnknown, GenerationUnknown."""
+    seen = zone_row(conn, zone)
+    _reachable(seen, before)
+    _reachable(seen, after)
+    low, high = min(before, after), max(before, after)
+    late = newest_between(zone, low, high)
+    new, old, earlier = changes.alias("new"), changes.alias("old"), changes.alias("earlier")
+    older = (
+        sa.select(sa.func.max(earlier.c.generation))
+        .where(same_rrset(earlier, late), earlier.c.generation <= low)
+        .correlate(late)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(new, old.c.disposition.label("was"), old.c.ttl.label("ttl_was"), old.c.rdatas.label("rdatas_was"))
+        .select_from(late)
+        .join(new, same_rrset(new, late) & (new.c.generation == late.c.generation))
+        .outerjoin(old, same_rrset(old, late) & (old.c.generation == older))
+        .order_by(new.c.name, new.c.type)
+    )
+    found = []
+    for row in conn.execute(query):
+        is_now = _covered(row.disposition, row.ttl, row.rdatas)
+        was = _covered(row.was, row.ttl_was, row.rdatas_was)
+        if was != is_now:
+            key = Key(row.name, row.type)
+            found.append(Difference(key, was, is_now) if before <= after else Difference(key, is_now, was))
+    return tuple(found)
+
+
+def _covered(disposition: str | None, ttl: int | None, rdatas: bytes | None) -> Wanted | None:
+    if disposition is None or disposition == _WITHDRAWN:
+        return None
+    return wanted_from(disposition, ttl, rdatas)
+
+
+def _reachable(seen: sa.Row[Any], generation: int | None) -> None:
+    if generation is not None and not seen.kept_from <= generation <= seen.newest:
+        raise GenerationUnknown(seen.name, generation, seen.kept_from, seen.newest)
+
+
+def pending(conn: sa.Connection, name: str, fence: Fence | None, target: int | None) -> Pending:
+    """Return what there is to publish from a fence on. Raises ZoneUnknown, GenerationUnknown.
+
+    Towards a trusted fence everything is restated, whatever it says: it counts from other plans.
+    """
+    zone = zone_with_backlog(conn, name)
+    known = None if fence is None else chain_at(conn, name, fence.generation)
+    trusted = fence is not None and str(fence) == zone.trusted_fence
+    base = 0 if fence is None or trusted else fence.base
+    if target is not None:
+        goal = target
+    elif fence is None or trusted:
+        goal = zone.newest
+    else:
+        goal = fence.generation if fence.progress is not None else max(zone.newest, fence.generation)
+    digest = chain_at(conn, name, goal)
+    if digest is None and fence is not None and goal == fence.generation:
+        digest = fence.digest
+    elif digest is None and goal == 0 and target is None:
+        digest = zone.history
+    if digest is None:
+        raise GenerationUnknown(name, goal, zone.kept_from, zone.newest)
+    late = newest_between(name, base, goal)
+    query = (
+        sa.select(changes, rrsets.c.live, rrsets.c.held, rrsets.c.adopt)
+        .select_from(late)
+        .join(changes, same_rrset(changes, late) & (changes.c.generation == late.c.generation))
+        .join(rrsets, same_rrset(rrsets, late))
+    )
+    # An enactor sees a fence before it is on record: what the wire shows then is newer than the heads' live contents.
+    unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
+    found = []
+    for row in conn.execute(query):
+        key = Key(row.name, row.type)
+        recorded = Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
+        before = unrecorded.get(key, recorded)
+        wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
+        found.append(Change(key, wanted, row.generation, before, row.adopt))
+    return Pending(zone, known, goal, digest, tuple(sorted(found, key=lambda change: sort_key(change.key))))
+
+
+_STOOD = {"records": Before.HELD, "retired": Before.GONE, "withdrawn": Before.UNMANAGED}
+
+
+def _stood(conn: sa.Connection, zone: str, above: int, upto: int) -> Mapping[Key, Before]:
+    """Return how the RRsets that changed in a range stood at its end."""
+    late = newest_between(zone, above, upto)
+    query = (
+        sa.select(changes.c.name, changes.c.type, changes.c.disposition)
+        .select_from(late)
+        .join(changes, same_rrset(changes, late) & (changes.c.generation == late.c.generation))
+    )
+    return {Key(row.name, row.type): _STOOD[row.disposition] for row in conn.execute(query)}

@@ -1,0 +1,146 @@
+"""Rows and values: how contents lie in a column, and how a row becomes one of core's frozen values.
+Contents are canonical wire octets, each rdata with its length before it; nothing is parsed again when it is read.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from dnsguard.core.fence import Fence, parse_fence
+from dnsguard.core.history import Covered, Entry, PlanState, Zone, ZoneUnknown
+from dnsguard.core.plan import Absence, Wanted
+from dnsguard.core.records import Key, Records
+from dnsguard.store.schema import changes, plans, zones
+
+NAMES_AT_ONCE = 500
+"""How many values go into one IN list; SQLite takes 999 parameters in its oldest builds."""
+
+Item = TypeVar("Item")
+
+
+def slices(items: Sequence[Item], size: int = NAMES_AT_ONCE) -> Iterator[Sequence[Item]]:
+    """Cut a sequence into pieces that fit one statement."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def contents_row(wanted: Wanted) -> dict[str, Any]:
+    """Return the columns of a change that hold what is wanted."""
+    match wanted:
+        case Absence():
+            return {"disposition": wanted.value, "ttl": None, "rdatas": None}
+        case Records(ttl, rdatas):
+            octets = b"".join(struct.pack("!H", len(rdata)) + rdata for rdata in rdatas)
+            return {"disposition": "records", "ttl": ttl, "rdatas": octets}
+
+
+def wanted_from(disposition: str, ttl: int | None, rdatas: bytes | None) -> Wanted:
+    """Return what the columns of a change say is wanted."""
+    if ttl is None or rdatas is None:
+        return Absence(disposition)
+    found, at = [], 0
+    while at < len(rdatas):
+        end = at + 2 + int.from_bytes(rdatas[at : at + 2], "big")
+        found.append(rdatas[at + 2 : end])
+        at = end
+    return Records(ttl, tuple(found))
+
+
+def covered_from(row: sa.Row[Any]) -> Covered:
+    """Return an RRset with its contents from a row with the columns of a change."""
+    return Covered(Key(row.name, row.type), wanted_from(row.disposition, row.ttl, row.rdatas), row.generation)
+
+
+def fence_from(text: str | None) -> Fence | None:
+    """Read back a fence that was recorded."""
+    return None if text is None else parse_fence((bytes((len(text),)) + text.encode("ascii"),))
+
+
+def zone_row(conn: sa.Connection, name: str) -> sa.Row[Any]:
+    """Return a zone's own row. Raises ZoneUnknown."""
+    row = conn.execute(sa.select(zones).where(zones.c.name == name)).one_or_none()
+    if row is None:
+        raise ZoneUnknown(name)
+    return row
+
+
+def zones_with_backlog(conn: sa.Connection, name: str | None = None) -> tuple[Zone, ...]:
+    """Return one zone or all, by name, with what is accepted and not settled."""
+    waiting = (plans.c.zone == zones.c.name) & (plans.c.state == PlanState.ACCEPTED.value)
+    query = sa.select(
+        zones,
+        sa.select(sa.func.count()).where(waiting).correlate(zones).scalar_subquery().label("pending"),
+        sa.select(sa.func.min(plans.c.accepted_at)).where(waiting).correlate(zones).scalar_subquery().label("oldest"),
+    ).order_by(zones.c.name)
+    if name is not None:
+        query = query.where(zones.c.name == name)
+    return tuple(Zone(*row) for row in conn.execute(query))
+
+
+def zone_with_backlog(conn: sa.Connection, name: str) -> Zone:
+    """Return one zone with what is accepted and not settled. Raises ZoneUnknown."""
+    found = zones_with_backlog(conn, name)
+    if not found:
+        raise ZoneUnknown(name)
+    return found[0]
+
+
+def entry_from(row: sa.Row[Any], under_way: range) -> Entry:
+    """Return a plan's entry; ``under_way`` has the generations that a publication in parts is made of."""
+    state = PlanState(row.state)
+    if state is PlanState.ACCEPTED and row.generation in under_way:
+        state = PlanState.PUBLISHING
+    return Entry(
+        row.zone,
+        row.generation,
+        row.actor,
+        row.reason,
+        row.accepted_at,
+        row.based_on,
+        row.digest,
+        state,
+        row.settled_at,
+        row.why,
+        row.rrsets,
+        row.reverts,
+    )
+
+
+def under_way(fence: str | None) -> range:
+    """Return the generations that are being published in several messages, as the recorded fence says."""
+    seen = fence_from(fence)
+    return range(0) if seen is None else range(seen.base + 1, seen.generation + 1)
+
+
+def chain_at(conn: sa.Connection, zone: str, generation: int) -> str | None:
+    """Return the chain digest of a generation, None if the history has no such plan, or no longer."""
+    return conn.scalar(sa.select(plans.c.chain).where(plans.c.zone == zone, plans.c.generation == generation))
+
+
+def same_rrset(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return the condition that two tables' rows are of the same RRset."""
+    return sa.and_(one.c.zone == other.c.zone, one.c.name == other.c.name, one.c.type == other.c.type)
+
+
+def newest_between(zone: str, above: int, upto: int) -> sa.Subquery:
+    """Return each RRset that changed after ``above`` and up to ``upto``, with its newest generation there.
+
+    Reads the index on generations: it costs what changed, whatever the size of the zone.
+    """
+    return (
+        sa.select(changes.c.zone, changes.c.name, changes.c.type, sa.func.max(changes.c.generation).label("generation"))
+        .where(changes.c.zone == zone, changes.c.generation > above, changes.c.generation <= upto)
+        .group_by(changes.c.zone, changes.c.name, changes.c.type)
+        .subquery()
+    )
+
+
+def claim(conn: sa.Connection, seen: sa.Row[Any], believing: Sequence[str], values: Mapping[str, Any]) -> bool:
+    """Write a zone's row if it still is as it was seen in the columns that the transaction relies on.
+
+    Two transactions that both read generation 41 come here; one of them finds no row any more, and starts again.
+    """
+    still = [zones.c[column] == getattr(seen, column) for column in believing]
+    return conn.execute(sa.update(zones).where(zones.c.name == seen.name, *still).values(values)).rowcount == 1

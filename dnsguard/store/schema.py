@@ -1,0 +1,111 @@
+"""The tables of the history: zones, plans, changes, and the head of each RRset.
+What the database itself can refuse it does: an RRset without records, a generation twice, and the deletion of a
+change that is live or newest. No statement is made here; `migrations/` brings a database to this shape.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Names sort by code point, as in Python: SQLite does so by itself, PostgreSQL under the collation "C".
+NameText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+zones = sa.Table(
+    "zones",
+    metadata,
+    sa.Column("name", NameText, primary_key=True),
+    sa.Column("history", sa.String(16), nullable=False),
+    sa.Column("newest", sa.BigInteger, nullable=False),
+    sa.Column("published", sa.BigInteger, nullable=False),
+    sa.Column("kept_from", sa.BigInteger, nullable=False),
+    sa.Column("fence", sa.Text),
+    sa.Column("published_at", sa.Double),
+    sa.Column("halted", sa.Text),
+    sa.Column("trusted_fence", sa.Text),
+    sa.CheckConstraint("0 <= kept_from AND kept_from <= published AND published <= newest", name="order"),
+)
+
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("zone", NameText, sa.ForeignKey("zones.name", ondelete="RESTRICT"), primary_key=True),
+    sa.Column("generation", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("adopt", sa.Boolean, nullable=False),
+    sa.Column("accepted_at", sa.Double, nullable=False),
+    sa.Column("based_on", sa.BigInteger),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("chain", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("settled_at", sa.Double),
+    sa.Column("why", sa.Text),
+    sa.Column("rrsets", sa.Integer, nullable=False),
+    sa.Column("reverts", sa.BigInteger),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("body_digest", sa.LargeBinary),
+    sa.CheckConstraint("generation > 0", name="generation"),
+    sa.CheckConstraint("state IN ('accepted', 'published', 'superseded', 'rejected', 'faulted')", name="state"),
+    sa.CheckConstraint("(state = 'accepted') = (settled_at IS NULL)", name="settled"),
+)
+sa.Index(
+    "uq_plans_idempotency",
+    plans.c.zone,
+    plans.c.actor,
+    plans.c.idempotency_key,
+    unique=True,
+    sqlite_where=plans.c.idempotency_key.is_not(None),
+    postgresql_where=plans.c.idempotency_key.is_not(None),
+)
+sa.Index("ix_plans_state", plans.c.zone, plans.c.state)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("zone", NameText, primary_key=True),
+    sa.Column("name", NameText, primary_key=True),
+    sa.Column("type", NameText, primary_key=True),
+    sa.Column("generation", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("disposition", sa.String(16), nullable=False),
+    sa.Column("ttl", sa.Integer),
+    sa.Column("rdatas", sa.LargeBinary),
+    sa.ForeignKeyConstraint(["zone", "generation"], ["plans.zone", "plans.generation"], ondelete="RESTRICT"),
+    sa.CheckConstraint(
+        "(disposition = 'records' AND ttl IS NOT NULL AND rdatas IS NOT NULL AND length(rdatas) > 0)"
+        " OR (disposition IN ('retired', 'withdrawn') AND ttl IS NULL AND rdatas IS NULL)",
+        name="never_empty",
+    ),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_changes_generation", changes.c.zone, changes.c.generation)
+
+rrsets = sa.Table(
+    "rrsets",
+    metadata,
+    sa.Column("zone", NameText, primary_key=True),
+    sa.Column("name", NameText, primary_key=True),
+    sa.Column("type", NameText, primary_key=True),
+    sa.Column("newest", sa.BigInteger, nullable=False),
+    sa.Column("live", sa.BigInteger),
+    sa.Column("held", sa.Boolean, nullable=False),
+    sa.Column("adopt", sa.Boolean, nullable=False),
+    *(
+        sa.ForeignKeyConstraint(
+            ["zone", "name", "type", head],
+            ["changes.zone", "changes.name", "changes.type", "changes.generation"],
+            ondelete="RESTRICT",
+        )
+        for head in ("newest", "live")
+    ),
+    sa.CheckConstraint("live IS NOT NULL OR NOT held", name="held"),
+    sa.CheckConstraint("live IS NULL OR live <= newest", name="order"),
+    sqlite_with_rowid=False,
+)

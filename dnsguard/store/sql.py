@@ -1,0 +1,203 @@
+"""The history in a SQL database: what workers and the API ask of a store, one transaction each.
+Reads no clock and no randomness. Plans that arrive while a transaction is under way are accepted together in the
+next one, so that many of them share the wait for the disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.guards import Guards
+from dnsguard.core.history import Accepted, Covered, Difference, Entry, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.plan import Plan
+from dnsguard.core.policy import Policy
+from dnsguard.core.records import Key, Records
+from dnsguard.core.refusal import Refusal
+from dnsguard.store import door, prune, reads, rows, settle, zones
+from dnsguard.store.engine import Database
+
+TOGETHER_MAX = 256
+"""Plans accepted in one transaction."""
+TOGETHER_RRSETS_MAX = 20_000
+"""RRsets accepted in one transaction, unless a single plan has more."""
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    caller: door.Caller
+    outcome: asyncio.Future[Accepted | KeyReused | Refusal]
+
+
+class SqlStore:
+    """A `Store` and `Histories` over one database.
+
+    Every method raises StoreUnavailable, and ZoneUnknown where it is given a zone.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = Database(engine)
+        self._queues: dict[str, list[_Waiting]] = {}
+        self._doors: dict[str, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """Finish what is being accepted and close all connections."""
+        await asyncio.gather(*self._doors.values())
+        await self._database.close()
+
+    async def _read(
+        self,
+        look: Callable[Concatenate[sa.Connection, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        return await self._database.read(lambda conn: look(conn, *args, **kwargs))
+
+    async def _write(
+        self,
+        act: Callable[Concatenate[sa.Connection, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        return await self._database.write(lambda conn: act(conn, *args, **kwargs))
+
+    async def ensure_zone(self, name: str, history: str) -> Zone:
+        """Return a zone; make it, with this history, if it is not there. ``history`` has 16 hex digits."""
+        return await self._write(zones.ensure, name, history)
+
+    async def zones(self) -> tuple[Zone, ...]:
+        """Return all zones, by name."""
+        return await self._read(rows.zones_with_backlog)
+
+    async def zone(self, name: str) -> Zone:
+        """Return one zone."""
+        return await self._read(rows.zone_with_backlog, name)
+
+    async def accept(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Accepted | KeyReused | Refusal:
+        """Ask the guards and append the plan under the next, or its stated, generation.
+
+        A caller that is cancelled while waiting takes its plan along; once its transaction has begun, the plan
+        may be accepted all the same.
+        """
+        zone = submission.plan.zone
+        waiting = _Waiting(door.Caller(submission, guards, policy, wire), asyncio.get_running_loop().create_future())
+        self._queues.setdefault(zone, []).append(waiting)
+        if zone not in self._doors:
+            # A task of its own: a caller that goes away must not take down the transaction that others share.
+            self._doors[zone] = asyncio.create_task(self._keep_door(zone), name=f"door of {zone}")
+        return await waiting.outcome
+
+    async def _keep_door(self, zone: str) -> None:
+        """Accept the waiting plans of a zone, as many together as there are, until nobody waits."""
+        try:
+            while together := self._next_together(zone):
+                try:
+                    callers = [waiting.caller for waiting in together]
+                    outcomes = await self._write(door.accept_all, zone, callers)
+                except Exception as error:  # noqa: BLE001  raised again to everybody who waited for this transaction
+                    outcomes = [error] * len(together)
+                for waiting, outcome in zip(together, outcomes, strict=True):
+                    _tell(waiting.outcome, outcome)
+        finally:
+            del self._doors[zone]
+
+    def _next_together(self, zone: str) -> list[_Waiting]:
+        queue = self._queues.pop(zone, [])
+        together: list[_Waiting] = []
+        rrsets = 0
+        for at, waiting in enumerate(queue):
+            rrsets += len(waiting.caller.submission.plan.rrsets)
+            if together and (len(together) == TOGETHER_MAX or rrsets > TOGETHER_RRSETS_MAX):
+                self._queues[zone] = queue[at:]
+                break
+            if not waiting.outcome.cancelled():
+                together.append(waiting)
+        return together
+
+    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+        """Ask every guard and compare with what stands; writes nothing."""
+        return await self._read(door.judge, plan, guards, policy, wire)
+
+    async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
+        """Return those of the RRsets that dnsguard never published and may not take over."""
+        return await self._read(door.unmanaged, zone, keys)
+
+    async def pending(self, zone: str, fence: Fence | None, target: int | None = None) -> Pending:
+        """Return what there is to publish from a fence on, up to a target. Raises GenerationUnknown."""
+        return await self._read(reads.pending, zone, fence, target)
+
+    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+        """Write down what was observed; return whether anything was news."""
+        return await self._write(settle.record, zone, fence, at, faults)
+
+    async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
+        """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
+        return await self._write(settle.reject, zone, generation, why, at)
+
+    async def halt(self, zone: str, why: str) -> bool:
+        """Note why publishing is stopped for a zone; return whether that was news."""
+        return await self._write(settle.halt, zone, why)
+
+    async def resync(self, zone: str, plan: Plan, seen: str, above: int, actor: str, at: float) -> int:
+        """Append a plan above a generation and trust one fence's text; return the plan's generation."""
+        return await self._write(door.resync, zone, plan, seen, above, actor, at)
+
+    async def prune(self, zone: str, upto: int) -> int:
+        """Forget what no state at or above a generation is made of; return how many rows went.
+
+        Takes a transaction per some thousands of changes; each leaves a whole history behind.
+        """
+        total, there = 0, False
+        while not there:
+            count, there = await self._write(prune.prune_slice, zone, upto)
+            total += count
+        return total
+
+    async def plans(self, zone: str, *, below: int | None, limit: int) -> tuple[Entry, ...]:
+        """Return plans, newest first, of generations below a bound (None for all)."""
+        return await self._read(reads.plans_below, zone, below, limit)
+
+    async def plan(self, zone: str, generation: int) -> tuple[Entry, tuple[Covered, ...]]:
+        """Return one plan with those of its RRsets that are kept. Raises GenerationUnknown."""
+        return await self._read(reads.plan_at, zone, generation)
+
+    async def rrsets(
+        self,
+        zone: str,
+        *,
+        at: int | None = None,
+        name: str | None = None,
+        rdtype: str | None = None,
+        after: Key | None = None,
+        limit: int | None = None,
+    ) -> tuple[Covered, ...]:
+        """Return what is covered at a generation (the newest if None), by name and type. Raises GenerationUnknown."""
+        look = partial(reads.rrsets_at, at=at, name=name, rdtype=rdtype, after=after, limit=limit)
+        return await self._read(look, zone)
+
+    async def covered(self, zone: str) -> tuple[Covered, ...]:
+        """Return every RRset that the history covers, retired ones included, at the newest generation."""
+        return await self.rrsets(zone)
+
+    async def differences(self, zone: str, before: int, after: int) -> tuple[Difference, ...]:
+        """Return the RRsets that differ between two generations. Raises GenerationUnknown."""
+        return await self._read(reads.differences, zone, before, after)
+
+
+def _tell(outcome: asyncio.Future[Accepted | KeyReused | Refusal], found: door.Outcome) -> None:
+    if outcome.done():
+        return
+    if isinstance(found, Exception):
+        outcome.set_exception(found)
+    else:
+        outcome.set_result(found)
