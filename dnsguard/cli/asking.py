@@ -1,0 +1,98 @@
+"""The frame of every command that asks a daemon: the options they share, and the one event loop.
+What fails comes back as a sentence and an exit code; nothing passes through here as a traceback.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from dnsguard.cli.client import Daemon, opened
+from dnsguard.cli.display import Display
+from dnsguard.cli.outcome import CannotAsk, Refused
+from dnsguard.cli.target import Target, find_target
+
+P = ParamSpec("P")
+Talk = Callable[Concatenate[Daemon, Display, P], Awaitable[int]]
+
+_OPTIONS = (
+    click.option(
+        "--url",
+        envvar="DNSGUARD_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="The daemon's address; by default the one that the data folder's http.address names.",
+    ),
+    click.option(
+        "--token-file",
+        envvar="DNSGUARD_TOKEN_FILE",
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A file with the token on one line; by default DNSGUARD_TOKEN, or the data folder's admin.token.",
+    ),
+    click.option(
+        "--data-dir",
+        envvar="DNSGUARD_DATA_DIR",
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The data folder of a daemon on this machine.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it came, refusals too."),
+)
+
+
+class Verb(click.Command):
+    """A command whose help ends in examples."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:  # noqa: ANN401  whatever click passes on
+        """Take the examples beside what click takes."""
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}".rstrip() + "\n")
+
+
+def asks(talk: Talk[P]) -> Callable[P, None]:
+    """Turn a coroutine that talks to a daemon into a command's body, with the shared options."""
+
+    @wraps(talk)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        given: dict[str, Any] = {name: kwargs.pop(name) for name in ("url", "token_file", "data_dir")}
+        display = Display(as_json=bool(kwargs.pop("as_json")))
+        try:
+            code = _converse(find_target(**given), display, lambda daemon: talk(daemon, display, *args, **kwargs))
+        except (Refused, CannotAsk) as failure:
+            code = display.failed(failure)
+        click.get_current_context().exit(code)
+
+    for option in reversed(_OPTIONS):
+        option(command)
+    return command
+
+
+def _converse(target: Target, display: Display, talk: Callable[[Daemon], Awaitable[int]]) -> int:
+    daemon: Daemon | None = None
+
+    async def converse() -> int:
+        nonlocal daemon
+        session, daemon = opened(target)
+        async with session:
+            return await talk(daemon)
+
+    try:
+        return asyncio.run(converse())
+    except (KeyboardInterrupt, Refused):
+        if daemon is not None and daemon.unsettled is not None:
+            display.note(f"dnsguard: whether the daemon did what was asked is unclear: {daemon.unsettled}", "yellow")
+        raise

@@ -1,0 +1,114 @@
+"""After a write: wait until the plan is settled, and say what became of it.
+A plan that is accepted and not yet published is never called published, and never resubmitted.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dnsguard.api.documents import DryRun, PlanAccepted, PlanStatus, RollbackAccepted, ZoneStatus
+from dnsguard.cli.changes import show_changes
+from dnsguard.cli.client import Answer, Daemon, zone_path
+from dnsguard.cli.display import Display
+from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk
+
+UNSETTLED = frozenset({"accepted", "publishing"})
+DEFAULT_WAIT_S = 10
+POLL_S = 0.5
+
+S = TypeVar("S", bound=PlanAccepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a write is to be made. ``if_match`` is a header's value, None to read the zone first."""
+
+    if_match: str | None = None
+    wait_s: int | None = None
+    """None where nobody asked for waiting: then a plan that is accepted and not yet published is no failure."""
+    dry_run: bool = False
+    key: str | None = None
+
+
+async def write(
+    daemon: Daemon, display: Display, zone: str, act: str, body: Mapping[str, Any], manner: Manner, answer: type[S]
+) -> int:
+    """Post a plan or a rollback and report. Returns the exit code."""
+    if_match = manner.if_match or await newest(daemon, zone)
+    path = zone_path(zone, act)
+    if manner.dry_run:
+        judged = await daemon.post(f"{path}?dry_run=true", body, DryRun, if_match=if_match)
+        return report_dry_run(display, judged)
+    wait_s = DEFAULT_WAIT_S if manner.wait_s is None else manner.wait_s
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    with display.waiting(f"{zone}: waiting until the plan is published"):
+        accepted = await daemon.post(path, body, answer, if_match=if_match, wait_s=wait_s, key=manner.key)
+        raw, plan = accepted.raw, accepted.document
+        state: PlanStatus = plan
+        while state.state in UNSETTLED and (left := deadline - loop.time()) > POLL_S:
+            # The daemon waits with us, as long as its settings let it; what is left we ask for.
+            await asyncio.sleep(min(POLL_S, left))
+            found = await _look(daemon, zone, plan.generation)
+            raw, state = found.raw, found.document
+    if display.as_json:
+        display.raw(raw)
+    else:
+        await _report(daemon, display, plan, state)
+    if state.state in UNSETTLED:
+        return DONE if manner.wait_s is None or manner.wait_s == 0 else REFUSED
+    return REFUSED if state.state in ("rejected", "faulted") else DONE
+
+
+async def newest(daemon: Daemon, zone: str) -> str:
+    """Return the If-Match value of the zone as it is now."""
+    return f'"{(await daemon.get(zone_path(zone), ZoneStatus)).document.newest}"'
+
+
+async def _look(daemon: Daemon, zone: str, generation: int) -> Answer[PlanStatus]:
+    try:
+        return await daemon.get(zone_path(zone, "plans", generation), PlanStatus)
+    except CannotAsk as error:
+        raise CannotAsk(
+            f"{error}; the plan is accepted as generation {generation} and stands: "
+            f"look with 'dnsguard show {generation}'"
+        ) from None
+
+
+async def _report(daemon: Daemon, display: Display, plan: PlanAccepted, state: PlanStatus) -> None:
+    where = f"{plan.zone} generation {plan.generation}"
+    again = " (accepted before, under the same key)" if plan.repeated else ""
+    match state.state:
+        case "published":
+            display.line(f"published: {where}{again}", "green")
+        case "superseded":
+            display.line(f"superseded: {where} was overtaken by a newer plan before it was published{again}")
+        case "rejected" | "faulted":
+            display.note(f"{state.state}: {where}: {state.why or 'no reason is known'}", "bold red")
+        case _:
+            display.line(f"accepted as {where}, not yet published{again}", "yellow")
+            halted = (await daemon.get(zone_path(plan.zone), ZoneStatus)).document.halted
+            if halted:
+                display.note(f"  publishing is stopped for {plan.zone}: {halted}", "bold red")
+    if isinstance(plan, RollbackAccepted):
+        for rrset in plan.untouched:
+            display.line(f"  left as it is: {rrset.name} {rrset.type}, which no plan covered at generation {plan.to}")
+
+
+def report_dry_run(display: Display, judged: Answer[DryRun]) -> int:
+    """Say what a plan would change and which guards refuse it. Returns the exit code."""
+    document = judged.document
+    if display.as_json:
+        display.raw(judged.raw)
+        return DONE if document.acceptable else REFUSED
+    show_changes(display, document.differences)
+    for verdict in document.verdicts:
+        if not verdict.passed:
+            display.note(f"refused: {verdict.detail or 'no reason is known'}", "bold red")
+            for name, value in (("guard", verdict.guard), ("expected", verdict.expected), ("found", verdict.found)):
+                if value:
+                    display.note(f"  {name + ':':<9} {value}")
+    if document.acceptable:
+        display.line("nothing was changed: this was a dry run, and every guard lets the plan pass")
+    return DONE if document.acceptable else REFUSED

@@ -1,0 +1,257 @@
+"""Commands that only look: `status`, `plans`, `show`, `rrsets`, `diff`.
+Nothing here changes a zone; `diff FILE` has the daemon judge a plan, and nothing is stored.
+"""
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import click
+
+from dnsguard.api.documents import Difference, Differences, Plans, PlanShown, RRset, RRsets, Zones, ZoneStatus
+from dnsguard.cli.asking import Verb, asks
+from dnsguard.cli.changes import show_changes
+from dnsguard.cli.client import Answer, Daemon, zone_path
+from dnsguard.cli.display import Display, duration
+from dnsguard.cli.following import Manner
+from dnsguard.cli.outcome import DONE
+from dnsguard.cli.writes import submit_file
+
+PAGE_MAX = 500
+
+Page = TypeVar("Page", Plans, RRsets, Differences)
+
+_ZONE = click.option("--zone", metavar="ZONE", help="The zone; can be left out if the daemon serves only one.")
+_GENERATION = click.IntRange(min=0)
+
+
+@click.command(cls=Verb, examples=("dnsguard status", "dnsguard status example.test.", "dnsguard status --json"))
+@click.argument("zone", required=False)
+@asks
+async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
+    """Show where all zones stand, or all about one ZONE.
+
+    NEWEST is the newest generation accepted, PUBLISHED the one that the name server has.
+    """
+    if zone is not None:
+        one = await daemon.get(zone_path(zone), ZoneStatus)
+        if display.as_json:
+            display.raw(one.raw)
+        else:
+            _show_zone(display, one.document)
+        return DONE
+    every = await daemon.get("/v1/zones", Zones)
+    if display.as_json:
+        display.raw(every.raw)
+        return DONE
+    _show_mode(display, every.document.mode)
+    display.table(
+        ("ZONE", "STATE", "NEWEST", "PUBLISHED", "PENDING", "PUBLISHED AT"),
+        [
+            (
+                found.zone,
+                _standing(found),
+                str(found.newest),
+                str(found.published),
+                str(found.pending),
+                _when(display, found.published_at, found.published_age_s),
+            )
+            for found in every.document.zones
+        ],
+    )
+    for found in every.document.zones:
+        if found.halted:
+            display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
+    return DONE
+
+
+def _standing(zone: ZoneStatus) -> str:
+    if zone.halted:
+        return "HALTED"
+    return "current" if zone.published >= zone.newest else "behind"
+
+
+def _when(display: Display, at: str | None, age_s: float | None) -> str:
+    """Say when something was: on a terminal how long ago, otherwise the time itself."""
+    if at is None:
+        return "never"
+    return f"{duration(age_s)} ago" if display.is_terminal and age_s is not None else at
+
+
+def _show_mode(display: Display, mode: str) -> None:
+    if mode != "guarded":
+        display.line(
+            f"MODE: {mode.upper()}: guards are off, and nothing stops an old or an empty record set", "bold red"
+        )
+
+
+def _show_zone(display: Display, zone: ZoneStatus) -> None:
+    _show_mode(display, zone.mode)
+    pending = str(zone.pending)
+    if zone.oldest_pending_at is not None:
+        pending += f", the oldest since {_when(display, zone.oldest_pending_at, zone.oldest_pending_age_s)}"
+    display.fields(
+        (
+            ("zone", zone.zone),
+            ("state", _standing(zone)),
+            ("newest", str(zone.newest)),
+            ("published", str(zone.published)),
+            ("published at", _when(display, zone.published_at, zone.published_age_s)),
+            ("pending", pending),
+            ("fence", zone.fence or "none seen yet"),
+            ("kept from", str(zone.kept_from)),
+            ("history", zone.history),
+        )
+    )
+    if zone.halted:
+        display.line(f"publishing is stopped: {zone.halted}", "bold red")
+
+
+@click.command(cls=Verb, examples=("dnsguard plans example.test.", "dnsguard plans --limit 100 --below 41"))
+@click.argument("zone", required=False)
+@click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=20, show_default=True, help="How many at most.")
+@click.option("--below", type=click.IntRange(min=1), metavar="GENERATION", help="Only plans older than this one.")
+@asks
+async def plans(daemon: Daemon, display: Display, zone: str | None, limit: int, below: int | None) -> int:
+    """List the plans of ZONE, newest first. ZONE can be left out if the daemon serves only one."""
+    path = zone_path(await daemon.only_zone(zone), "plans")
+    answer = await daemon.get(path, Plans, limit=limit, below=below)
+    if display.as_json:
+        display.raw(answer.raw)
+        return DONE
+    display.table(
+        ("GENERATION", "STATE", "ACCEPTED", "ACTOR", "RRSETS", "REASON"),
+        [
+            (
+                str(plan.generation),
+                plan.state,
+                plan.accepted_at,
+                plan.actor,
+                str(plan.rrset_count),
+                plan.reason + (f" ({plan.why})" if plan.why else ""),
+            )
+            for plan in answer.document.plans
+        ],
+    )
+    return DONE
+
+
+@click.command(cls=Verb, examples=("dnsguard show 42", "dnsguard show 42 --zone example.test. --json"))
+@click.argument("generation", type=click.IntRange(min=1))
+@_ZONE
+@asks
+async def show(daemon: Daemon, display: Display, generation: int, zone: str | None) -> int:
+    """Show one plan: how far it got, and all that it covers."""
+    answer = await daemon.get(zone_path(await daemon.only_zone(zone), "plans", generation), PlanShown)
+    if display.as_json:
+        display.raw(answer.raw)
+        return DONE
+    plan = answer.document
+    known = (
+        ("generation", str(plan.generation)),
+        ("zone", plan.zone),
+        ("state", plan.state),
+        ("why", plan.why),
+        ("actor", plan.actor),
+        ("reason", plan.reason),
+        ("accepted at", plan.accepted_at),
+        ("settled at", plan.settled_at),
+        ("based on", None if plan.based_on is None else str(plan.based_on)),
+        ("undoes", None if plan.reverts is None else str(plan.reverts)),
+        ("digest", plan.digest),
+    )
+    display.fields((name, value) for name, value in known if value)
+    for rrset in plan.rrsets:
+        for line in _rrset_lines(rrset):
+            display.line(f"  {line}")
+    return DONE
+
+
+def _rrset_lines(rrset: RRset) -> list[str]:
+    if rrset.absence is not None:
+        return [f"{rrset.name} {rrset.type} ({rrset.absence})"]
+    return [f"{rrset.name} {rrset.ttl} {rrset.type} {record}" for record in rrset.records]
+
+
+@click.command(
+    cls=Verb,
+    short_help="List what dnsguard wants in a zone.",
+    examples=("dnsguard rrsets", "dnsguard rrsets --name www --type A --at 40"),
+)
+@_ZONE
+@click.option("--name", metavar="NAME", help="Only this owner name, relative or absolute.")
+@click.option("--type", "rdtype", metavar="TYPE", help="Only this type.")
+@click.option("--at", type=_GENERATION, metavar="GENERATION", help="As they were at this generation.")
+@asks
+async def rrsets(
+    daemon: Daemon, display: Display, zone: str | None, name: str | None, rdtype: str | None, at: int | None
+) -> int:
+    """List what dnsguard wants in a zone, each RRset with the plan that it comes from."""
+    path = zone_path(await daemon.only_zone(zone), "rrsets")
+    first = await daemon.get(path, RRsets, name=name, type=rdtype, at=at, limit=PAGE_MAX)
+    rows: list[tuple[str, ...]] = []
+    async for page in _pages(daemon, first, RRsets):
+        if display.as_json:
+            display.raw(page.raw)
+            continue
+        for rrset in page.document.rrsets:
+            contents = rrset.records if rrset.absence is None else (f"({rrset.absence})",)
+            ttl = "" if rrset.ttl is None else str(rrset.ttl)
+            rows += [(rrset.name, ttl or "-", rrset.type, record, str(rrset.generation)) for record in contents]
+    if not display.as_json:
+        display.table(("NAME", "TTL", "TYPE", "RECORD", "GENERATION"), rows)
+    return DONE
+
+
+async def _pages(daemon: Daemon, first: Answer[Page], kind: type[Page]) -> AsyncIterator[Answer[Page]]:
+    """Follow a listing to its end; what it shows is of one generation throughout."""
+    page = first
+    yield page
+    while page.document.next is not None:
+        page = await daemon.get(page.document.next, kind)
+        yield page
+
+
+@click.command(
+    cls=Verb,
+    short_help="Show what differs, or what a plan would change.",
+    examples=("dnsguard diff", "dnsguard diff 40 42", "dnsguard diff 40", "dnsguard diff plan.yaml"),
+)
+@click.argument("what", metavar="[FROM [TO] | FILE]", nargs=-1)
+@_ZONE
+@asks
+async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: str | None) -> int:
+    """Show what differs between two generations, or what a plan would change.
+
+    With FROM and TO, two generations; with FROM alone, that one and the newest; with neither, the published one
+    and the newest: what is still to be published. With a FILE (or '-'), what submitting it would change and what
+    the guards say of it: nothing is stored, and the exit code is 1 if one refuses. A file whose name is a number
+    is written with a path, such as ./42.
+    """
+    if len(what) > 2:
+        raise click.UsageError("expected at most two generations, or one file")
+    if len(what) == 1 and not _is_generation(what[0]):
+        return await submit_file(daemon, display, what[0], zone, Manner(dry_run=True))
+    if not all(_is_generation(text) for text in what):
+        raise click.UsageError(f"expected two generations such as 40 42, found {' '.join(what)}")
+    zone = await daemon.only_zone(zone)
+    known = (await daemon.get(zone_path(zone), ZoneStatus)).document if len(what) < 2 else None
+    before = int(what[0]) if what else (known.published if known else 0)
+    after = int(what[1]) if len(what) == 2 else (known.newest if known else 0)
+    path = zone_path(zone, "diff")
+    first = await daemon.get(path, Differences, **{"from": before, "to": after}, limit=PAGE_MAX)
+    changed: list[Difference] = []
+    async for page in _pages(daemon, first, Differences):
+        if display.as_json:
+            display.raw(page.raw)
+        changed += page.document.differences
+    if not display.as_json:
+        display.line(f"{zone} from generation {before} to {after}", "bold")
+        show_changes(display, changed)
+    return DONE
+
+
+def _is_generation(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+COMMANDS = (status, plans, show, rrsets, diff)

@@ -1,0 +1,331 @@
+"""Commands that change a zone: `submit`, `set`, `retire`, `rollback`, `zone resync`.
+Each is one plan, made from a generation that is said; none is ever sent twice as two plans.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypedDict, Unpack
+
+import click
+
+from dnsguard.api.documents import PlanAccepted, Resynced, RollbackAccepted
+from dnsguard.cli.asking import Verb, asks
+from dnsguard.cli.client import Daemon, zone_path
+from dnsguard.cli.display import Display
+from dnsguard.cli.following import DEFAULT_WAIT_S, Manner, write
+from dnsguard.cli.outcome import DONE, CannotAsk
+from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
+from dnsguard.cli.quoting import quote_argument
+
+WAIT_S_MAX = 3600
+Command = Callable[..., Any]
+
+
+class BasedOn(click.ParamType[str]):
+    """A generation, or ``any``: becomes the value of an If-Match header."""
+
+    name = "generation"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return ``"41"`` with its quotes, or ``*``."""
+        text = str(value).strip().strip('"')
+        if text.lower() in ("any", "*"):
+            return "*"
+        if not (text.isascii() and text.isdigit()) or len(text) > 19:
+            self.fail(f"expected a generation such as 41, or 'any', found {text[:40]!r}", param, ctx)
+        return f'"{int(text)}"'
+
+
+BASED_ON = BasedOn()
+
+_REASON = click.option("--reason", metavar="TEXT", help="Why; kept in the zone's history.")
+_KEY = click.option(
+    "--idempotency-key",
+    "key",
+    metavar="KEY",
+    help="Repeat a write of which the outcome is unclear, under the key that was printed then.",
+)
+_ZONE = click.option("--zone", metavar="ZONE", help="The zone; can be left out if the daemon serves only one.")
+_ADOPT = click.option(
+    "--adopt", is_flag=True, help="Take over records on the server that dnsguard does not manage yet."
+)
+_MANNER = (
+    click.option(
+        "--if-match",
+        type=BASED_ON,
+        metavar="GENERATION",
+        help="The generation that this was made from; refused if what it covers changed since. "
+        "Without it the zone's newest is read first and stated. 'any': whatever the zone is at.",
+    ),
+    click.option(
+        "--wait",
+        "wait_s",
+        type=click.IntRange(1, WAIT_S_MAX),
+        metavar="SECONDS",
+        help=f"Wait so long for publication, and exit with 1 if it takes longer. Without it, {DEFAULT_WAIT_S} seconds "
+        "are waited, and a plan that is accepted and not yet published is exit code 0: it stands, and will be.",
+    ),
+    click.option("--no-wait", is_flag=True, help="Don't wait: exit with 0 as soon as the plan is accepted."),
+    _REASON,
+    _KEY,
+)
+_DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Only say what would change and what the guards say; exit with 1 if one refuses."
+)
+
+
+def _manners(command: Command) -> Command:
+    for option in reversed(_MANNER):
+        command = option(command)
+    return command
+
+
+class How(TypedDict):
+    """What the options of `_MANNER` give."""
+
+    if_match: str | None
+    wait_s: int | None
+    no_wait: bool
+    reason: str | None
+    key: str | None
+
+
+def _manner(how: How, *, dry_run: bool = False) -> Manner:
+    key, wait_s = how["key"], how["wait_s"]
+    if how["no_wait"] and wait_s is not None:
+        raise click.UsageError("expected --wait or --no-wait, found both")
+    if key is not None and not (0 < len(key) <= 255 and all("!" <= char <= "~" for char in key)):
+        raise click.UsageError("expected an --idempotency-key of 1 to 255 visible ASCII characters")
+    return Manner(how["if_match"], 0 if how["no_wait"] else wait_s, dry_run, key)
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "dnsguard submit plan.yaml",
+        "dnsguard submit --zone example.test. --wait 60 - < plan.json",
+        "",
+        "# plan.yaml: for each RRset its complete contents; what is not named is not touched",
+        "reason: the new web server",
+        "if_match: 41",
+        "rrsets:",
+        "  - {name: www, type: A, ttl: 300, records: [192.0.2.1, 192.0.2.2]}",
+        "  - {name: '@', type: TXT, ttl: 300, records: ['\"v=spf1 -all\"']}",
+        "retire:",
+        "  - {name: old, type: CNAME}",
+    ),
+)
+@click.argument("file")
+@_ZONE
+@_ADOPT
+@_DRY_RUN
+@_manners
+@asks
+async def submit(
+    daemon: Daemon,
+    display: Display,
+    file: str,
+    zone: str | None,
+    adopt: bool,
+    dry_run: bool,
+    **how: Unpack[How],
+) -> int:
+    """Submit a plan from FILE, or from standard input for '-'.
+
+    The file is the API's document in JSON or YAML. It may also say "zone" and "if_match", as the options do.
+    YAML is read strictly: what could be read in two ways is refused with its line, and never guessed.
+    """
+    manner = _manner(how, dry_run=dry_run)
+    return await submit_file(daemon, display, file, zone, manner, reason=how["reason"], adopt=adopt)
+
+
+async def submit_file(
+    daemon: Daemon,
+    display: Display,
+    file: str,
+    zone: str | None,
+    manner: Manner,
+    *,
+    reason: str | None = None,
+    adopt: bool = False,
+) -> int:
+    """Submit a plan file, or try it. Raises CannotAsk for a file that cannot be read or contradicts the options."""
+    try:
+        document = read_plan_file(file)
+    except DocumentRefused as error:
+        raise CannotAsk(str(error)) from None
+    zone = _agreed(document, "zone", zone, _zone_of)
+    if_match = _agreed(document, "if_match", manner.if_match, _based_on)
+    document |= _said(adopt=adopt, reason=reason)
+    manner = Manner(if_match, manner.wait_s, manner.dry_run, manner.key)
+    return await write(daemon, display, await daemon.only_zone(zone), "plans", document, manner, PlanAccepted)
+
+
+def _agreed(document: Document, name: str, stated: str | None, read: Callable[[object], str]) -> str | None:
+    """Take a field that the API does not know out of the document; it must agree with the option."""
+    if name not in document:
+        return stated
+    found = read(document.pop(name))
+    if stated is not None and read(stated) != found:
+        option = "--" + name.replace("_", "-")
+        raise CannotAsk(f"{option} says {stated} and the file says {found}; leave one of them out")
+    return found
+
+
+def _zone_of(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise CannotAsk('expected a name such as example.test. for "zone" in the file, found something else')
+    return value.lower().rstrip(".") + "."
+
+
+def _based_on(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise CannotAsk('expected a generation such as 41, or "any", for "if_match" in the file')
+    try:
+        return BASED_ON.convert(value, None, None)
+    except click.BadParameter as error:
+        raise CannotAsk(f'"if_match" in the file: {error.message}') from None
+
+
+@click.command(
+    "set",
+    cls=Verb,
+    short_help="Set the complete contents of one RRset.",
+    examples=(
+        "dnsguard set www A 300 192.0.2.1 192.0.2.2",
+        "dnsguard set @ MX 3600 '10 mail.example.test.'",
+        'dnsguard set @ TXT 300 "v=spf1 -all"',
+        "dnsguard set --reason 'moved' --if-match 41 www AAAA 300 2001:db8::1",
+    ),
+)
+@click.argument("name")
+@click.argument("type")
+@click.argument("ttl", type=click.IntRange(0, 2**31 - 1))
+@click.argument("records", metavar="RECORD...", nargs=-1, required=True)
+@_ZONE
+@_ADOPT
+@_DRY_RUN
+@_manners
+@asks
+async def set_(
+    daemon: Daemon,
+    display: Display,
+    name: str,
+    type: str,  # noqa: A002  click names the parameter after the argument
+    ttl: int,
+    records: tuple[str, ...],
+    zone: str | None,
+    adopt: bool,
+    dry_run: bool,
+    **how: Unpack[How],
+) -> int:
+    """Set the complete contents of one RRset: these records, and no others.
+
+    NAME is relative to the zone, '@' for its apex, or absolute with a dot at its end. Names within records are
+    absolute. A TXT record without quotes is taken as one text, however many blanks are in it.
+    """
+    manner = _manner(how, dry_run=dry_run)
+    quoted = [quote_argument(type, record) for record in records]
+    body: Document = {"rrsets": [{"name": name, "type": type, "ttl": ttl, "records": quoted}]}
+    body |= _said(adopt=adopt, reason=how["reason"])
+    return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
+
+
+@click.command(cls=Verb, examples=("dnsguard retire old CNAME", "dnsguard retire --dry-run www AAAA"))
+@click.argument("name")
+@click.argument("type")
+@_ZONE
+@_ADOPT
+@_DRY_RUN
+@_manners
+@asks
+async def retire(
+    daemon: Daemon,
+    display: Display,
+    name: str,
+    type: str,  # noqa: A002  click names the parameter after the argument
+    zone: str | None,
+    adopt: bool,
+    dry_run: bool,
+    **how: Unpack[How],
+) -> int:
+    """Remove one RRset by name, if the zone's policy lets it."""
+    manner = _manner(how, dry_run=dry_run)
+    body: Document = {"retire": [{"name": name, "type": type}]}
+    body |= _said(adopt=adopt, reason=how["reason"])
+    return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
+
+
+@click.command(
+    cls=Verb,
+    short_help="Give a zone older contents, as a new generation.",
+    examples=("dnsguard rollback 40", "dnsguard rollback 40 www A www AAAA --reason 'broken'"),
+)
+@click.argument("to", type=click.IntRange(min=1))
+@click.argument("rrsets", metavar="[NAME TYPE]...", nargs=-1)
+@_ZONE
+@_manners
+@asks
+async def rollback(
+    daemon: Daemon,
+    display: Display,
+    to: int,
+    rrsets: tuple[str, ...],
+    zone: str | None,
+    **how: Unpack[How],
+) -> int:
+    """Give a zone, or some of its RRsets, the contents that they had at generation TO.
+
+    It becomes a new generation with old contents. What no plan covered then is left as it is.
+    """
+    manner = _manner(how)
+    if len(rrsets) % 2:
+        raise click.UsageError(f"expected pairs of NAME and TYPE, found {rrsets[-1]!r} without a type")
+    body: Document = {"to": to} | _said(reason=how["reason"])
+    if rrsets:
+        pairs = zip(rrsets[::2], rrsets[1::2], strict=True)
+        body["rrsets"] = [{"name": name, "type": rdtype} for name, rdtype in pairs]
+    zone = await daemon.only_zone(zone)
+    return await write(daemon, display, zone, "rollback", body, manner, RollbackAccepted)
+
+
+@click.group()
+def zone() -> None:
+    """Settle what only a person can decide about a zone."""
+
+
+@zone.command(
+    cls=Verb,
+    examples=(
+        "dnsguard zone resync example.test. --keep wire",
+        "dnsguard zone resync example.test. --keep store --reason 'the server was restored from a backup'",
+    ),
+)
+@click.argument("zone")
+@click.option(
+    "--keep",
+    type=click.Choice(["wire", "store"]),
+    required=True,
+    help="Whose contents stand: 'wire', what the name server has; 'store', what dnsguard's database has.",
+)
+@_REASON
+@_KEY
+@asks
+async def resync(daemon: Daemon, display: Display, zone: str, keep: str, reason: str | None, key: str | None) -> int:
+    """Let a stopped ZONE go on whose fence is not of this database's history.
+
+    That is so after one of the two was restored from a backup. 'dnsguard status ZONE' says whether it is needed.
+    """
+    answer = await daemon.post(zone_path(zone, "resync"), {"keep": keep} | _said(reason=reason), Resynced, key=key)
+    if display.as_json:
+        display.raw(answer.raw)
+    else:
+        display.line(f"{answer.document.zone} goes on from generation {answer.document.generation}", "green")
+    return DONE
+
+
+def _said(*, adopt: bool = False, reason: str | None) -> Document:
+    """Return the fields that options add to a document."""
+    return ({"adopt": True} if adopt else {}) | ({} if reason is None else {"reason": reason})
+
+
+COMMANDS = (submit, set_, retire, rollback, zone)
