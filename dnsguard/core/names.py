@@ -23,6 +23,8 @@ class NameRefused(ValueError):
 
 def encode_labels(text: str) -> str:
     """Turn U-labels into A-labels by IDNA 2008 without any mapping (RFC 5891 section 4). Raises NameRefused."""
+    if len(text) > NAME_CHARS_MAX:
+        raise NameRefused(f"expected a domain name, found {_shown(text)}: the name is longer than 255 octets")
     if text.isascii():
         return text
     if "\\" in text:
@@ -51,10 +53,10 @@ def parse_name(text: str, origin: str | None = None) -> str:
     """
     if not text:
         raise NameRefused("expected a name, found an empty string; the zone's apex is written '@'")
-    if len(text) > NAME_CHARS_MAX:
-        raise NameRefused(f"expected a domain name, found {_shown(text)}: the name is longer than 255 octets")
     if " " in text:
-        raise NameRefused(f"expected a name without blanks, found {text!r}; a blank in a label is written '\\032'")
+        raise NameRefused(
+            f"expected a name without blanks, found {_shown(text)}; a blank in a label is written '\\032'"
+        )
     if text == "@" and origin is None:
         raise NameRefused("expected an absolute name, found '@', which means nothing without a zone")
     text = encode_labels(text)

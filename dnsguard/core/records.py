@@ -40,12 +40,12 @@ class _StrictTokenizer(dns.tokenizer.Tokenizer):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.foreign: list[dns.tokenizer.Token] = []
+        self.foreign: dict[int, dns.tokenizer.Token] = {}
 
     def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
         token = super().get(want_leading, want_comment)
-        if token.is_identifier() and not token.value.isascii() and not (self.foreign and self.foreign[-1] is token):
-            self.foreign.append(token)
+        if token.is_identifier() and not token.value.isascii():
+            self.foreign[id(token)] = token
         return token
 
     def as_name(
@@ -55,8 +55,8 @@ class _StrictTokenizer(dns.tokenizer.Tokenizer):
         relativize: bool = False,
         relativize_to: dns.name.Name | None = None,
     ) -> dns.name.Name:
-        if self.foreign and token.is_identifier():
-            self.foreign = [other for other in self.foreign if other is not token]
+        if token.is_identifier():
+            self.foreign.pop(id(token), None)
             token = dns.tokenizer.Token(token.ttype, encode_labels(token.value), token.has_escape)
         return super().as_name(token, origin, relativize, relativize_to)
 
