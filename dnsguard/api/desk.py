@@ -67,7 +67,7 @@ class Desk(Protocol):
 
     @property
     def mode(self) -> str:
-        """ "guarded" or "unguarded"; part of every status."""
+        """Which rules are asked: "guarded" or "unguarded"; part of every status."""
         ...
 
     def now(self) -> float:

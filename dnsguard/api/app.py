@@ -1,0 +1,62 @@
+"""The application: a room, the gate in front of it, and the endpoints. It opens no socket and owns no loop."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from aiohttp import hdrs, web
+
+from dnsguard.api.desk import Desk
+from dnsguard.api.endpoints import ENDPOINTS
+from dnsguard.api.gate import gate, gated
+from dnsguard.api.limits import Limits
+from dnsguard.api.openapi import openapi_document
+from dnsguard.api.readiness import Readiness
+from dnsguard.api.room import ROOM, Room
+from dnsguard.api.tokens import Tokens
+
+
+def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
+    """Build the application around a desk. Needs a running loop."""
+    room = Room(
+        desk=desk,
+        tokens=tokens,
+        limits=limits,
+        pool=ThreadPoolExecutor(limits.parse_concurrency, thread_name_prefix="api"),
+        readiness=Readiness(desk),
+        closing=asyncio.get_running_loop().create_future(),
+        openapi=msgspec.json.encode(openapi_document(ENDPOINTS)),
+    )
+    app = web.Application(middlewares=[gate])
+    app[ROOM] = room
+    for endpoint in ENDPOINTS:
+        answer = gated(room, endpoint)
+        app.router.add_route(endpoint.method, endpoint.path, answer, expect_handler=_expect)
+        if endpoint.method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, endpoint.path, answer, expect_handler=_expect)
+    app.on_shutdown.append(_close)
+    app.on_cleanup.append(_end)
+    return app
+
+
+def reconfigure(app: web.Application, *, tokens: Tokens | None = None, limits: Limits | None = None) -> None:
+    """Replace tokens or limits while the door is open; requests under way keep what they began with."""
+    room = app[ROOM]
+    room.tokens = room.tokens if tokens is None else tokens
+    room.limits = room.limits if limits is None else limits
+
+
+async def _expect(request: web.Request) -> None:
+    """Leave the go-ahead to whoever wants the body: nobody is asked to send one that is refused anyway."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+
+
+async def _close(app: web.Application) -> None:
+    if not app[ROOM].closing.done():
+        app[ROOM].closing.set_result(None)
+
+
+async def _end(app: web.Application) -> None:
+    await app[ROOM].readiness.close()
+    app[ROOM].pool.shutdown(wait=False, cancel_futures=True)

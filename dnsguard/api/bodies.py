@@ -1,0 +1,66 @@
+"""Receiving a request's body within its bounds, and reading it where it does not hold up others.
+No octet of a body is looked at before its size, kind and sender are known to be right.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import web
+
+from dnsguard.api.problems import MEDIA_TYPE, TOO_LARGE, ProblemRaised, busy, malformed
+from dnsguard.api.room import Body
+from dnsguard.api.visit import Visit
+
+Result = TypeVar("Result")
+
+INLINE_OCTETS_MAX = 4 * 2**10
+"""Smaller bodies are read at once: that is quicker than handing them to a thread."""
+
+
+async def read_body(visit: Visit, read: Callable[[bytes, Callable[[], bool]], Result]) -> Result:
+    """Receive the body and read it: 413 if it is too large, 415 if it is not JSON by its headers.
+
+    ``read`` gets the octets and a question to ask now and then: has nobody any use for this any more?
+    """
+    request = visit.request
+    _expect_json(request)
+    most = visit.room.limits.body_octets_max
+    if (request.content_length or 0) > most:
+        raise _too_large(most, f"{request.content_length} octets")
+    with Body(visit.room) as body:
+        with visit.aside():
+            await _receive(visit, body, most)
+        if visit.room.requests > visit.room.limits.requests_max:
+            raise busy("expected fewer requests at once; try again")
+        octets = body.take()
+        if len(octets) <= INLINE_OCTETS_MAX:
+            return read(octets, lambda: False)
+        return await visit.room.offload(lambda abandoned: read(octets, abandoned))
+
+
+async def _receive(visit: Visit, body: Body, most: int) -> None:
+    request = visit.request
+    visit.receiving = True
+    if request.headers.get("Expect"):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    try:
+        async for chunk in request.content.iter_any():
+            if len(body) + len(chunk) > most:
+                raise _too_large(most, "more")
+            body.add(chunk)
+    except web.RequestPayloadError as error:
+        raise malformed(f"expected a body as its headers announce it, found: {error}") from None
+    visit.receiving = False
+
+
+def _expect_json(request: web.Request) -> None:
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+        found = request.headers.get("Content-Type", "none")[:80]
+        raise ProblemRaised(MEDIA_TYPE, f"expected Content-Type: application/json, found {found}", close=True)
+    if (encoding := request.headers.get("Content-Encoding", "identity").lower()) != "identity":
+        raise ProblemRaised(MEDIA_TYPE, f"expected a body without Content-Encoding, found {encoding[:40]}", close=True)
+
+
+def _too_large(most: int, found: str) -> ProblemRaised:
+    return ProblemRaised(TOO_LARGE, f"expected a body of at most {most} octets, found {found}", close=True)

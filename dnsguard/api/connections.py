@@ -1,0 +1,185 @@
+"""Connections as the door counts them: who waits, who is being answered, and who has to go when it gets crowded.
+A connection that is being answered is never closed for another's sake; one that only waits may be.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.web_protocol import RequestHandler
+
+from dnsguard.api.limits import Limits
+from dnsguard.api.problems import INTERNAL, MALFORMED, Kind, ProblemRaised
+
+LINGER_S = 2.0
+"""How long the rest of an unwanted body is read and dropped, so that the client sees the answer."""
+
+log = structlog.get_logger()
+
+
+class Crowd:
+    """All connections of one door. Those that wait are kept in the order in which they began to."""
+
+    def __init__(self, limits: Callable[[], Limits]) -> None:
+        self._limits = limits
+        self._waiting: dict[Connection, float] = {}
+        self._waiting_reserved: dict[Connection, float] = {}
+        self._answered: set[Connection] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._waiting_reserved) + len(self._answered)
+
+    def came(self, connection: "Connection", now: float) -> None:
+        """Take a connection in. When it is crowded, the one that has waited longest goes, or it is reserved."""
+        limits = self._limits()
+        if len(self) >= limits.connections_max:
+            if self._waiting:
+                self._close(next(iter(self._waiting)), "crowded")
+            else:
+                connection.reserved = True
+                if len(self) >= limits.connections_max + limits.connections_reserved:
+                    self._close(next(iter(self._waiting_reserved), connection), "crowded")
+        if connection.transport is not None:
+            self.waits(connection, now)
+
+    def waits(self, connection: "Connection", now: float) -> None:
+        """Note that a connection waits for its next request."""
+        self._answered.discard(connection)
+        if connection.transport is not None:
+            (self._waiting_reserved if connection.reserved else self._waiting)[connection] = now
+
+    def begins(self, connection: "Connection") -> None:
+        """Note that a request of a connection is being answered."""
+        self._waiting.pop(connection, None)
+        self._waiting_reserved.pop(connection, None)
+        self._answered.add(connection)
+
+    def went(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        self._waiting.pop(connection, None)
+        self._waiting_reserved.pop(connection, None)
+        self._answered.discard(connection)
+
+    def sweep(self, now: float) -> None:
+        """Close connections that have been silent, or whose request's head has been on its way, for too long."""
+        limits = self._limits()
+        for connection, since in [*self._waiting.items(), *self._waiting_reserved.items()]:
+            if connection.head_since is not None and now - connection.head_since > limits.head_s_max:
+                self._close(connection, "head too slow")
+            elif now - since > limits.idle_s_max:
+                self._close(connection, "idle")
+
+    def close_all(self) -> None:
+        """Close every connection at once, whatever is still to be sent."""
+        for connection in [*self._waiting, *self._waiting_reserved, *self._answered]:
+            self._close(connection, "stopping")
+
+    def _close(self, connection: "Connection", why: str) -> None:
+        log.debug("connection.closed", why=why)
+        self.went(connection)
+        if connection.transport is not None:
+            connection.transport.abort()
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection, which tells the crowd what it is about and is never left to a client's pace."""
+
+    __slots__ = ("_crowd", "_limits", "_lost", "head_since", "reserved")
+
+    def __init__(self, manager: web.Server, crowd: Crowd, limits: Callable[[], Limits]) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            access_log_class=_NoAccessLog,
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+        )
+        self._crowd = crowd
+        self._limits = limits
+        self._lost: asyncio.Future[None] | None = None
+        self.head_since: float | None = None
+        """When the first octets of a request's head came, or the connection itself; None while there is none."""
+        self.reserved = False
+        """Whether this connection was let in beyond the limit, for health and metrics only."""
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """A future that is done once the client is gone."""
+        if self._lost is None:
+            self._lost = self._loop.create_future()
+            if self.transport is None:
+                self._lost.set_result(None)
+        return self._lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Come in."""
+        super().connection_made(transport)
+        self.head_since = self._loop.time()
+        self._crowd.came(self, self.head_since)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Go."""
+        self._crowd.went(self)
+        super().connection_lost(exc)
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets in; the first ones after an answer begin a request's head."""
+        if self.head_since is None and data:
+            self.head_since = self._loop.time()
+        super().data_received(data)
+
+    def begins(self) -> None:
+        """Note that a request's head has arrived and is being answered."""
+        self._crowd.begins(self)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, but not for longer than the deadline: a client that does not read is left."""
+        try:
+            async with asyncio.timeout(self._limits().deadline_s):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            log.info("request.abandoned", why="the client does not read the answer")
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
+        finally:
+            self.head_since = None
+            self._crowd.waits(self, self._loop.time())
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, or broke outside the application, with a problem and without a traceback."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        if status == MALFORMED.status:
+            log.info("request.malformed", detail=message)
+            what = (message or "").splitlines()
+            return _closing(MALFORMED, f"expected an HTTP/1.1 request, found: {what[0] if what else 'something else'}")
+        log.error("request.failed", path=request.path, exc_info=exc)
+        return _closing(INTERNAL, "something broke in the daemon; its log says what")
+
+
+def _closing(kind: Kind, detail: str) -> web.Response:
+    return ProblemRaised(kind, detail[:300], close=True).response()
+
+
+class _NoAccessLog(AbstractAccessLogger):
+    """aiohttp's access log is off; the gate writes ours."""
+
+    @property
+    def enabled(self) -> bool:
+        return False
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Write nothing."""

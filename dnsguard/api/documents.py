@@ -1,0 +1,263 @@
+"""What goes over the wire, as types: the same ones validate requests, shape answers and describe both in OpenAPI.
+Requests refuse fields that they don't know. Nothing here knows what a name or a record means.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+GENERATION_MAX = 2**63 - 1
+REASON_CHARACTERS_MAX = 1_000
+
+Generation = Annotated[int, Meta(ge=1, le=GENERATION_MAX)]
+State = Literal["accepted", "publishing", "published", "superseded", "rejected", "faulted"]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC")]
+
+
+def _described(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request's body."""
+
+
+class RRsetWanted(Request, frozen=True):
+    """The complete contents wanted for one RRset."""
+
+    name: Annotated[str, _described("Owner name: relative to the zone, '@' for its apex, or absolute with a dot.")]
+    type: Annotated[str, _described("Record type, such as A, MX or TYPE65280.")]
+    ttl: Annotated[int, _described("Seconds.")]
+    records: Annotated[tuple[str, ...], _described("Record data in presentation format, at least one, none twice.")]
+
+
+class RRsetNamed(Request, frozen=True):
+    """One RRset, by owner name and type."""
+
+    name: str
+    type: str
+
+
+class PlanWanted(Request, frozen=True):
+    """A plan: what it does not name, it does not touch."""
+
+    rrsets: tuple[RRsetWanted, ...] = ()
+    retire: Annotated[tuple[RRsetNamed, ...], _described("RRsets to remove, by name.")] = ()
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+    generation: Annotated[Generation | None, _described("The planner's own number; above the zone's newest.")] = None
+    adopt: Annotated[bool, _described("Take over what dnsguard does not manage yet at the names of this plan.")] = False
+
+
+class RollbackWanted(Request, frozen=True):
+    """A new generation with the contents of an older one."""
+
+    to: Generation
+    rrsets: Annotated[tuple[RRsetNamed, ...] | None, _described("Only these; all that changed since, if absent.")] = (
+        None
+    )
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+class ResyncWanted(Request, frozen=True):
+    """Settle a zone whose fence is not of this database's history."""
+
+    keep: Annotated[Literal["wire", "store"], _described("Whose contents stand: the name server's or the database's.")]
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An answer's body."""
+
+
+class ZoneStatus(Answer, frozen=True, kw_only=True):
+    """Where a zone stands."""
+
+    zone: str
+    mode: str
+    newest: int
+    published: int
+    fence: Annotated[str | None, _described("The newest fence that was observed at the primary.")]
+    published_at: Time | None
+    published_age_s: float | None
+    pending: Annotated[int, _described("Plans accepted and not settled yet.")]
+    oldest_pending_at: Time | None
+    oldest_pending_age_s: float | None
+    kept_from: Annotated[int, _described("The oldest generation that a rollback or a comparison can reach.")]
+    halted: Annotated[str | None, _described("Why publishing is stopped; null if it is not.")]
+    history: str
+    trusted_fence: str | None
+
+
+class Zones(Answer, frozen=True, kw_only=True):
+    """The zones that the token may read."""
+
+    mode: str
+    zones: tuple[ZoneStatus, ...]
+
+
+class RRset(Answer, frozen=True, kw_only=True):
+    """An RRset as a plan wants it; without records where ``absence`` says why."""
+
+    name: str
+    type: str
+    ttl: int | None
+    records: tuple[str, ...]
+    absence: Literal["retired", "withdrawn"] | None
+    generation: Annotated[int, _described("The plan that these contents come from.")]
+
+
+class Contents(Answer, frozen=True, kw_only=True):
+    """One side of a difference."""
+
+    ttl: int | None
+    records: tuple[str, ...]
+    absence: Literal["retired", "withdrawn"] | None
+
+
+class Difference(Answer, frozen=True, kw_only=True):
+    """One RRset at two generations; null where no plan covered it."""
+
+    name: str
+    type: str
+    before: Contents | None
+    after: Contents | None
+
+
+class Links(Answer, frozen=True, kw_only=True):
+    """Where to go on."""
+
+    plan: str
+    zone: str
+
+
+class PlanStatus(Answer, frozen=True, kw_only=True):
+    """A plan in the history, and how far it got."""
+
+    zone: str
+    mode: str
+    generation: int
+    state: State
+    why: Annotated[str | None, _described("Why it was rejected, or what reading back showed.")]
+    actor: str
+    reason: str
+    accepted_at: Time
+    settled_at: Time | None
+    based_on: int | None
+    digest: str
+    rrset_count: int
+    reverts: Annotated[int | None, _described("The rejected generation that this one undoes.")]
+    links: Links
+
+
+class PlanAccepted(PlanStatus, frozen=True, kw_only=True):
+    """The plan is durable. ``repeated``: it had been accepted before under the same Idempotency-Key."""
+
+    repeated: bool
+
+
+class RollbackAccepted(PlanAccepted, frozen=True, kw_only=True):
+    """The rollback is durable, as a plan of its own."""
+
+    to: int
+    untouched: Annotated[tuple[RRsetNamed, ...], _described("RRsets that no plan covered then: left as they are.")]
+
+
+class PlanShown(PlanStatus, frozen=True, kw_only=True):
+    """A plan with all that it covers."""
+
+    rrsets: tuple[RRset, ...]
+
+
+class Plans(Answer, frozen=True, kw_only=True):
+    """A page of plans, newest first."""
+
+    plans: tuple[PlanStatus, ...]
+    next: Annotated[str | None, _described("The next page; null on the last.")]
+
+
+class RRsets(Answer, frozen=True, kw_only=True):
+    """A page of RRsets at one generation, by name and type."""
+
+    zone: str
+    generation: int
+    rrsets: tuple[RRset, ...]
+    next: str | None
+
+
+class Differences(Answer, frozen=True, kw_only=True):
+    """A page of what differs between two generations, by name and type."""
+
+    zone: str
+    from_generation: int
+    to_generation: int
+    differences: tuple[Difference, ...]
+    next: str | None
+
+
+class Verdict(Answer, frozen=True, kw_only=True):
+    """What one guard says of a plan."""
+
+    guard: str
+    passed: bool
+    detail: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+class DryRun(Answer, frozen=True, kw_only=True):
+    """What would become of a plan; nothing was stored."""
+
+    zone: str
+    mode: str
+    newest: int
+    acceptable: bool
+    verdicts: tuple[Verdict, ...]
+    differences: tuple[Difference, ...]
+
+
+class Resynced(Answer, frozen=True, kw_only=True):
+    """The zone goes on from this generation."""
+
+    zone: str
+    mode: str
+    generation: int
+    keep: Literal["wire", "store"]
+
+
+class Health(Answer, frozen=True, kw_only=True):
+    """The daemon lives, or is ready."""
+
+    status: Literal["alive", "ready"]
+    mode: str
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A no, or a fault, as RFC 9457 has it. ``guard``, ``expected`` and ``found`` say which rule and why."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    guard: str | None = None
+    expected: str | None = None
+    found: str | None = None
+    pointer: Annotated[str | None, _described("Where in the request's body (RFC 6901).")] = None
+    rrset: str | None = None
+    generation: int | None = None
+    actor: str | None = None
+    newest: int | None = None
+    zone: str | None = None
+    plan: Annotated[str | None, _described("The plan that this is about.")] = None
+    missing: Annotated[Mapping[str, str] | None, _described("What keeps the daemon from being ready, by part.")] = None
+
+
+def encode(document: Struct) -> bytes:
+    """Write a document as JSON."""
+    return msgspec.json.encode(document)
+
+
+def fields_of(document: Struct) -> dict[str, Any]:
+    """Return a document's fields, to make a larger one of them."""
+    return {name: getattr(document, name) for name in document.__struct_fields__}

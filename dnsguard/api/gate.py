@@ -1,0 +1,167 @@
+"""What every request passes, in this order: room, token, rights, query, deadline; and how whatever is raised is told.
+After it no exception reaches aiohttp, no client sees a traceback, and no token reaches a log.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+
+import structlog
+from aiohttp import web
+
+from dnsguard.api.connections import Connection
+from dnsguard.api.endpoint import Endpoint
+from dnsguard.api.headers import authenticate
+from dnsguard.api.problems import (
+    DEADLINE,
+    EXPECTATION,
+    FORBIDDEN,
+    INTERNAL,
+    MALFORMED,
+    METHOD,
+    NOT_FOUND,
+    STORE,
+    TIMEOUT,
+    ProblemRaised,
+    busy,
+    malformed,
+)
+from dnsguard.api.room import ROOM, Room
+from dnsguard.api.tokens import Token
+from dnsguard.api.visit import Visit
+from dnsguard.core.history import GenerationUnknown, ZoneUnknown
+from dnsguard.core.names import NameRefused, parse_name
+from dnsguard.store.engine import StoreUnavailable
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ACTOR: web.RequestKey[str] = web.RequestKey("actor", str)
+
+log = structlog.get_logger()
+
+
+def gated(room: Room, endpoint: Endpoint) -> Handler:
+    """Return aiohttp's handler of an endpoint."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        connection = request.protocol
+        if isinstance(connection, Connection) and connection.reserved and not endpoint.urgent:
+            raise busy("expected fewer connections at once; try again", close=True)
+        token = None if endpoint.access is None else _authenticated(room, request)
+        zone = _authorised(endpoint, request, token)
+        _expect_known_query(endpoint, request)
+        bound = asyncio.timeout(room.limits.deadline_s)
+        visit = Visit(room, request, token, zone, bound)
+        try:
+            async with bound:
+                with nullcontext() if endpoint.urgent else room.turn():
+                    return await endpoint.answer(visit)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise _late(visit, endpoint) from None
+
+    return answer
+
+
+def _authenticated(room: Room, request: web.Request) -> Token:
+    token = authenticate(request.headers, room.tokens)
+    request[ACTOR] = token.name
+    return token
+
+
+def _authorised(endpoint: Endpoint, request: web.Request, token: Token | None) -> str:
+    """Return the canonical zone name of the path, once the token is known to reach so far."""
+    zone = ""
+    if (text := request.match_info.get("zone")) is not None:
+        try:
+            zone = parse_name(text)
+        except NameRefused as error:
+            raise ProblemRaised(NOT_FOUND, f"no zone has such a name: {error}") from None
+    if token is None or endpoint.access is None:
+        return zone
+    limited = bool(zone) or endpoint.every_zone
+    if not token.allows(endpoint.access, zone or None) if limited else not token.reaches(endpoint.access):
+        where = f" on {zone}" if zone else " on every zone" if endpoint.every_zone else ""
+        raise ProblemRaised(
+            FORBIDDEN,
+            f"expected a token with {endpoint.access.name.lower()} access{where}, found one with less",
+            {"actor": token.name},
+            close=endpoint.body is not None,
+        )
+    return zone
+
+
+def _expect_known_query(endpoint: Endpoint, request: web.Request) -> None:
+    for name in request.query:
+        if name not in endpoint.query:
+            known = ", ".join(sorted(endpoint.query)) or "none at all"
+            raise malformed(f"expected query parameters among {known}; found {name[:80]!r}")
+        if len(request.query.getall(name)) > 1:
+            raise malformed(f"expected the query parameter {name} once, found it more often")
+
+
+def _late(visit: Visit, endpoint: Endpoint) -> ProblemRaised:
+    seconds = visit.room.limits.deadline_s
+    if visit.receiving:
+        return ProblemRaised(TIMEOUT, f"expected the whole body within {seconds:g} seconds, found less", close=True)
+    detail = f"expected to answer within {seconds:g} seconds, and could not"
+    if endpoint.method == "POST":
+        detail += "; whether the change was accepted is unclear: read the plans, or repeat it with its Idempotency-Key"
+    return ProblemRaised(DEADLINE, detail, headers={"Retry-After": "1"}, close=True)
+
+
+@web.middleware
+async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through and turn whatever comes back into one clear answer."""
+    started = asyncio.get_running_loop().time()
+    if isinstance(request.protocol, Connection):
+        request.protocol.begins()
+    response = await _answered(request, handler)
+    if isinstance(request.protocol, Connection) and request.protocol.reserved:
+        response.force_close()
+    seconds = asyncio.get_running_loop().time() - started
+    tell = log.debug if request.method == "GET" and response.status < 400 else log.info
+    tell(
+        "request.answered",
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        actor=request.get(ACTOR),
+        duration_s=round(seconds, 6),
+    )
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        if request.match_info.http_exception is not None:
+            _authenticated(request.app[ROOM], request)
+        return await handler(request)
+    except ProblemRaised as problem:
+        return problem.response()
+    except web.HTTPException as error:
+        return _of_aiohttp(error, request).response()
+    except (ZoneUnknown, GenerationUnknown) as error:
+        return ProblemRaised(NOT_FOUND, str(error)).response()
+    except StoreUnavailable as error:
+        log.warning("store.unavailable", detail=str(error))
+        return ProblemRaised(STORE, str(error), headers={"Retry-After": "1"}).response()
+    except ConnectionError:
+        return ProblemRaised(MALFORMED, "the client went away before its request was complete", close=True).response()
+    except Exception:
+        log.exception("request.failed", method=request.method, path=request.path)
+        return ProblemRaised(INTERNAL, "something broke in the daemon; its log says what", close=True).response()
+
+
+def _of_aiohttp(error: web.HTTPException, request: web.Request) -> ProblemRaised:
+    shown = f"{request.method[:20]} {request.path[:200]}"
+    if error.status == METHOD.status:
+        allowed = error.headers.get("Allow", "")
+        return ProblemRaised(METHOD, f"expected one of {allowed}, found {shown}", headers={"Allow": allowed})
+    if error.status == NOT_FOUND.status:
+        return ProblemRaised(NOT_FOUND, f"expected a path of /openapi.json, found {shown}")
+    if error.status == EXPECTATION.status:
+        return ProblemRaised(EXPECTATION, "expected no expectation but 100-continue", close=True)
+    kind = MALFORMED if error.status < 500 else INTERNAL
+    return ProblemRaised(kind, f"{shown} cannot be answered: {error.reason}", close=True)

@@ -1,0 +1,32 @@
+"""What the HTTP door lets one client, or all of them together, take of the daemon.
+Values only: units and bounds are in the names, and nothing here enforces them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the HTTP door. All can be replaced while it is open, except ``parse_concurrency``."""
+
+    body_octets_max: int = 16 * 2**20
+    bodies_octets_max: int = 128 * 2**20
+    """Of all request bodies together that are being received or read; each one's first 64 KiB are free."""
+    depth_max: int = 32
+    """How deep JSON may be nested."""
+    connections_max: int = 512
+    connections_reserved: int = 32
+    """On top of ``connections_max``, for health and metrics only."""
+    requests_max: int = 400
+    """Requests in work at once, waits for publication and the receipt of bodies not counted."""
+    deadline_s: float = 30.0
+    """Receiving the body and answering, together; a wait for publication comes on top."""
+    head_s_max: float = 10.0
+    """From a connection's, or a further request's, first sign of life to the end of the request's head."""
+    idle_s_max: float = 30.0
+    """How long a kept-alive connection may stay silent."""
+    wait_s_max: int = 300
+    page_max: int = 500
+    """Entries in one page of a listing."""
+    parse_concurrency: int = 2
+    """Large bodies and answers being read or written at once, each on a thread of its own."""

@@ -1,0 +1,204 @@
+"""Changes: plans, rollbacks and resynchronisations come in here, are submitted, and wait for their publication.
+Nothing is decided here: the planner asks the guards, the store accepts, and the desk says what became of it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from dnsguard.api import headers, queries, rendering
+from dnsguard.api.bodies import read_body
+from dnsguard.api.documents import (
+    PlanAccepted,
+    PlanWanted,
+    Request,
+    Resynced,
+    ResyncWanted,
+    RollbackAccepted,
+    RollbackWanted,
+    encode,
+    fields_of,
+)
+from dnsguard.api.parsing import read_document, read_keys, read_plan, read_reason
+from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
+from dnsguard.api.visit import Visit, entity_tag, respond
+from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, Submission
+from dnsguard.core.plan import Plan
+from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
+from dnsguard.workers.planner import Planner, rollback
+from dnsguard.workers.resync import ResyncRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the headers of a change say."""
+
+    based_on: int | None
+    idempotency_key: str | None
+    wait_s: int | None
+
+
+def _asked(visit: Visit) -> Asked:
+    received = visit.request.headers
+    return Asked(
+        headers.based_on(received),
+        headers.idempotency_key(received),
+        headers.wait_s(received, visit.room.limits.wait_s_max),
+    )
+
+
+async def submit_plan(visit: Visit) -> web.Response:
+    """Take a plan in; with ``dry_run`` only say what would become of it."""
+    planner, asked, dry = visit.planner(), _asked(visit), queries.flag(visit, "dry_run")
+    depth_max = visit.room.limits.depth_max
+
+    def read(body: bytes, abandoned: Callable[[], bool]) -> tuple[PlanWanted, Plan]:
+        document = read_document(body, PlanWanted, depth_max)
+        return document, read_plan(document, visit.zone, planner.policy, asked.based_on, abandoned)
+
+    document, plan = await read_body(visit, read)
+    if dry:
+        judged = await planner.judge(plan)
+        mode = visit.room.desk.mode
+        return respond(await visit.room.render(lambda: rendering.dry_run(visit.zone, mode, judged), len(plan.rrsets)))
+    accepted = await _submit(visit, planner, asked, plan, document)
+    if isinstance(accepted, Refusal):
+        raise of_refusal(accepted)
+    entry, applied = await _settle(visit, accepted, asked.wait_s)
+    status = rendering.plan_status(entry, visit.room.desk.mode)
+    return _answer(PlanAccepted(**fields_of(status), repeated=accepted.repeated), entry, applied)
+
+
+async def roll_back(visit: Visit) -> web.Response:
+    """Give RRsets the contents that they had at an older generation, as a new plan."""
+    planner, asked = visit.planner(), _asked(visit)
+    depth_max = visit.room.limits.depth_max
+
+    def read(body: bytes, _: Callable[[], bool]) -> tuple[RollbackWanted, frozenset[Key] | None]:
+        document = read_document(body, RollbackWanted, depth_max)
+        read_reason(document.reason)
+        return document, None if document.rrsets is None else read_keys(document.rrsets, visit.zone)
+
+    document, only = await read_body(visit, read)
+    made = await _make_rollback(visit, document, only, asked)
+    if isinstance(made, Refusal):
+        raise of_refusal(made)
+    plan, untouched = made
+    accepted = await _submit(visit, planner, asked, plan, document)
+    if isinstance(accepted, Refusal):
+        raise of_refusal(accepted if plan.rrsets else _nothing_differs(document.to, untouched))
+    entry, applied = await _settle(visit, accepted, asked.wait_s)
+    status = rendering.plan_status(entry, visit.room.desk.mode)
+    return _answer(
+        RollbackAccepted(
+            **fields_of(status), repeated=accepted.repeated, to=document.to, untouched=rendering.named(untouched)
+        ),
+        entry,
+        applied,
+    )
+
+
+async def resynchronise(visit: Visit) -> web.Response:
+    """Settle a zone whose fence is not of this history."""
+    depth_max = visit.room.limits.depth_max
+    visit.planner()
+    document = await read_body(visit, lambda body, _: read_document(body, ResyncWanted, depth_max))
+    read_reason(document.reason)
+    desk = visit.room.desk
+    try:
+        generation = await desk.resync(visit.zone, document.keep, visit.actor, document.reason)
+    except ResyncRefused as error:
+        raise ProblemRaised(RESYNC_REFUSED, str(error)) from None
+    desk.wake(visit.zone)
+    return respond(
+        Resynced(zone=visit.zone, mode=desk.mode, generation=generation, keep=document.keep),
+        ETag=entity_tag(generation),
+    )
+
+
+async def _make_rollback(
+    visit: Visit, document: RollbackWanted, only: frozenset[Key] | None, asked: Asked
+) -> tuple[Plan, tuple[Key, ...]] | Refusal:
+    histories = visit.room.desk.histories
+    try:
+        then = await histories.rrsets(visit.zone, at=document.to)
+    except GenerationUnknown as error:
+        return Refusal(
+            "rollback_reaches",
+            f"{error}; a rollback reaches no further",
+            f"{error.kept_from} to {error.newest}",
+            str(error.generation),
+        )
+    now = await histories.rrsets(visit.zone)
+
+    def make() -> tuple[Plan, tuple[Key, ...]] | Refusal:
+        return rollback(visit.zone, document.to, then, now, only, based_on=asked.based_on, reason=document.reason)
+
+    return await visit.room.render(make, len(then) + len(now))
+
+
+def _nothing_differs(to: int, untouched: tuple[Key, ...]) -> Refusal:
+    left = f", except {len(untouched)} RRsets that no plan covered then" if untouched else ""
+    return Refusal(
+        "plan_covers_something",
+        f"nothing differs between generation {to} and now{left}; there is nothing to roll back",
+        "≥ 1 RRset that differs",
+        "0",
+    )
+
+
+async def _submit(visit: Visit, planner: Planner, asked: Asked, plan: Plan, document: Request) -> Accepted | Refusal:
+    digest = b""
+    if asked.idempotency_key is not None:
+        digest = hashlib.sha256(type(document).__name__.encode("ascii") + b"\0" + encode(document)).digest()
+    desk = visit.room.desk
+    outcome = await planner.submit(Submission(plan, visit.actor, desk.now(), asked.idempotency_key, digest))
+    match outcome:
+        case KeyReused(generation):
+            raise ProblemRaised(
+                KEY_REUSED,
+                f"the Idempotency-Key {asked.idempotency_key} belongs to another request, which became generation "
+                f"{generation}; use a key of its own for each change",
+                {"generation": generation, "plan": rendering.plan_path(visit.zone, generation)},
+            )
+        case Accepted(repeated=False):
+            desk.wake(visit.zone)
+    return outcome
+
+
+async def _settle(visit: Visit, accepted: Accepted, wait_s: int | None) -> tuple[Entry, int | None]:
+    """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then."""
+    desk, room = visit.room.desk, visit.room
+    if not wait_s or room.closing.done():
+        return await desk.settled(visit.zone, accepted.generation, 0), wait_s
+    with visit.waiting(wait_s):
+        waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s))
+        ends: list[asyncio.Future[Any]] = [waiting, room.closing]
+        if visit.connection is not None:
+            ends.append(visit.connection.lost)
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            early = not waiting.done()
+            if early:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+    return (await desk.settled(visit.zone, accepted.generation, 0) if early else waiting.result()), wait_s
+
+
+def _answer(document: PlanAccepted, entry: Entry, wait_s: int | None) -> web.Response:
+    """Answer 200 when a client that waits sees its plan through, a problem when it was rejected, else 202."""
+    path = rendering.plan_path(entry.zone, entry.generation)
+    waited = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}"}
+    members = {"generation": entry.generation, "plan": path, "zone": entry.zone}
+    if wait_s is not None and entry.state is PlanState.REJECTED:
+        raise ProblemRaised(REJECTED, f"generation {entry.generation} was rejected: {entry.why}", members)
+    if wait_s is not None and entry.state is PlanState.FAULTED:
+        raise ProblemRaised(FAULTED, f"generation {entry.generation} was published, but: {entry.why}", members)
+    settled = wait_s is not None and entry.state in {PlanState.PUBLISHED, PlanState.SUPERSEDED}
+    return respond(document, 200 if settled else 202, ETag=entity_tag(entry.generation), Location=path, **waited)

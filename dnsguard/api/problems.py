@@ -1,0 +1,128 @@
+"""Every no and every fault that the door can answer, as RFC 9457 problem documents.
+A kind is a page in the documentation; a `ProblemRaised` is one case of it. No traceback ever gets into one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from dnsguard.api.documents import Problem, encode
+from dnsguard.core.refusal import Refusal
+
+CONTENT_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: the last part of its type, its title, its status, and when it comes."""
+
+    slug: str
+    title: str
+    status: int
+    about: str
+
+    @property
+    def type(self) -> str:
+        """The URI reference that programs compare."""
+        return f"/problems/{self.slug}"
+
+
+MALFORMED = Kind("malformed", "The request is malformed", 400, "The JSON, a header or a parameter cannot be read.")
+UNAUTHENTICATED = Kind("token-missing", "A bearer token is needed", 401, "No Authorization: Bearer was sent.")
+FORBIDDEN = Kind("forbidden", "The token does not allow this", 403, "Unknown token, or not enough access for this.")
+NOT_FOUND = Kind("not-found", "There is no such thing", 404, "The path, the zone or the generation is not known here.")
+METHOD = Kind("method", "The method is not possible here", 405, "See the Allow header.")
+TIMEOUT = Kind("too-slow", "The request took too long to arrive", 408, "The body did not arrive in time.")
+GENERATION_BEHIND = Kind(
+    "generation-behind", "The stated generation is not above the newest", 409, "See newest; state a higher one."
+)
+RESYNC_REFUSED = Kind("resync-refused", "There is nothing to settle, or no way to", 409, "The detail says why.")
+STALE = Kind("stale", "The zone has changed since the plan was made", 412, "See rrset, generation and actor.")
+TOO_LARGE = Kind("too-large", "The body is too large", 413, "Nothing of it was read on.")
+MEDIA_TYPE = Kind("media-type", "The body is not JSON", 415, "Send Content-Type: application/json, unencoded.")
+EXPECTATION = Kind("expectation", "The expectation cannot be met", 417, "Only Expect: 100-continue is known.")
+NOT_VALID = Kind("not-valid", "The body does not fit its schema", 422, "See pointer; the schema is in /openapi.json.")
+REFUSED = Kind("refused", "A guard refuses this", 422, "See guard, expected and found.")
+KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 422, "See generation.")
+REJECTED = Kind("rejected", "The plan was accepted, then rejected", 422, "By the name server, or a guard asked again.")
+IF_MATCH_MISSING = Kind("if-match-missing", "If-Match is needed", 428, 'Send the generation as "41", or *.')
+INTERNAL = Kind("internal", "Something broke", 500, "The daemon's log has the details.")
+FAULTED = Kind("faulted", "The name server shows something else than was published", 502, "See detail.")
+BUSY = Kind("busy", "Too much at once", 503, "Try again after Retry-After seconds.")
+DEADLINE = Kind("deadline", "The answer took too long", 503, "With a change, its outcome is unclear: read the plans.")
+NOT_READY = Kind("not-ready", "The daemon is not ready", 503, "See missing.")
+STORE = Kind("store", "The database does not answer", 503, "Nothing was accepted, or its outcome is unclear.")
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in list(globals().values()) if isinstance(kind, Kind))
+
+
+class ProblemRaised(Exception):
+    """One case of a problem, on its way to the client. ``members`` are the further fields of the document.
+
+    ``close``: the connection ends with this answer, since the rest of the request is not wanted.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        members: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+        self.close = close
+
+    def response(self) -> web.Response:
+        """Return the answer."""
+        kind = self.kind
+        document = Problem(
+            type=kind.type,
+            title=kind.title,
+            status=kind.status,
+            detail=_clean(self.detail),
+            **{name: _clean(value) for name, value in self.members.items()},
+        )
+        response = web.Response(
+            status=kind.status, body=encode(document), content_type=CONTENT_TYPE, headers=self.headers
+        )
+        response.headers["Cache-Control"] = "no-store"
+        if self.close:
+            response.force_close()
+        return response
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401  members are of many types
+    """Make text fit for JSON: header octets that are no UTF-8 arrive as lone surrogates."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def malformed(detail: str) -> ProblemRaised:
+    """Say that the request cannot be read."""
+    return ProblemRaised(MALFORMED, detail)
+
+
+def busy(detail: str, *, close: bool = False) -> ProblemRaised:
+    """Say that there is too much to do just now."""
+    return ProblemRaised(BUSY, detail, headers={"Retry-After": "1"}, close=close)
+
+
+def of_refusal(refusal: Refusal, pointer: str | None = None) -> ProblemRaised:
+    """Turn a guard's no into a problem: 412 for a stale plan, 409 for a generation that goes back, else 422."""
+    kind = {"made_from_what_stands": STALE, "generation_forward": GENERATION_BEHIND}.get(refusal.guard, REFUSED)
+    members: dict[str, object] = {
+        "guard": refusal.guard,
+        "expected": refusal.expected,
+        "found": refusal.found,
+        **dict(refusal.about),
+    }
+    if pointer is not None:
+        members["pointer"] = pointer
+    return ProblemRaised(kind, refusal.detail, members)

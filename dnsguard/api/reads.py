@@ -1,0 +1,100 @@
+"""Reading: zones, plans, RRsets and differences, page by page. Nothing here changes anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from dnsguard.api import queries, rendering
+from dnsguard.api.documents import Differences, Plans, PlanShown, RRsets, Zones, fields_of
+from dnsguard.api.problems import malformed
+from dnsguard.api.visit import Visit, entity_tag, respond
+
+Item = TypeVar("Item")
+
+
+async def list_zones(visit: Visit) -> web.Response:
+    """Show every zone that the token may read."""
+    desk = visit.room.desk
+    zones = await desk.histories.zones()
+    token = visit.token
+    seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
+    now = desk.now()
+    return respond(Zones(mode=desk.mode, zones=tuple(rendering.zone_status(zone, desk.mode, now) for zone in seen)))
+
+
+async def show_zone(visit: Visit) -> web.Response:
+    """Show where a zone stands; its entity tag is its newest generation."""
+    desk = visit.room.desk
+    zone = await desk.histories.zone(visit.zone)
+    return respond(rendering.zone_status(zone, desk.mode, desk.now()), ETag=entity_tag(zone.newest))
+
+
+async def list_plans(visit: Visit) -> web.Response:
+    """Show a page of plans, newest first."""
+    desk, most = visit.room.desk, queries.limit(visit)
+    entries = await desk.histories.plans(visit.zone, below=queries.number(visit, "below"), limit=most + 1)
+    page, more = _page(entries, most)
+    onward = _next(visit, "plans", {"below": str(page[-1].generation), "limit": str(most)}) if more else None
+    return respond(Plans(plans=tuple(rendering.plan_status(entry, desk.mode) for entry in page), next=onward))
+
+
+async def show_plan(visit: Visit) -> web.Response:
+    """Show one plan with all that it covers."""
+    desk = visit.room.desk
+    generation = queries.parse_number(visit.request.match_info["generation"], "generation")
+    entry, covered = await desk.histories.plan(visit.zone, generation)
+    status = rendering.plan_status(entry, desk.mode)
+    rrsets = await visit.room.render(lambda: rendering.rrsets(covered), len(covered))
+    return respond(PlanShown(**fields_of(status), rrsets=rrsets))
+
+
+async def list_rrsets(visit: Visit) -> web.Response:
+    """Show a page of RRsets at a generation; further pages stay at that generation."""
+    histories, most = visit.room.desk.histories, queries.limit(visit)
+    name, rdtype, after = queries.owner_name(visit), queries.record_type(visit), queries.after(visit)
+    asked = queries.number(visit, "at")
+    newest = (await histories.zone(visit.zone)).newest
+    generation = newest if asked is None else asked
+    covered = await histories.rrsets(visit.zone, at=generation, name=name, rdtype=rdtype, after=after, limit=most + 1)
+    page, more = _page(covered, most)
+    onward = None
+    if more:
+        query = {"name": name, "type": rdtype, "at": str(generation), "after": str(page[-1].key), "limit": str(most)}
+        onward = _next(visit, "rrsets", query)
+    shown = await visit.room.render(lambda: rendering.rrsets(page), len(page))
+    return respond(
+        RRsets(zone=visit.zone, generation=generation, rrsets=shown, next=onward), ETag=entity_tag(generation)
+    )
+
+
+async def list_differences(visit: Visit) -> web.Response:
+    """Show a page of what differs between two generations; ``to`` is the newest if absent."""
+    histories, most, after = visit.room.desk.histories, queries.limit(visit), queries.after(visit)
+    before, upto = queries.number(visit, "from"), queries.number(visit, "to")
+    if before is None:
+        raise malformed("expected from=GENERATION to compare with, found none")
+    newest = (await histories.zone(visit.zone)).newest
+    upto = newest if upto is None else upto
+    found = await histories.differences(visit.zone, before, upto)
+    if after is not None:
+        found = tuple(each for each in found if each.key > after)
+    page, more = _page(found, most)
+    onward = None
+    if more:
+        query = {"from": str(before), "to": str(upto), "after": str(page[-1].key), "limit": str(most)}
+        onward = _next(visit, "differences", query)
+    shown = await visit.room.render(lambda: rendering.differences(page), len(page))
+    return respond(
+        Differences(zone=visit.zone, from_generation=before, to_generation=upto, differences=shown, next=onward)
+    )
+
+
+def _page(items: Sequence[Item], most: int) -> tuple[Sequence[Item], bool]:
+    return items[:most], len(items) > most
+
+
+def _next(visit: Visit, what: str, query: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{rendering.zone_path(visit.zone)}/{what}?{urlencode(given)}"

@@ -1,0 +1,148 @@
+"""From the house's values to documents: times as RFC 3339, rdata in presentation format, ages in seconds.
+Nothing is read here, and nothing is left out that an operator would miss.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote
+
+from dnsguard.api import documents
+from dnsguard.core.history import Covered, Difference, Entry, Judged, Zone
+from dnsguard.core.plan import Absence, Wanted
+from dnsguard.core.records import Key, Records, records_text
+
+
+def time_text(at: float) -> str:
+    """Render seconds since the epoch as RFC 3339, in UTC, with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else time_text(at)
+
+
+def _age(at: float | None, now: float) -> float | None:
+    return None if at is None else round(max(0.0, now - at), 3)
+
+
+def zone_path(zone: str) -> str:
+    """Return the path of a zone."""
+    return f"/v1/zones/{quote(zone, safe='')}"
+
+
+def plan_path(zone: str, generation: int) -> str:
+    """Return the path of a plan."""
+    return f"{zone_path(zone)}/plans/{generation}"
+
+
+def zone_status(zone: Zone, mode: str, now: float) -> documents.ZoneStatus:
+    """Show where a zone stands."""
+    return documents.ZoneStatus(
+        zone=zone.name,
+        mode=mode,
+        newest=zone.newest,
+        published=zone.published,
+        fence=zone.fence,
+        published_at=_time(zone.published_at),
+        published_age_s=_age(zone.published_at, now),
+        pending=zone.pending,
+        oldest_pending_at=_time(zone.oldest_pending_at),
+        oldest_pending_age_s=_age(zone.oldest_pending_at, now),
+        kept_from=zone.kept_from,
+        halted=zone.halted,
+        history=zone.history,
+        trusted_fence=zone.trusted_fence,
+    )
+
+
+def plan_status(entry: Entry, mode: str) -> documents.PlanStatus:
+    """Show how far a plan got."""
+    return documents.PlanStatus(
+        zone=entry.zone,
+        mode=mode,
+        generation=entry.generation,
+        state=entry.state.value,
+        why=entry.why,
+        actor=entry.actor,
+        reason=entry.reason,
+        accepted_at=time_text(entry.accepted_at),
+        settled_at=_time(entry.settled_at),
+        based_on=entry.based_on,
+        digest=entry.digest,
+        rrset_count=entry.rrsets,
+        reverts=entry.reverts,
+        links=documents.Links(plan=plan_path(entry.zone, entry.generation), zone=zone_path(entry.zone)),
+    )
+
+
+def _sides(key: Key, wanted: Wanted) -> tuple[int | None, tuple[str, ...], Literal["retired", "withdrawn"] | None]:
+    match wanted:
+        case Records():
+            return wanted.ttl, records_text(key.type, wanted), None
+        case Absence.RETIRED:
+            return None, (), "retired"
+        case Absence.WITHDRAWN:
+            return None, (), "withdrawn"
+
+
+def rrsets(covered: Iterable[Covered]) -> tuple[documents.RRset, ...]:
+    """Show RRsets with the generations that they come from."""
+    shown = []
+    for each in covered:
+        ttl, records, absence = _sides(each.key, each.wanted)
+        shown.append(
+            documents.RRset(
+                name=each.key.name,
+                type=each.key.type,
+                ttl=ttl,
+                records=records,
+                absence=absence,
+                generation=each.generation,
+            )
+        )
+    return tuple(shown)
+
+
+def _contents(key: Key, wanted: Wanted | None) -> documents.Contents | None:
+    if wanted is None:
+        return None
+    ttl, records, absence = _sides(key, wanted)
+    return documents.Contents(ttl=ttl, records=records, absence=absence)
+
+
+def differences(found: Iterable[Difference]) -> tuple[documents.Difference, ...]:
+    """Show what differs."""
+    return tuple(
+        documents.Difference(
+            name=each.key.name,
+            type=each.key.type,
+            before=_contents(each.key, each.before),
+            after=_contents(each.key, each.after),
+        )
+        for each in found
+    )
+
+
+def dry_run(zone: str, mode: str, judged: Judged) -> documents.DryRun:
+    """Show what would become of a plan."""
+    return documents.DryRun(
+        zone=zone,
+        mode=mode,
+        newest=judged.newest,
+        acceptable=all(refusal is None for _, refusal in judged.verdicts),
+        verdicts=tuple(
+            documents.Verdict(guard=guard, passed=True)
+            if refusal is None
+            else documents.Verdict(
+                guard=guard, passed=False, detail=refusal.detail, expected=refusal.expected, found=refusal.found
+            )
+            for guard, refusal in judged.verdicts
+        ),
+        differences=differences(judged.differences),
+    )
+
+
+def named(keys: Iterable[Key]) -> tuple[documents.RRsetNamed, ...]:
+    """Show RRsets by name and type only."""
+    return tuple(documents.RRsetNamed(key.name, key.type) for key in keys)

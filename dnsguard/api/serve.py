@@ -1,0 +1,65 @@
+"""The door itself: a listening socket in front of the application, with bounds that no client can stretch.
+It opens and closes; what a request means is decided elsewhere.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from dnsguard.api.app import reconfigure
+from dnsguard.api.connections import Connection, Crowd
+from dnsguard.api.limits import Limits
+from dnsguard.api.room import ROOM, Room
+
+_STOP_S = 0.3
+"""How long answers under way may take once the door closes; waits for publication end at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An open door."""
+
+    address: tuple[str, int]
+    runner: web.AppRunner
+    server: asyncio.Server
+    crowd: Crowd
+    sweeping: asyncio.Task[None]
+
+    async def stop(self) -> None:
+        """Close the door in less than a second: waits are answered early, all else is cut off."""
+        self.server.close()
+        self.sweeping.cancel()
+        await asyncio.gather(self.sweeping, return_exceptions=True)
+        await self.runner.cleanup()
+        self.crowd.close_all()
+
+
+async def serve(app: web.Application, host: str, port: int, limits: Limits) -> Served:
+    """Open the door of an application; port 0 picks one. Raises OSError as it is if the address is not free."""
+    reconfigure(app, limits=limits)
+    room = app[ROOM]
+    runner = web.AppRunner(app, shutdown_timeout=_STOP_S)
+    await runner.setup()
+    crowd = Crowd(lambda: room.limits)
+
+    def connect() -> Connection:
+        if runner.server is None:
+            raise ConnectionAbortedError("the door is closed")
+        return Connection(runner.server, crowd, lambda: room.limits)
+
+    try:
+        server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=1024)
+    except BaseException:
+        await runner.cleanup()
+        raise
+    found = server.sockets[0].getsockname()
+    return Served((found[0], found[1]), runner, server, crowd, asyncio.create_task(_sweep(crowd, room)))
+
+
+async def _sweep(crowd: Crowd, room: Room) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        limits = room.limits
+        await asyncio.sleep(min(1.0, limits.head_s_max / 4, limits.idle_s_max / 4))
+        crowd.sweep(loop.time())

@@ -1,0 +1,86 @@
+"""One request on its way through the door: who asks, about which zone, and how much time is left.
+Handlers get a `Visit` only after token, rights, zone name and query have been judged.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from dnsguard.api.connections import Connection
+from dnsguard.api.documents import Answer, encode
+from dnsguard.api.problems import NOT_FOUND, ProblemRaised
+from dnsguard.api.room import Room
+from dnsguard.api.tokens import Token
+from dnsguard.workers.planner import Planner
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request that may be answered. ``zone`` is canonical; it is empty where the path names none."""
+
+    room: Room
+    request: web.Request
+    token: Token | None
+    zone: str
+    bound: asyncio.Timeout
+    receiving: bool = False
+    """Whether the body is still arriving: the client is slow then, not the daemon."""
+
+    @property
+    def actor(self) -> str:
+        """The token's name."""
+        return "" if self.token is None else self.token.name
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if the door is our own."""
+        protocol = self.request.protocol
+        return protocol if isinstance(protocol, Connection) else None
+
+    def planner(self) -> Planner:
+        """Return the zone's planner: 404 if this daemon does not serve the zone."""
+        planner = self.room.desk.planner(self.zone)
+        if planner is None:
+            raise unknown_zone(self.zone)
+        return planner
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Give the place among the requests in work away while this one waits for somebody else."""
+        self.room.requests -= 1
+        try:
+            yield
+        finally:
+            self.room.requests += 1
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Put the deadline off for as long as the client wants to wait."""
+        loop = asyncio.get_running_loop()
+        left = max(1.0, (self.bound.when() or loop.time()) - loop.time())
+        self.bound.reschedule(loop.time() + seconds + left)
+        with self.aside():
+            yield
+        self.bound.reschedule(loop.time() + left)
+
+
+def unknown_zone(zone: str) -> ProblemRaised:
+    """Say that a zone is not served here."""
+    return ProblemRaised(NOT_FOUND, f"expected a zone that is served here, found {zone}", {"zone": zone})
+
+
+def respond(document: Answer, status: int = 200, **headers: str) -> web.Response:
+    """Answer with a document; header names are written with underscores."""
+    response = web.Response(status=status, body=encode(document), content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    for name, value in headers.items():
+        response.headers[name.replace("_", "-")] = value
+    return response
+
+
+def entity_tag(generation: int) -> str:
+    """Return the strong entity tag of a generation."""
+    return f'"{generation}"'
