@@ -13,6 +13,7 @@ from dnsguard.core.message import (
     Applied,
     Message,
     NameInUse,
+    NameNotInUse,
     Outcome,
     Prerequisite,
     Refused,
@@ -57,8 +58,8 @@ async def existing(
 ) -> Mapping[Key, Records] | Unreachable:
     """Return every RRset that exists at these names.
 
-    Where a delegation withholds what a name holds, or an answer is truncated, the contents come from the
-    referral if a prerequisite on every type known confirms that this is all, and from a transfer if not.
+    Where a delegation withholds what a name holds, the contents come from the referral if prerequisites confirm
+    that this is all, and from a transfer if not; so do those that are too large for one answer.
     """
     answers = await _ask_each(primary, sorted(set(names)), at_once_max)
     if isinstance(answers, Unreachable):
@@ -137,7 +138,12 @@ def _withheld(name: str, answer: Answer) -> bool:
 async def _confirmed(
     primary: Questioned, zone: str, name: str, answer: Answer
 ) -> Mapping[Key, Records] | Unreachable | None:
-    """Return what a name holds that a delegation hides, if the zone confirms that this is all; None if not."""
+    """Return what a name holds that a delegation hides, if the zone confirms that this is all; None if not.
+
+    Beside NS, DS and glue, a type without a mnemonic would be missed: no prerequisite says "and nothing else".
+    """
+    if answer.truncated:
+        return None
     records = [*answer.authority, *answer.additional]
     if any(record.name == name for record in answer.authority):
         signer = await primary.ask(name, "DS")
@@ -146,7 +152,10 @@ async def _confirmed(
         records += signer.answer
     hidden = gather(_at(name, records))
     prerequisites: list[Prerequisite] = [RRsetIs(key, contents.rdatas) for key, contents in hidden.items()]
-    prerequisites += [RRsetAbsent(key) for key in (Key(name, kind) for kind in _DATA_TYPES) if key not in hidden]
+    if hidden:
+        prerequisites += [RRsetAbsent(key) for key in (Key(name, kind) for kind in _DATA_TYPES) if key not in hidden]
+    else:
+        prerequisites.append(NameNotInUse(name))
     match await primary.publish(Message(zone, tuple(prerequisites), ())):
         case Applied():
             return hidden

@@ -1,0 +1,195 @@
+"""The contract of a primary: what exists is read as it is, and what only seems to exist is not."""
+
+import dns.rdatatype
+import pytest
+
+from dnsguard.core.fence import fence_key
+from dnsguard.core.message import AddRecords, Applied, DeleteRecords, Message, Unreachable
+from dnsguard.core.publication import Seen
+from dnsguard.core.records import Key, Records
+from dnsguard.wire.existence import CONFIRMED_MAX, existing
+from dnsguard.wire.publisher import DnsPublisher
+from tests.wire.primaries import ZONE, Connect, fence_at, key, publish, records, seen_at
+
+ONE = records("A", "192.0.2.1")
+TEXT = records("TXT", '"some text"', ttl=0)
+DELEGATION = {
+    key("sub", "NS"): records("NS", "ns.sub.example.test.", "ns.elsewhere.test.", ttl=7),
+    key("sub", "DS"): records("DS", "12345 13 2 " + "ab" * 32),
+    key("ns.sub", "A"): ONE,
+    key("ns.sub", "AAAA"): records("AAAA", "2001:db8::1", ttl=9),
+}
+
+
+async def put(publisher: DnsPublisher, contents: dict[Key, Records]) -> None:
+    updates = tuple(AddRecords(key, some) for key, some in contents.items())
+    assert await publisher.publish(Message(ZONE, (), updates)) == Applied()
+
+
+async def test_every_rrset_at_the_names_is_read_and_no_other(publisher: DnsPublisher) -> None:
+    contents = {
+        key("www", "A"): records("A", "192.0.2.2", "192.0.2.1"),
+        key("www", "MX"): records("MX", "10 Mail.Elsewhere.test."),
+        key("www", "TXT"): TEXT,
+        key("alias", "CNAME"): records("CNAME", "www.example.test."),
+        key(r"dotted\.label", "TXT"): TEXT,
+        key("www", "TYPE65280"): Records(60, (b"\1\2\3",)),
+    }
+    await put(publisher, contents | {key("below.www", "A"): ONE, key("other", "A"): ONE})
+    names = {key.name for key in contents} | {f"nowhere.{ZONE}"}
+    assert await publisher.read(ZONE, names) == contents
+
+
+async def test_reading_no_names_finds_nothing(publisher: DnsPublisher) -> None:
+    assert await publisher.read(ZONE, []) == {}
+
+
+async def test_the_apex_is_read_with_its_soa(publisher: DnsPublisher) -> None:
+    found = await publisher.read(ZONE, [ZONE])
+    assert isinstance(found, dict)
+    assert {key.type for key in found} == {"SOA", "NS"}
+
+
+async def test_names_that_only_a_wildcard_answers_for_hold_nothing(publisher: DnsPublisher) -> None:
+    wild = {key("*", "A"): ONE, key("*", "TXT"): TEXT, key("*.sub", "CNAME"): records("CNAME", "www.example.test.")}
+    real = {key(f"real{index}", "TXT"): TEXT for index in range(5)}
+    await put(publisher, wild | real)
+    made_up = [f"made-up{index}.{ZONE}" for index in range(40)]
+    names = [*made_up, f"x.sub.{ZONE}", f"*.{ZONE}", *(key.name for key in real)]
+    assert await publisher.read(ZONE, names) == real | {k: v for k, v in wild.items() if k.name == f"*.{ZONE}"}
+
+
+async def test_more_names_than_one_message_confirms_are_read(publisher: DnsPublisher) -> None:
+    contents = {key(f"host{index}", "A"): ONE for index in range(CONFIRMED_MAX * 2 + 1)}
+    await put(publisher, contents)
+    assert await publisher.read(ZONE, [key.name for key in contents]) == contents
+
+
+async def test_a_delegation_and_its_glue_are_read(publisher: DnsPublisher) -> None:
+    await put(publisher, DELEGATION)
+    assert await publisher.read(ZONE, [f"sub.{ZONE}", f"ns.sub.{ZONE}", f"nowhere.sub.{ZONE}"]) == DELEGATION
+
+
+async def test_what_a_delegation_hides_is_read(publisher: DnsPublisher) -> None:
+    hidden = {key("sub", "TXT"): TEXT, key("ns.sub", "TXT"): TEXT, key("deep.sub", "A"): ONE}
+    await put(publisher, DELEGATION | hidden)
+    names = [f"sub.{ZONE}", f"ns.sub.{ZONE}", f"deep.sub.{ZONE}", f"nowhere.sub.{ZONE}"]
+    assert await publisher.read(ZONE, names) == DELEGATION | hidden
+
+
+async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(publisher: DnsPublisher) -> None:
+    dname = {key("moved", "DNAME"): records("DNAME", "elsewhere.test.")}
+    await put(publisher, {key("old.moved", "A"): ONE})
+    await put(publisher, dname)
+    names = [f"moved.{ZONE}", f"old.moved.{ZONE}", f"new.moved.{ZONE}"]
+    assert await publisher.read(ZONE, names) == dname | {key("old.moved", "A"): ONE}
+
+
+async def test_a_name_that_holds_more_than_an_answer_takes_is_read(publisher: DnsPublisher) -> None:
+    string = b"\xff" + b"x" * 255
+    types = [dns.rdatatype.to_text(dns.rdatatype.RdataType(65280 + index)) for index in range(3)]
+    contents = {key("big", rdtype): Records(60, (string * 100,)) for rdtype in types}
+    for one, some in contents.items():
+        await put(publisher, {one: some})
+    assert await publisher.read(ZONE, [f"big.{ZONE}"]) == contents
+
+
+async def test_a_zone_that_is_not_served_is_unreachable(publisher: DnsPublisher) -> None:
+    found = await publisher.read("elsewhere.test.", ["www.elsewhere.test."])
+    assert isinstance(found, Unreachable)
+
+
+async def test_a_wildcard_is_not_taken_for_the_fence(publisher: DnsPublisher) -> None:
+    forged = records("TXT", f'"{fence_at(41)}"')
+    for wildcard in ({key("*", "TXT"): TEXT}, {key("*", "TXT"): forged}):
+        await put(publisher, wildcard)
+        assert await publisher.observe(ZONE) == Seen((), None)
+    fence = await publish(publisher, 1, {key("www", "A"): ONE})
+    assert await publisher.observe(ZONE) == seen_at(fence)
+
+
+async def test_a_fence_with_the_same_value_as_a_wildcard_is_still_the_fence(publisher: DnsPublisher) -> None:
+    fence = await publish(publisher, 1, {key("www", "A"): ONE})
+    await put(publisher, {key("*", "TXT"): records("TXT", f'"{fence}"')})
+    assert await publisher.observe(ZONE) == seen_at(fence)
+
+
+async def test_a_foreign_text_at_the_fence_is_shown_as_unreadable(publisher: DnsPublisher) -> None:
+    await put(publisher, {fence_key(ZONE): TEXT})
+    assert await publisher.observe(ZONE) == Seen(TEXT.rdatas, None)
+
+
+async def test_a_cname_at_the_fence_is_refused_in_words_and_one_from_a_wildcard_is_not(
+    publisher: DnsPublisher,
+) -> None:
+    cname = records("CNAME", "www.example.test.")
+    await put(publisher, {key("*", "CNAME"): cname, key("www", "TXT"): TEXT})
+    assert await publisher.observe(ZONE) == Seen((), None)
+    await put(publisher, {Key(fence_key(ZONE).name, "CNAME"): cname})
+    seen = await publisher.observe(ZONE)
+    assert isinstance(seen, Unreachable)
+    assert "found a CNAME; remove it" in seen.reason
+
+
+@pytest.mark.parametrize("server", ["bind"], indirect=True)  # the embedded server makes nothing from a DNAME
+async def test_a_dname_at_the_apex_is_refused_in_words(publisher: DnsPublisher) -> None:
+    await put(publisher, {key("", "NS"): records("NS", "ns.elsewhere.test.")})
+    gone = DeleteRecords(key("", "NS"), records("NS", f"ns1.{ZONE}").rdatas)
+    dname = AddRecords(key("", "DNAME"), records("DNAME", "elsewhere.test."))
+    assert await publisher.publish(Message(ZONE, (), (gone, dname))) == Applied()
+    seen = await publisher.observe(ZONE)
+    assert isinstance(seen, Unreachable)
+    assert "DNAME" in seen.reason
+
+
+async def test_a_delegated_fence_is_unreachable(publisher: DnsPublisher) -> None:
+    await put(publisher, {Key(fence_key(ZONE).name, "NS"): records("NS", "ns.elsewhere.test.")})
+    seen = await publisher.observe(ZONE)
+    assert isinstance(seen, Unreachable)
+    assert "not authoritative" in seen.reason
+
+
+async def test_a_transfer_shows_all_of_the_zone(publisher: DnsPublisher) -> None:
+    contents = {key(f"host{index}", "TXT"): Records(60, (b"\x64" + b"t" * 100,)) for index in range(1500)}
+    hidden = DELEGATION | {key("deep.sub", "TXT"): TEXT}
+    for first in range(0, 1500, 300):
+        await put(publisher, dict(list(contents.items())[first : first + 300]))
+    await put(publisher, hidden)
+    fence = await publish(publisher, 1, {key("www", "A"): ONE})
+    everything = await publisher.transfer(ZONE)
+    assert isinstance(everything, dict)
+    assert everything.pop(key("", "SOA")).ttl == 300
+    own = {
+        key("", "NS"): records("NS", "ns1.example.test.", ttl=300),
+        key("ns1", "A"): records("A", "127.0.0.1", ttl=300),
+    }
+    fenced = {fence_key(ZONE): Records(1, seen_at(fence).rdatas), key("www", "A"): ONE}
+    assert everything == contents | hidden | own | fenced
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"key_name": "stranger."}, "given up"),
+        ({"key_name": "nobody."}, "does not know the TSIG key nobody."),
+        ({"secret": b"another"}, "another secret"),
+    ],
+)
+async def test_a_transfer_that_is_refused_says_why(connect: Connect, changed: dict[str, object], said: str) -> None:
+    everything = await connect(**changed).transfer(ZONE)
+    assert isinstance(everything, Unreachable)
+    assert said in everything.reason
+
+
+async def test_what_only_a_transfer_would_show_is_unreachable_without_one(
+    publisher: DnsPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(publisher, DELEGATION | {key("deep.sub", "TXT"): TEXT})
+
+    async def refused(zone: str) -> Unreachable:
+        return Unreachable(f"the transfer of {zone} was given up: REFUSED")
+
+    monkeypatch.setattr(publisher, "transfer", refused)
+    found = await existing(publisher, ZONE, [f"deep.sub.{ZONE}"], 4)
+    assert isinstance(found, Unreachable)
+    assert "let the TSIG key transfer the zone" in found.reason
