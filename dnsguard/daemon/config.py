@@ -35,7 +35,7 @@ class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     body_octets_max: Count = 16 * 2**20
     connections_max: Count = 512
     deadline_s: Seconds = 30.0
-    wait_s_max: Seconds = 300.0
+    wait_s_max: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 300
 
 
 class DnsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     policy: PolicySection = PolicySection()
     keys: dict[str, KeySection] = {}
     primaries: dict[str, PrimarySection] = {}
-    zones: dict[str, ZoneSection] = {DEFAULT_ZONE: ZoneSection()}
+    zones: dict[str, ZoneSection] = msgspec.field(default_factory=lambda: {DEFAULT_ZONE: ZoneSection()})
     tokens: dict[str, TokenSection] = {}
 
     def policy_of(self, zone: str) -> Policy:

@@ -1,0 +1,118 @@
+"""From settings to the things they name: keys, primaries, tokens, limits, the database's address.
+Secrets are read here and handed on; they are never logged and never part of an error.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import dns.name
+import dns.tsig
+
+from dnsguard.api.limits import Limits
+from dnsguard.api.tokens import Token, Tokens
+from dnsguard.core.names import NameRefused, parse_name
+from dnsguard.daemon.config import EMBEDDED, ConfigRefused, KeySection, Settings
+from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, keep_secret
+from dnsguard.wire.primary import Primary
+
+EMBEDDED_KEY_NAME = "dnsguard."
+
+
+def database_url(settings: Settings, folder: Path) -> str:
+    """Return the SQLAlchemy URL of the history."""
+    return settings.database or f"sqlite+aiosqlite:///{folder / DATABASE}"
+
+
+def embedded_secret(folder: Path) -> bytes:
+    """Return the key that the embedded server and the daemon share, made at first start."""
+    return base64.b64decode(
+        keep_secret(folder / EMBEDDED_KEY, lambda: base64.b64encode(secrets.token_bytes(32)).decode("ascii"))
+    )
+
+
+def embedded_keys(folder: Path) -> Mapping[dns.name.Name, dns.tsig.Key]:
+    """Return the embedded server's keys."""
+    name = dns.name.from_text(EMBEDDED_KEY_NAME)
+    return {name: dns.tsig.Key(name, embedded_secret(folder), dns.tsig.HMAC_SHA256)}
+
+
+def primaries(settings: Settings, folder: Path, embedded: tuple[str, int] | None) -> dict[str, Primary]:
+    """Return the primaries that zones name, the embedded server among them if it runs. Raises ConfigRefused."""
+    named = {zone.primary for zone in settings.zones.values()}
+    found: dict[str, Primary] = {}
+    for name in named - {EMBEDDED}:
+        section = settings.primaries[name]
+        key = settings.keys[section.key]
+        found[name] = Primary(
+            host=section.host,
+            port=section.port,
+            key_name=_key_name(section.key),
+            algorithm=key.algorithm,
+            secret=_secret(section.key, key),
+            timeout_s=section.timeout_s,
+            in_flight_max=section.in_flight_max,
+        )
+    if embedded is not None:
+        found[EMBEDDED] = Primary(
+            host=embedded[0],
+            port=embedded[1],
+            key_name=EMBEDDED_KEY_NAME,
+            algorithm="hmac-sha256",
+            secret=embedded_secret(folder),
+        )
+    return found
+
+
+def _key_name(text: str) -> str:
+    try:
+        return parse_name(text)
+    except NameRefused as error:
+        raise ConfigRefused(f"[keys.{text!r}]: {error}") from None
+
+
+def _secret(name: str, key: KeySection) -> bytes:
+    text = key.secret or ""
+    if key.secret_file is not None:
+        try:
+            text = Path(key.secret_file).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigRefused(f"[keys.{name!r}]: cannot read the secret from {key.secret_file}") from None
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ConfigRefused(f"[keys.{name!r}]: expected the secret in base64, found something else") from None
+    if not secret:
+        raise ConfigRefused(f"[keys.{name!r}]: expected a secret, found an empty one")
+    return secret
+
+
+def tokens(settings: Settings, folder: Path) -> Tokens:
+    """Return who may call: the administrator's token of the data folder and those of the settings."""
+    admin = keep_secret(folder / ADMIN_TOKEN)
+    made = [Token("admin", hashlib.sha256(admin.encode("ascii")).hexdigest(), "admin", None)]
+    for name, section in settings.tokens.items():
+        zones = None
+        if section.zones is not None:
+            try:
+                zones = frozenset(parse_name(zone) for zone in section.zones)
+            except NameRefused as error:
+                raise ConfigRefused(f"[tokens.{name}] zones: {error}") from None
+        if name in {"admin", "dnsguard"}:
+            raise ConfigRefused(f"[tokens.{name}]: this name is dnsguard's own; choose another")
+        made.append(Token(name, section.sha256.lower(), section.access, zones))
+    return Tokens(tuple(made))
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the API's bounds."""
+    http = settings.http
+    return Limits(
+        body_octets_max=http.body_octets_max,
+        connections_max=http.connections_max,
+        deadline_s=http.deadline_s,
+        wait_s_max=http.wait_s_max,
+    )

@@ -1,0 +1,177 @@
+"""The running daemon as its doors see it: zones to serve, histories to read, a place to wait.
+Settings may be replaced while it runs; what cannot change without a restart is said.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from dnsguard.core.guards import GUARDED, Guards
+from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.message import Unreachable
+from dnsguard.core.publication import Seen
+from dnsguard.daemon.clock import SystemClock
+from dnsguard.daemon.config import Settings
+from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.zones import ZoneRoom, open_room
+from dnsguard.store.engine import StoreUnavailable
+from dnsguard.store.sql import SqlStore
+from dnsguard.wire.primary import Primary
+from dnsguard.wire.publisher import DnsPublisher
+from dnsguard.workers.planner import Planner
+from dnsguard.workers.resync import Keep, resync
+
+_POLL_S = 1.0
+"""How often a waiter looks by itself: another daemon may have published."""
+_SURVEY_S = 5.0
+_UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING})
+
+log = structlog.get_logger()
+
+
+class DaemonDesk:
+    """Zones, stores and publishers of one daemon."""
+
+    def __init__(self, store: SqlStore, guards: Guards = GUARDED) -> None:
+        self._store = store
+        self._guards = guards
+        self._clock = SystemClock()
+        self._metrics = Metrics(self.mode)
+        self._rooms: dict[str, ZoneRoom] = {}
+        self._publishers: dict[str, tuple[Primary, DnsPublisher]] = {}
+        self._settings = Settings()
+        self._survey: asyncio.Task[None] | None = None
+
+    @property
+    def histories(self) -> SqlStore:
+        """The store's reads."""
+        return self._store
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What /metrics shows."""
+        return self._metrics.registry
+
+    @property
+    def mode(self) -> str:
+        """Which rules are asked."""
+        return "guarded" if self._guards == GUARDED else "unguarded"
+
+    def now(self) -> float:
+        """Return seconds since the epoch, UTC."""
+        return self._clock.now()
+
+    async def apply(self, settings: Settings, primaries: Mapping[str, Primary]) -> None:
+        """Serve what the settings name: open rooms that are new or changed, close those that are gone."""
+        for name in settings.zones:
+            await self._store.ensure_zone(name, self._clock.hex_digits(16))
+        before = self._settings
+        stale = [
+            name
+            for name in self._rooms
+            if name not in settings.zones
+            or settings.policy_of(name) != before.policy_of(name)
+            or settings.workers != before.workers
+            or settings.zones[name].primary != before.zones[name].primary
+            or self._publishers[settings.zones[name].primary][0] != primaries[settings.zones[name].primary]
+        ]
+        for name in stale:
+            await self._rooms.pop(name).close()
+            if name not in settings.zones:
+                self._metrics.forget(name)
+        for name, (primary, publisher) in list(self._publishers.items()):
+            if primaries.get(name) != primary:
+                await publisher.close()
+                del self._publishers[name]
+        for name, primary in primaries.items():
+            if name not in self._publishers:
+                self._publishers[name] = (primary, DnsPublisher(primary, self._clock.now))
+        for name, section in settings.zones.items():
+            if name not in self._rooms:
+                self._rooms[name] = open_room(
+                    name,
+                    store=self._store,
+                    publisher=self._publishers[section.primary][1],
+                    clock=self._clock,
+                    guards=self._guards,
+                    policy=settings.policy_of(name),
+                    workers=settings.workers,
+                    metrics=self._metrics,
+                )
+        self._settings = settings
+        if self._survey is None:
+            self._survey = asyncio.create_task(self._keep_surveying(), name="survey")
+
+    async def close(self) -> None:
+        """End all work; what is under way is settled by observing at the next start."""
+        if self._survey is not None:
+            self._survey.cancel()
+            await asyncio.gather(self._survey, return_exceptions=True)
+        await asyncio.gather(*(room.close() for room in self._rooms.values()))
+        for _, publisher in self._publishers.values():
+            await publisher.close()
+
+    def planner(self, zone: str) -> Planner | None:
+        """Return the planner of a zone, or None if this daemon does not serve it."""
+        room = self._rooms.get(zone)
+        return None if room is None else room.planner
+
+    def wake(self, zone: str) -> None:
+        """Say that there is something to publish."""
+        if (room := self._rooms.get(zone)) is not None:
+            room.wake()
+
+    async def settled(self, zone: str, generation: int, timeout_s: float) -> Entry:
+        """Wait until a plan is settled or time is up; return it as it is then."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while True:
+            entry, _ = await self._store.plan(zone, generation)
+            left = end - loop.time()
+            room = self._rooms.get(zone)
+            if entry.state not in _UNSETTLED or left <= 0 or room is None:
+                return entry
+            await room.news.wait(min(left, _POLL_S))
+
+    async def observe(self, zone: str) -> Seen | Unreachable:
+        """Read the zone's fence from its primary now."""
+        room = self._rooms.get(zone)
+        return Unreachable("the zone is not served here") if room is None else await room.publisher.observe(zone)
+
+    async def resync(self, zone: str, keep: Keep, actor: str, reason: str) -> int:
+        """Settle a zone whose fence is not of this history."""
+        room = self._rooms[zone]
+        generation = await resync(
+            zone,
+            keep,
+            actor,
+            reason,
+            store=self._store,
+            publisher=room.publisher,
+            clock=self._clock,
+            guards=self._guards,
+        )
+        room.wake()
+        return generation
+
+    async def missing(self) -> Mapping[str, str]:
+        """Return what keeps the daemon from being ready, by part."""
+        found = {f"zone {name}": room.trouble for name, room in self._rooms.items() if room.trouble}
+        try:
+            await self._store.zones()
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", detail=str(error))
+            found["store"] = str(error)
+        return found
+
+    async def _keep_surveying(self) -> None:
+        while True:
+            try:
+                for zone in await self._store.zones():
+                    if zone.name in self._rooms:
+                        self._metrics.survey(zone, self.now())
+            except StoreUnavailable as error:
+                log.warning("store.unavailable", detail=str(error))
+            await asyncio.sleep(_SURVEY_S)

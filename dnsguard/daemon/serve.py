@@ -1,0 +1,240 @@
+"""Starting and stopping: everything is opened in order, announced, kept until a signal, and closed in reverse.
+What cannot be opened is one sentence and exit code 2; nothing is left half open.
+"""
+
+import asyncio
+import errno
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import dns.name
+import structlog
+from aiohttp import web
+
+from dnsguard import __version__
+from dnsguard.api.app import make_app, reconfigure
+from dnsguard.api.serve import serve as serve_http
+from dnsguard.daemon import compose
+from dnsguard.daemon.config import (
+    EMBEDDED,
+    ConfigRefused,
+    Options,
+    Settings,
+    default_data_dir,
+    parse_address,
+    read_settings,
+    with_environment,
+)
+from dnsguard.daemon.desk import DaemonDesk
+from dnsguard.daemon.files import (
+    ADMIN_TOKEN,
+    EMBEDDED_ZONES,
+    HTTP_ADDRESS,
+    FolderRefused,
+    lock_embedded,
+    open_folder,
+)
+from dnsguard.daemon.logs import configure_logs
+from dnsguard.store.engine import StoreUnavailable, make_engine
+from dnsguard.store.migrate import migrate as migrate_store
+from dnsguard.store.sql import SqlStore
+from dnsguard.wire.primary import PrimaryRefused
+from dnsguard.wire.server.server import EmbeddedServer
+
+log = structlog.get_logger()
+
+EXIT_USAGE = 2
+
+
+class StartRefused(Exception):
+    """Something cannot be opened; the message says what, why and what to do."""
+
+
+def run(options: Options) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the process's exit code."""
+    return _spoken(options, _serve)
+
+
+def migrate(options: Options) -> int:
+    """Bring the database's tables up to this version. Returns the process's exit code."""
+    return _spoken(options, _migrate)
+
+
+def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None, None, None]]) -> int:
+    """Run an act; turn what it could not open into a sentence and an exit code."""
+    try:
+        options = with_environment(options)
+        settings = read_settings(options)
+        configure_logs(settings.log.level, settings.log.format)
+        asyncio.run(act(options, settings))
+    except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
+        sys.stderr.write(f"dnsguard: {error}\n")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _migrate(_options: Options, settings: Settings) -> None:
+    folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
+    store = SqlStore(engine := make_engine(compose.database_url(settings, folder)))
+    try:
+        before, after = await migrate_store(engine)
+    finally:
+        await store.close()
+    said = f"is at revision {after} already" if before == after else f"went from revision {before or '-'} to {after}"
+    sys.stdout.write(f"the database {said}\n")
+
+
+async def _serve(options: Options, settings: Settings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        daemon = await _open(stack, settings)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon, options)
+        sys.stdout.write(daemon.greeting)
+        sys.stdout.flush()
+        log.info("daemon.started", version=__version__, http=daemon.url, zones=sorted(settings.zones))
+        await stopped.wait()
+        log.info("daemon.stopping")
+    log.info("daemon.stopped")
+
+
+async def _open(stack: AsyncExitStack, settings: Settings) -> "Running":
+    """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
+    folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
+    tokens = compose.tokens(settings, folder)
+    primaries = compose.primaries(settings, folder, None)
+    engine = make_engine(compose.database_url(settings, folder))
+    store = SqlStore(engine)
+    stack.push_async_callback(store.close)
+    before, after = await migrate_store(engine)
+    if before != after:
+        log.info("database.migrated", before=before, after=after)
+    embedded = await _open_embedded(stack, settings, folder)
+    address = None if embedded is None else embedded.address
+    desk = DaemonDesk(store)
+    stack.push_async_callback(desk.close)
+    await desk.apply(settings, primaries | compose.primaries(settings, folder, address))
+    host, port = parse_address(settings.http.listen, "[http] listen")
+    app = make_app(desk, tokens, compose.limits(settings))
+    try:
+        served = await serve_http(app, host, port, compose.limits(settings))
+    except OSError as error:
+        raise StartRefused(_taken(error, settings.http.listen, "the API", "--http")) from None
+    stack.push_async_callback(served.stop)
+    url = _url(*served.address)
+    (folder / HTTP_ADDRESS).write_text(url + "\n", encoding="ascii")
+    stack.callback((folder / HTTP_ADDRESS).unlink, missing_ok=True)
+    return Running(settings, folder, desk, app, address, url)
+
+
+async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path) -> EmbeddedServer | None:
+    zones = [dns.name.from_text(name) for name, zone in settings.zones.items() if zone.primary == EMBEDDED]
+    if not zones:
+        return None
+    stack.enter_context(lock_embedded(folder))
+    keys = compose.embedded_keys(folder)
+    host, port = parse_address(settings.dns.listen, "[dns] listen")
+    try:
+        server = await EmbeddedServer.start(
+            host=host, port=port, zones=dict.fromkeys(zones, tuple(keys)), keys=keys, path=folder / EMBEDDED_ZONES
+        )
+    except OSError as error:
+        raise StartRefused(_taken(error, settings.dns.listen, "the embedded DNS server", "--dns")) from None
+    except ValueError as error:
+        raise StartRefused(str(error)) from None
+    stack.push_async_callback(server.stop)
+    return server
+
+
+@dataclass(slots=True)
+class Running:
+    """What runs, and how it takes new settings."""
+
+    settings: Settings
+    folder: Path
+    desk: DaemonDesk
+    app: web.Application
+    embedded: tuple[str, int] | None
+    url: str
+    _reloading: asyncio.Task[None] | None = None
+
+    def reload_soon(self, options: Options) -> None:
+        """Read the settings again; a reload that is under way is left to end first."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload(options), name="reload")
+
+    async def _reload(self, options: Options) -> None:
+        try:
+            settings = read_settings(options)
+            self._refuse_lasting(settings)
+            tokens = compose.tokens(settings, self.folder)
+            primaries = compose.primaries(settings, self.folder, self.embedded)
+            await self.desk.apply(settings, primaries)
+        except (ConfigRefused, FolderRefused, PrimaryRefused, StoreUnavailable) as error:
+            log.error("settings.refused", detail=str(error), expected="the settings before stay in force")  # noqa: TRY400  a sentence, no traceback
+            return
+        reconfigure(self.app, tokens=tokens, limits=compose.limits(settings))
+        configure_logs(settings.log.level, settings.log.format)
+        self.settings = settings
+        log.info("settings.reloaded", zones=sorted(settings.zones))
+
+    def _refuse_lasting(self, settings: Settings) -> None:
+        """Refuse what only a restart can change. Raises ConfigRefused."""
+        for what, now, then in (
+            ("data_dir", self.settings.data_dir, settings.data_dir),
+            ("database", self.settings.database, settings.database),
+            ("[http] listen", self.settings.http.listen, settings.http.listen),
+            ("[dns] listen", self.settings.dns.listen, settings.dns.listen),
+            ("the zones of the embedded server", _embedded_zones(self.settings), _embedded_zones(settings)),
+        ):
+            if now != then:
+                raise ConfigRefused(f"{what} cannot change while the daemon runs; restart it for that")
+
+    @property
+    def greeting(self) -> str:
+        """A few lines for a newcomer to copy and paste."""
+        zone = next(iter(self.settings.zones))
+        name = f"www.{zone}" if zone != "." else "www."
+        body = '{"rrsets": [{"name": "www", "type": "A", "ttl": 60, "records": ["192.0.2.1"]}]}'
+        token = self.folder / ADMIN_TOKEN
+        usual = self.folder == default_data_dir().resolve()
+        where = "" if usual else f" --data-dir {shlex.quote(str(self.folder))}"
+        lines = [
+            f"dnsguard {__version__} serves {', '.join(self.settings.zones)} ({self.desk.mode})",
+            f"  API  {self.url}  (token in {token})",
+        ]
+        if self.embedded is not None:
+            host, port = self.embedded
+            lines.append(f"  DNS  {host} port {port}  (the embedded server, for first steps)")
+        lines.append("Try, in another terminal:")
+        lines.append(f"  echo '{body}' | dnsguard submit{where} --zone {zone} -")
+        lines.append(
+            f"  curl -sS -H \"Authorization: Bearer $(cat {shlex.quote(str(token))})\" -H 'If-Match: *'"
+            f" -H 'Content-Type: application/json' -d '{body}' {self.url}/v1/zones/{zone}/plans"
+        )
+        if self.embedded is not None:
+            lines.append(f"  dig +noall +answer @{self.embedded[0]} -p {self.embedded[1]} {name} A")
+        return "\n".join(lines) + "\n"
+
+
+def _embedded_zones(settings: Settings) -> frozenset[str]:
+    return frozenset(name for name, zone in settings.zones.items() if zone.primary == EMBEDDED)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _taken(error: OSError, address: str, what: str, option: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{what} cannot listen on {address}: the port is taken; name another with {option}"
+    return f"{what} cannot listen on {address}: {error.strerror or error}; name another address with {option}"

@@ -1,0 +1,114 @@
+"""The zones that a daemon serves: for each its workers, their loops, and a place to wait for news.
+Zones come and go with the settings; a zone's loops end with it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from dnsguard.core.guards import Guards
+from dnsguard.core.policy import Policy
+from dnsguard.daemon.config import WorkersSection
+from dnsguard.daemon.loop import Loop
+from dnsguard.daemon.metrics import Metrics
+from dnsguard.workers.cleanup import Cleanup
+from dnsguard.workers.effects import Clock, Publisher, Store
+from dnsguard.workers.enactor import Enactor
+from dnsguard.workers.planner import Planner
+from dnsguard.workers.step import Step, Then
+
+STALLED_EVENTS = frozenset({"primary.unreachable", "primary.refusing", "worker.failed", "zone.halted"})
+
+
+class News:
+    """Tells waiters that something about a zone has changed."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake everybody who waits now."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for news, or for a time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._next.wait()
+        except TimeoutError:
+            return
+
+
+@dataclass(slots=True)
+class ZoneRoom:
+    """One zone at work."""
+
+    planner: Planner
+    publisher: Publisher
+    news: News
+    loops: tuple[Loop, Loop]
+    tasks: tuple[asyncio.Task[None], ...]
+    trouble: str = ""
+    """Why nothing is being published at the moment; empty if nothing stands in the way."""
+
+    def wake(self) -> None:
+        """Have the enactor look at once."""
+        self.loops[0].wake()
+
+    async def close(self) -> None:
+        """End the loops."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def open_room(
+    zone: str,
+    *,
+    store: Store,
+    publisher: Publisher,
+    clock: Clock,
+    guards: Guards,
+    policy: Policy,
+    workers: WorkersSection,
+    metrics: Metrics,
+) -> ZoneRoom:
+    """Start a zone's workers."""
+    enactor = Enactor(zone, store, publisher, clock, guards, policy)
+    cleanup = Cleanup(zone, store, publisher, guards, policy)
+    news = News()
+
+    def enacted(step: Step) -> None:
+        metrics.count("enactor", step)
+        if step.event in STALLED_EVENTS:
+            room.trouble = step.detail or step.event
+        elif step.then is Then.WOKEN or step.messages:
+            room.trouble = ""
+        if step.event in {"publication.completed", "plan.rejected", "zone.current", *STALLED_EVENTS}:
+            news.tell()
+
+    def cleaned(step: Step) -> None:
+        metrics.count("cleanup", step)
+
+    backoff_s_max = workers.backoff_s_max
+    loops = (
+        Loop(
+            "enactor",
+            zone,
+            enactor.run_once,
+            enacted,
+            interval_s=workers.enactor_interval_s,
+            backoff_s_max=backoff_s_max,
+        ),
+        Loop(
+            "cleanup",
+            zone,
+            cleanup.run_once,
+            cleaned,
+            interval_s=workers.cleanup_interval_s,
+            backoff_s_max=backoff_s_max,
+        ),
+    )
+    tasks = tuple(asyncio.create_task(loop.run(), name=f"{zone} {index}") for index, loop in enumerate(loops))
+    room = ZoneRoom(Planner(store, publisher, guards, policy), publisher, news, loops, tasks)
+    return room
