@@ -3,10 +3,10 @@
 A pure function from a message and an immutable zone to a verdict: the response code, and every RRset that
 would differ. All or nothing: a verdict other than NOERROR has no changes. Who may update a zone is the
 server's question (section 3.3), asked between the zone section and the prerequisites.
-Where the RFC leaves a choice, this does as BIND 9.18: a new record's TTL counts for its whole RRset; DS at
-the apex and NS or DNAME at a wildcard are ignored; an update that leaves an apex NS without an address in
-the zone is refused; a serial of zero is skipped. Unlike BIND, prerequisites are checked before the update
-section is scanned, as the RFC says.
+Where the RFC leaves a choice, this does as BIND 9.18: a new record's TTL counts for its whole RRset; DS at the apex
+and NS or DNAME at a wildcard are ignored; DS without a delegation is taken away; an update that leaves an apex NS
+inside the zone without an address is refused; a serial of zero is skipped. Unlike BIND, prerequisites are checked
+before the update section is scanned, as the RFC says.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,10 @@ import dns.serial
 
 from dnsguard.wire.server.draft import Change, Draft
 from dnsguard.wire.server.message import Question, Record, Request
-from dnsguard.wire.server.zone import Version, soa_of
+from dnsguard.wire.server.zone import Version
 
 _ANY = dns.rdatatype.ANY
+_DS_KEY = (dns.rdatatype.DS, dns.rdatatype.NONE)
 _SIGNER_TYPES = (dns.rdatatype.NSEC, dns.rdatatype.NSEC3, dns.rdatatype.RRSIG)
 _OBSOLETE_TYPES = (dns.rdatatype.MD, dns.rdatatype.MF)
 
@@ -61,7 +62,9 @@ def judge(version: Version, request: Request) -> Verdict:
     draft = Draft(version)
     try:
         _check_prerequisites(draft, origin, request.prerequisites)
-        scan(origin, request.updates)
+        fault = scan_fault(origin, request.updates)
+        if fault is not None:
+            return Verdict(fault)
         serial_given = _apply(draft, origin, request.updates)
         changes = draft.changes()
         if not changes:
@@ -70,8 +73,9 @@ def judge(version: Version, request: Request) -> Verdict:
     except _Refused as refused:
         return Verdict(refused.rcode)
     if not serial_given:
-        changes = (*changes, _raise_serial(version, draft, origin))
-    return Verdict(dns.rcode.NOERROR, changes)
+        _raise_serial(draft, origin)
+    _drop_orphaned_ds(draft, changes)
+    return Verdict(dns.rcode.NOERROR, draft.changes())
 
 
 def _check_prerequisites(draft: Draft, origin: dns.name.Name, records: Iterable[Record]) -> None:
@@ -107,24 +111,25 @@ def _exists(draft: Draft, record: Record) -> bool:
     return any(rdtype == record.rdtype for rdtype, _ in rrsets)
 
 
-def scan(origin: dns.name.Name, records: Iterable[Record]) -> None:
-    """Section 3.4.1: refuse a message with a misplaced or malformed update before any is made."""
+def scan_fault(origin: dns.name.Name, records: Iterable[Record]) -> dns.rcode.Rcode | None:
+    """Section 3.4.1: how a message with a misplaced or malformed update is refused, before any is made."""
     for record in records:
         if not record.name.is_subdomain(origin):
-            raise _Refused(dns.rcode.NOTZONE)
+            return dns.rcode.NOTZONE
         meta = dns.rdatatype.is_metatype(record.rdtype)
         if record.rdclass == dns.rdataclass.IN:
-            malformed = meta
+            malformed = meta or record.rdtype == dns.rdatatype.TYPE0
         elif record.rdclass == dns.rdataclass.ANY:
             malformed = record.ttl != 0 or (meta and record.rdtype != _ANY)
         elif record.rdclass == dns.rdataclass.NONE:
-            malformed = record.ttl != 0 or meta
+            malformed = record.ttl != 0 or meta or record.rdtype == dns.rdatatype.TYPE0
         else:
             malformed = True
         if malformed:
-            raise _Refused(dns.rcode.FORMERR)
+            return dns.rcode.FORMERR
         if record.rdtype in _SIGNER_TYPES:
-            raise _Refused(dns.rcode.REFUSED)
+            return dns.rcode.REFUSED
+    return None
 
 
 def _apply(draft: Draft, origin: dns.name.Name, records: Iterable[Record]) -> bool:
@@ -172,6 +177,7 @@ def _may_add(draft: Draft, origin: dns.name.Name, record: Record) -> bool:
     if rdtype != dns.rdatatype.SOA:
         return True
     current = draft.get(record.name, dns.rdatatype.SOA)
+    # Serials 2^31 apart are neither greater nor less (RFC 1982 section 3.2): such a SOA is passed over too.
     return current is not None and _serial(record.rdata) > _serial(current[0])
 
 
@@ -201,10 +207,17 @@ def _is_delegated(draft: Draft, origin: dns.name.Name, name: dns.name.Name) -> b
     return False
 
 
-def _raise_serial(version: Version, draft: Draft, origin: dns.name.Name) -> Change:
-    current = draft.get(origin, dns.rdatatype.SOA) or soa_of(version)
+def _raise_serial(draft: Draft, origin: dns.name.Name) -> None:
+    current = draft.get(origin, dns.rdatatype.SOA)
+    if current is None:
+        raise LookupError(f"expected a SOA record at {origin}")
     serial = _serial(current[0]).value + 1
     # RFC 1982 arithmetic, and past zero: some secondaries take a serial of zero for none at all.
-    soa = current[0].replace(serial=serial & 0xFFFFFFFF or 1)
-    key = (dns.rdatatype.SOA, dns.rdatatype.NONE)
-    return Change(origin, *key, dns.rdataset.from_rdata(current.ttl, soa))
+    draft.add(origin, current.ttl, current[0].replace(serial=serial & 0xFFFFFFFF or 1))
+
+
+def _drop_orphaned_ds(draft: Draft, changes: Iterable[Change]) -> None:
+    """Take DS away where no delegation is left or was ever made: it would say that a child zone is signed."""
+    for change in changes:
+        if change.rdtype in (dns.rdatatype.DS, dns.rdatatype.NS) and draft.get(change.name, dns.rdatatype.NS) is None:
+            draft.delete_rrset(change.name, _DS_KEY)

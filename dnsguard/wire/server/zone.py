@@ -21,11 +21,13 @@ import dns.rdtypes.ANY.SOA
 
 from dnsguard.wire.server.message import Owned, Response
 
-CHAIN_LENGTH_MAX = 12
-"""CNAME records followed in one answer; a longer chain is answered as far as this."""
+LOOKUPS_MAX = 12
+"""Names looked up for one answer along a chain of aliases (BIND's default: eleven restarts)."""
 
 Version = dns.btreezone.ImmutableVersion
 Zones = Mapping[dns.name.Name, Version]
+_BESIDE_ALIASES = (dns.rdatatype.ANY, dns.rdatatype.KEY, dns.rdatatype.NSEC)
+"""What is asked of a name with a CNAME itself, not of the name that it points to (RFC 3007, RFC 4035 section 2.5)."""
 _ADDRESSES = (dns.rdatatype.A, dns.rdatatype.AAAA)
 
 
@@ -79,14 +81,12 @@ def node_at(version: Version, name: dns.name.Name) -> dns.node.Node | None:
 
 
 def resolve(zones: Zones, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> Response:
-    """Answer one question of class IN."""
+    """Answer one question of class IN; SERVFAIL for a chain of aliases that is too long, or a loop."""
     origin = _origin_for(zones, name, rdtype)
     if origin is None:
         return Response(dns.rcode.REFUSED)
     sections = _Sections()
-    seen: set[dns.name.Name] = set()
-    while True:
-        seen.add(name)
+    for _ in range(LOOKUPS_MAX):
         version = zones[origin]
         cut, below = version.delegations.get_delegation(name)
         if cut is not None and (below or rdtype != dns.rdatatype.DS):
@@ -96,15 +96,27 @@ def resolve(zones: Zones, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) 
         if node is None:
             sections.authority.append(_negative_soa(version))
             return sections.response(dns.rcode.NXDOMAIN)
-        target = _collect(node, name, rdtype, sections)
-        if target is None:
-            if not sections.answer or sections.answer[-1][0] != name:
+        found = [rdataset for rdataset in node if rdtype in (dns.rdatatype.ANY, rdataset.rdtype)]
+        alias = node.get_rdataset(dns.rdataclass.IN, dns.rdatatype.CNAME)
+        if found or alias is None or rdtype in _BESIDE_ALIASES:
+            sections.answer.extend((name, rdataset) for rdataset in found)
+            if not found:
                 sections.authority.append(_negative_soa(version))
             return sections.response(dns.rcode.NOERROR)
-        next_origin = _origin_for(zones, target, rdtype)
-        if next_origin is None or target in seen or len(seen) >= CHAIN_LENGTH_MAX:
+        if (name, alias) not in sections.answer:
+            sections.answer.append((name, alias))
+        name = _target(alias)
+        origin = _origin_for(zones, name, rdtype)
+        if origin is None:
             return sections.response(dns.rcode.NOERROR)
-        name, origin = target, next_origin
+    return sections.response(dns.rcode.SERVFAIL)
+
+
+def _target(alias: dns.rdataset.Rdataset) -> dns.name.Name:
+    cname = alias[0]
+    if not isinstance(cname, dns.rdtypes.ANY.CNAME.CNAME):
+        raise TypeError("expected CNAME data")
+    return cname.target
 
 
 def _origin_for(zones: Zones, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.name.Name | None:
@@ -114,26 +126,6 @@ def _origin_for(zones: Zones, name: dns.name.Name, rdtype: dns.rdatatype.RdataTy
         if parent is not None:
             return parent
     return enclosing(zones, name)
-
-
-def _collect(
-    node: dns.node.Node, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, sections: _Sections
-) -> dns.name.Name | None:
-    """Add the node's records of a type to the answer; return the name to go on with if it is an alias."""
-    found: list[dns.rdataset.Rdataset] = [
-        rdataset for rdataset in node if rdtype in (dns.rdatatype.ANY, rdataset.rdtype)
-    ]
-    sections.answer.extend((name, rdataset) for rdataset in found)
-    if found or rdtype == dns.rdatatype.ANY:
-        return None
-    alias = node.get_rdataset(dns.rdataclass.IN, dns.rdatatype.CNAME)
-    if alias is None:
-        return None
-    sections.answer.append((name, alias))
-    cname = alias[0]
-    if not isinstance(cname, dns.rdtypes.ANY.CNAME.CNAME):
-        return None
-    return cname.target
 
 
 def _refer(version: Version, cut: dns.name.Name, sections: _Sections) -> None:
