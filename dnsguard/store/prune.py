@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dnsguard.core.history import PlanState
 from dnsguard.store.engine import Moved
 from dnsguard.store.rows import claim, same_rrset, slices, zone_row
-from dnsguard.store.schema import changes, plans
+from dnsguard.store.schema import changes, plans, rejected
 
 CHANGES_AT_ONCE = 5_000
 
@@ -48,10 +48,19 @@ def _forget(conn: sa.Connection, seen: sa.Row[Any], end: int) -> int:
     )
     key = sa.tuple_(changes.c.zone, changes.c.name, changes.c.type, changes.c.generation)
     gone = conn.scalars(sa.delete(changes).where(key.in_(superseded)).returning(changes.c.generation)).all()
-    rows = len(gone)
+    turned_down = conn.scalars(
+        sa.delete(rejected)
+        .where(rejected.c.zone == seen.name, rejected.c.generation < end)
+        .returning(rejected.c.generation)
+    ).all()
+    rows = len(gone) + len(turned_down)
     # The plan at ``published``, whose digest a fence may name, is not below ``end`` and stays.
-    empty = ~sa.exists().where(changes.c.zone == plans.c.zone, changes.c.generation == plans.c.generation)
-    for some in slices(sorted(set(gone))):
+    empty = ~(
+        sa.select(sa.literal_column("1"))
+        .where(changes.c.zone == plans.c.zone, changes.c.generation == plans.c.generation)
+        .exists()
+    )
+    for some in slices(sorted({*gone, *turned_down})):
         rows += conn.execute(
             sa.delete(plans).where(
                 plans.c.zone == seen.name,

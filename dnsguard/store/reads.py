@@ -3,14 +3,15 @@ Each is one transaction that writes nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending
+from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending, PlanState
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
-from dnsguard.core.records import Key
+from dnsguard.core.records import Key, Records
 from dnsguard.store.rows import (
     chain_at,
     covered_from,
@@ -22,7 +23,7 @@ from dnsguard.store.rows import (
     zone_row,
     zone_with_backlog,
 )
-from dnsguard.store.schema import changes, plans, rrsets
+from dnsguard.store.schema import changes, plans, rejected, rrsets
 
 _WITHDRAWN = Absence.WITHDRAWN.value
 
@@ -42,10 +43,9 @@ def plan_at(conn: sa.Connection, zone: str, generation: int) -> tuple[Entry, tup
     row = conn.execute(sa.select(plans).where(plans.c.zone == zone, plans.c.generation == generation)).one_or_none()
     if row is None:
         raise GenerationUnknown(zone, generation, seen.kept_from, seen.newest)
+    held = rejected if row.state == PlanState.REJECTED.value else changes
     query = (
-        sa.select(changes)
-        .where(changes.c.zone == zone, changes.c.generation == generation)
-        .order_by(changes.c.name, changes.c.type)
+        sa.select(held).where(held.c.zone == zone, held.c.generation == generation).order_by(held.c.name, held.c.type)
     )
     return entry_from(row, under_way(seen.fence)), tuple(covered_from(found) for found in conn.execute(query))
 
@@ -153,23 +153,43 @@ def pending(conn: sa.Connection, name: str, fence: Fence | None, target: int | N
         digest = zone.history
     if digest is None:
         raise GenerationUnknown(name, goal, zone.kept_from, zone.newest)
-    late = newest_between(name, base, goal)
+    # An enactor sees a fence before it is on record: what the wire shows then is newer than the heads' live contents.
+    unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
+    return Pending(zone, known, goal, digest, _folded(conn, name, base, goal, unrecorded))
+
+
+def _folded(
+    conn: sa.Connection, zone: str, base: int, goal: int, unrecorded: Mapping[Key, Before]
+) -> tuple[Change, ...]:
+    """Return one change per RRset that changed in a range, as `core.plan.fold` makes them, in publication order.
+
+    What was overtaken is read only where an RRset is not managed yet, and where it therefore matters.
+    """
+    late = newest_between(zone, base, goal)
     query = (
         sa.select(changes, rrsets.c.live, rrsets.c.held, rrsets.c.adopt)
         .select_from(late)
-        .join(changes, same_rrset(changes, late) & (changes.c.generation == late.c.generation))
         .join(rrsets, same_rrset(rrsets, late))
+        .join(changes, same_rrset(changes, late) & (changes.c.generation > base))
+        .where(
+            (changes.c.generation == late.c.generation)
+            | (rrsets.c.live.is_(None) & (changes.c.generation < late.c.generation))
+        )
+        .order_by(changes.c.generation)
     )
-    # An enactor sees a fence before it is on record: what the wire shows then is newer than the heads' live contents.
-    unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
-    found = []
+    newest: dict[Key, Change] = {}
+    earlier: dict[Key, dict[Records, None]] = {}
     for row in conn.execute(query):
         key = Key(row.name, row.type)
+        if (older := newest.get(key)) is not None and isinstance(older.wanted, Records):
+            earlier.setdefault(key, {})[older.wanted] = None
         recorded = Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
         before = unrecorded.get(key, recorded)
-        wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
-        found.append(Change(key, wanted, row.generation, before, row.adopt))
-    return Pending(zone, known, goal, digest, tuple(sorted(found, key=lambda change: sort_key(change.key))))
+        newest[key] = Change(key, covered_from(row).wanted, row.generation, before, row.adopt)
+    for key, wanted in earlier.items():
+        if newest[key].before is Before.UNMANAGED:
+            newest[key] = replace(newest[key], earlier=tuple(wanted))
+    return tuple(sorted(newest.values(), key=lambda change: sort_key(change.key)))
 
 
 _STOOD = {"records": Before.HELD, "retired": Before.GONE, "withdrawn": Before.UNMANAGED}

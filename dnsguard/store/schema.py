@@ -1,4 +1,4 @@
-"""The tables of the history: zones, plans, changes, and the head of each RRset.
+"""The tables of the history: zones, plans, changes, what was rejected, and the head of each RRset.
 What the database itself can refuse it does: an RRset without records, a generation twice, and the deletion of a
 change that is live or newest. No statement is made here; `migrations/` brings a database to this shape.
 """
@@ -67,6 +67,11 @@ sa.Index(
 )
 sa.Index("ix_plans_state", plans.c.zone, plans.c.state)
 
+_NEVER_EMPTY = (
+    "(disposition = 'records' AND ttl IS NOT NULL AND rdatas IS NOT NULL AND length(rdatas) > 0)"
+    " OR (disposition IN ('retired', 'withdrawn') AND ttl IS NULL AND rdatas IS NULL)"
+)
+
 changes = sa.Table(
     "changes",
     metadata,
@@ -78,14 +83,26 @@ changes = sa.Table(
     sa.Column("ttl", sa.Integer),
     sa.Column("rdatas", sa.LargeBinary),
     sa.ForeignKeyConstraint(["zone", "generation"], ["plans.zone", "plans.generation"], ondelete="RESTRICT"),
-    sa.CheckConstraint(
-        "(disposition = 'records' AND ttl IS NOT NULL AND rdatas IS NOT NULL AND length(rdatas) > 0)"
-        " OR (disposition IN ('retired', 'withdrawn') AND ttl IS NULL AND rdatas IS NULL)",
-        name="never_empty",
-    ),
+    sa.CheckConstraint(_NEVER_EMPTY, name="never_empty"),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_changes_generation", changes.c.zone, changes.c.generation)
+
+# What rejected plans wanted, for people to read. It is out of `changes`, so that no state is made of it any more.
+rejected = sa.Table(
+    "rejected",
+    metadata,
+    sa.Column("zone", NameText, primary_key=True),
+    sa.Column("generation", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", NameText, primary_key=True),
+    sa.Column("type", NameText, primary_key=True),
+    sa.Column("disposition", sa.String(16), nullable=False),
+    sa.Column("ttl", sa.Integer),
+    sa.Column("rdatas", sa.LargeBinary),
+    sa.ForeignKeyConstraint(["zone", "generation"], ["plans.zone", "plans.generation"], ondelete="RESTRICT"),
+    sa.CheckConstraint(_NEVER_EMPTY, name="never_empty"),
+    sqlite_with_rowid=False,
+)
 
 rrsets = sa.Table(
     "rrsets",

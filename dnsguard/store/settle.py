@@ -14,7 +14,7 @@ from dnsguard.core.records import Key
 from dnsguard.store.door import Ledger, open_ledger
 from dnsguard.store.engine import Moved
 from dnsguard.store.rows import chain_at, claim, newest_between, same_rrset, wanted_from, zone_row
-from dnsguard.store.schema import changes, plans, rrsets
+from dnsguard.store.schema import changes, plans, rejected, rrsets
 
 ACTOR = "dnsguard"
 
@@ -88,10 +88,11 @@ def _bring_live(conn: sa.Connection, zone: str, above: int, upto: int) -> None:
 def _settle(conn: sa.Connection, zone: str, above: int, upto: int, at: float) -> None:
     """Settle the accepted plans of a range: published if anything of them got onto the wire, else superseded."""
     newer = changes.alias("newer")
-    overtaken = sa.exists().where(
+    one = sa.select(sa.literal_column("1"))
+    overtaken = one.where(
         same_rrset(newer, changes), newer.c.generation > changes.c.generation, newer.c.generation <= upto
-    )
-    stands = sa.exists().where(changes.c.zone == plans.c.zone, changes.c.generation == plans.c.generation, ~overtaken)
+    ).exists()
+    stands = one.where(changes.c.zone == plans.c.zone, changes.c.generation == plans.c.generation, ~overtaken).exists()
     state = sa.case((stands | (plans.c.rrsets == 0), PlanState.PUBLISHED.value), else_=PlanState.SUPERSEDED.value)
     conn.execute(
         sa.update(plans)
@@ -121,7 +122,7 @@ def _mark(conn: sa.Connection, zone: str, generation: int, state: PlanState, why
 
 
 def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float) -> int | None:
-    """Mark a plan rejected and append one that puts back what stood before it.
+    """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
 
     Returns None if the plan is settled already, or nothing of it stands. Raises ZoneUnknown, Moved.
     """
@@ -141,7 +142,18 @@ def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float)
     ledger.write(conn, "published")
     if not _mark(conn, zone, generation, PlanState.REJECTED, why, at):
         raise Moved
+    _take_out(conn, zone, generation)
     return appended
+
+
+def _take_out(conn: sa.Connection, zone: str, generation: int) -> None:
+    """Move a plan's changes to where no state is made of them."""
+    mine = (changes.c.zone == zone) & (changes.c.generation == generation)
+    columns = [column.name for column in rejected.columns]
+    conn.execute(
+        sa.insert(rejected).from_select(columns, sa.select(*(changes.c[name] for name in columns)).where(mine))
+    )
+    conn.execute(sa.delete(changes).where(mine))
 
 
 def _open_rejection(conn: sa.Connection, zone: str, generation: int) -> tuple[Ledger, sa.Row[Any, Any] | None]:
@@ -156,9 +168,9 @@ def _stood_before(
 ) -> dict[Key, tuple[Wanted, bool]]:
     """Return what to put back for the RRsets of which a plan is the newest, and whether it may be taken over.
 
-    That is what the newest plan before it says that is neither published nor rejected; else what is on the
-    wire; else nothing, and the RRset is nobody's again. ``skip_pending``: a plan that puts back was refused
-    itself, so go to what is on the wire at once, or the two would alternate for ever.
+    That is what the newest plan before it says; if there is none, the RRset is nobody's again.
+    ``skip_pending``: a plan that puts back was refused itself, so go to what is on record as published at once,
+    or the same contents would be tried for ever.
     """
     newest_here = (rrsets.c.zone == seen.name) & (rrsets.c.newest == generation)
     mine = changes.alias("mine")
@@ -172,7 +184,7 @@ def _stood_before(
     }
     found: dict[Key, tuple[Wanted, bool]] = dict.fromkeys(heads, (Absence.WITHDRAWN, False))
     earlier = (
-        sa.select(changes, plans.c.adopt, plans.c.state)
+        sa.select(changes, plans.c.adopt)
         .select_from(mine)
         .join(changes, same_rrset(changes, mine) & (changes.c.generation < generation))
         .join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
@@ -186,8 +198,7 @@ def _stood_before(
     )
     for row in conn.execute(earlier):
         key = Key(row.name, row.type)
-        live = row.generation == heads[key].live
-        if live or not (skip_pending or row.state == PlanState.REJECTED.value):
+        if row.generation == heads[key].live or not skip_pending:
             wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
             found[key] = (wanted, wanted is not Absence.WITHDRAWN and (row.adopt or found[key][1]))
     return found

@@ -1,0 +1,146 @@
+import pytest
+
+from dnsguard.core.fence import Fence, Progress
+from dnsguard.core.history import GenerationUnknown
+from dnsguard.core.plan import Before
+from dnsguard.store.sql import SqlStore
+from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, fence_at, key, publish
+
+
+async def test_pending_has_one_change_per_rrset_in_publication_order(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("mail"): a(1)})
+    await accepted(store, {key("www"): a(2)}, stated=10)
+    await accepted(store, {key("www"): a(3), key("alias", "CNAME"): a(3)})
+    pending = await store.pending(ZONE, None)
+    assert [(change.key, change.wanted, change.generation) for change in pending.changes] == [
+        (key("alias", "CNAME"), a(3), 11),
+        (key("mail"), a(1), 1),
+        (key("www"), a(3), 11),
+    ]
+    assert pending.changes[2].earlier == (a(1), a(2))
+    upto = await store.pending(ZONE, None, 10)
+    assert (upto.target, [change.generation for change in upto.changes]) == (10, [1, 10])
+    with pytest.raises(GenerationUnknown, match="found 5"):
+        await store.pending(ZONE, None, 5)
+
+
+async def test_an_rrset_is_held_gone_or_unmanaged_as_it_was_published(store: SqlStore) -> None:
+    await accepted(store, {key("held"): a(1), key("gone"): RETIRED})
+    fence = await publish(store, 1)
+    await accepted(store, {key("held"): a(2), key("gone"): a(2), key("new"): a(2)})
+    changes = (await store.pending(ZONE, fence)).changes
+    assert {change.key: change.before for change in changes} == {
+        key("held"): Before.HELD,
+        key("gone"): Before.GONE,
+        key("new"): Before.UNMANAGED,
+    }
+
+
+async def test_what_a_fence_not_yet_on_record_shows_is_known_to_be_ours(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("gone"): RETIRED})
+    fence = await fence_at(store, 1)
+    await accepted(store, {key("www"): a(2), key("gone"): a(2), key("new"): a(2)})
+    changes = (await store.pending(ZONE, fence)).changes
+    assert {change.key: change.before for change in changes} == {
+        key("www"): Before.HELD,
+        key("gone"): Before.GONE,
+        key("new"): Before.UNMANAGED,
+    }
+
+
+async def test_a_publication_under_way_is_resumed_to_its_own_target_or_overtaken(store: SqlStore) -> None:
+    for number in range(1, 5):
+        await accepted(store, {key(f"host-{number}"): a(number)})
+    fence = await fence_at(store, 3, Progress(1, 1, 2))
+    resumed = await store.pending(ZONE, fence)
+    assert (resumed.target, [change.generation for change in resumed.changes]) == (3, [2, 3])
+    assert resumed.known_digest == resumed.target_digest == fence.digest
+    overtaken = await store.pending(ZONE, fence, 4)
+    assert (overtaken.target, [change.generation for change in overtaken.changes]) == (4, [2, 3, 4])
+
+
+async def test_with_nothing_to_publish_the_target_is_the_fences_own_generation(store: SqlStore) -> None:
+    empty = await store.pending(ZONE, None)
+    assert (empty.target, empty.target_digest, empty.changes, empty.known_digest) == (0, HISTORY, (), None)
+    await accepted(store, {key("www"): a(1)})
+    fence = await publish(store, 1)
+    current = await store.pending(ZONE, fence)
+    assert (current.target, current.target_digest, current.changes) == (1, fence.digest, ())
+    foreign = Fence("f" * 16, 9, "a" * 16)
+    ahead = await store.pending(ZONE, foreign)
+    assert (ahead.target, ahead.target_digest, ahead.known_digest, ahead.changes) == (9, "a" * 16, None, ())
+
+
+async def test_rrsets_at_a_generation_are_as_they_were_then(store: SqlStore) -> None:
+    await accepted(store, {key("b"): a(1), key("a", "TXT"): a(1)})
+    await accepted(store, {key("a"): a(2), key("b"): RETIRED}, stated=7)
+    assert [(found.key, found.wanted, found.generation) for found in await store.rrsets(ZONE)] == [
+        (key("a"), a(2), 7),
+        (key("a", "TXT"), a(1), 1),
+        (key("b"), RETIRED, 7),
+    ]
+    for between in (1, 6):
+        assert [(found.key, found.wanted) for found in await store.rrsets(ZONE, at=between)] == [
+            (key("a", "TXT"), a(1)),
+            (key("b"), a(1)),
+        ]
+    assert await store.rrsets(ZONE, at=0) == ()
+    with pytest.raises(GenerationUnknown):
+        await store.rrsets(ZONE, at=8)
+
+
+async def test_rrsets_are_filtered_and_paged_in_the_order_of_keys(store: SqlStore) -> None:
+    keys = [key(name, rdtype) for name in ("-", "0", "_a", "a", r"a\046b", "b") for rdtype in ("A", "AAAA", "TXT")]
+    await accepted(store, dict.fromkeys(keys, a(1)))
+    paged, after = [], None
+    while page := await store.rrsets(ZONE, after=after, limit=4):
+        paged += [found.key for found in page]
+        after = page[-1].key
+    assert paged == sorted(keys)
+    assert [found.key for found in await store.rrsets(ZONE, name=key("a").name)] == sorted(
+        one for one in keys if one.name == key("a").name
+    )
+    assert {found.key.type for found in await store.rrsets(ZONE, rdtype="AAAA", at=1)} == {"AAAA"}
+
+
+async def test_differences_name_what_changed_in_either_direction(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("same"): a(1), key("gone"): a(1)})
+    await accepted(store, {key("www"): a(2), key("same"): a(2)})
+    await accepted(store, {key("www"): a(3), key("same"): a(1), key("gone"): RETIRED, key("new"): a(3)})
+    found = await store.differences(ZONE, 1, 3)
+    assert [(diff.key, diff.before, diff.after) for diff in found] == [
+        (key("gone"), a(1), RETIRED),
+        (key("new"), None, a(3)),
+        (key("www"), a(1), a(3)),
+    ]
+    assert [(diff.key, diff.after, diff.before) for diff in await store.differences(ZONE, 3, 1)] == [
+        (diff.key, diff.before, diff.after) for diff in found
+    ]
+    assert await store.differences(ZONE, 2, 2) == ()
+    with pytest.raises(GenerationUnknown):
+        await store.differences(ZONE, 1, 4)
+
+
+async def test_plans_are_paged_newest_first(store: SqlStore) -> None:
+    for number in range(5):
+        await accepted(store, {key("www"): a(number)}, at=1000.0 + number)
+    first = await store.plans(ZONE, below=None, limit=2)
+    rest = await store.plans(ZONE, below=first[-1].generation, limit=10)
+    assert [entry.generation for entry in (*first, *rest)] == [5, 4, 3, 2, 1]
+    with pytest.raises(GenerationUnknown):
+        await store.plan(ZONE, 6)
+
+
+async def test_zones_say_what_waits_and_since_when(store: SqlStore) -> None:
+    await store.ensure_zone("another.test.", "f" * 16)
+    again = await store.ensure_zone("another.test.", "e" * 16)
+    assert again.history == "f" * 16
+    await accepted(store, {key("www"): a(1)}, at=1000.0)
+    await accepted(store, {key("www"): a(2)}, at=1001.0)
+    await accepted(store, {key("www"): a(3)}, at=1002.0)
+    await publish(store, 1)
+    zones = await store.zones()
+    assert [(zone.name, zone.pending, zone.oldest_pending_at) for zone in zones] == [
+        ("another.test.", 0, None),
+        (ZONE, 2, 1001.0),
+    ]
