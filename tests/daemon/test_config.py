@@ -1,0 +1,116 @@
+"""Settings are checked as a whole, and what is wrong is one clear sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from dnsguard.core.policy import Policy
+from dnsguard.daemon.config import (
+    DEFAULT_ZONE,
+    EMBEDDED,
+    ConfigRefused,
+    Options,
+    default_data_dir,
+    parse_address,
+    read_settings,
+    with_environment,
+)
+
+SAMPLE = Path(__file__).parents[2] / "deploy" / "dnsguard.toml"
+PRIMARY = """
+[keys."k"]
+secret = "c2VjcmV0"
+[primaries.main]
+host = "127.0.0.1"
+key = "k"
+"""
+
+
+def settings_of(folder: Path, text: str):  # type: ignore[no-untyped-def]
+    path = folder / "dnsguard.toml"
+    path.write_text(text)
+    return read_settings(Options(config=path))
+
+
+def test_without_a_file_there_is_one_test_zone_on_the_embedded_server() -> None:
+    settings = read_settings(Options())
+    assert {name: zone.primary for name, zone in settings.zones.items()} == {DEFAULT_ZONE: EMBEDDED}
+    assert settings.policy_of(DEFAULT_ZONE) == Policy()
+
+
+def test_the_sample_configuration_says_the_defaults_and_is_accepted() -> None:
+    sample, plain = read_settings(Options(config=SAMPLE)), read_settings(Options())
+    assert (sample.http, sample.log, sample.workers) == (plain.http, plain.log, plain.workers)
+    assert sample.policy.over(Policy()) == Policy()
+    assert sample.policy_of("example.com.").retire is False
+
+
+def test_a_zones_policy_goes_over_the_general_one(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path, "[policy]\nttl_s_min = 30\nrecords_max = 7\n[zones.'Example.COM'.policy]\nrecords_max = 9\n"
+    )
+    policy = settings.policy_of("example.com.")
+    assert (policy.ttl_s_min, policy.records_max) == (30, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour = 1", "unknown field `colour`"),
+        ("[http]\nport = 1", "unknown field `port`"),
+        ("[http]\nlisten = 'localhost'", "HOST:PORT"),
+        ("[http]\nlisten = '127.0.0.1:99999'", "HOST:PORT"),
+        ("[http]\ndeadline_s = 0", "at http.deadline_s"),
+        ("[policy]\nttl_s_min = 9\nttl_s_max = 1", "ttl_s_min ≤ ttl_s_max"),
+        ("[policy]\nretire = 'no'", "policy.retire"),
+        ("[zones]", "at least one zone"),
+        ("[zones.'a..b']", "a label is empty"),
+        ("[zones.'a.test']\n[zones.'A.test.']", "a.test. twice"),
+        ("[zones.'a.test']\nprimary = 'main'", "expected one of: embedded"),
+        ("[primaries.main]\nhost = 'h'\nkey = 'nobody'\n[zones.'a.test']", "add a section [keys.'nobody']"),
+        ("[keys.k]\nalgorithm = 'hmac-md5'\nsecret = 'x'", "algorithm"),
+        ("[keys.k]", "exactly one of them"),
+        ("[tokens.ci]\nsha256 = 'abc'", "tokens"),
+        ("x = [", "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_says_where(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigRefused) as refused:
+        settings_of(tmp_path, text)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value).strip()
+
+
+def test_a_secret_is_in_no_representation(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, PRIMARY + "[zones.'a.test']\nprimary = 'main'")
+    assert "c2VjcmV0" not in repr(settings)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match=r"nowhere\.toml"):
+        read_settings(Options(config=tmp_path / "nowhere.toml"))
+
+
+def test_options_go_over_the_environment_and_both_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "dnsguard.toml"
+    path.write_text("[http]\nlisten = '127.0.0.1:1'\n[dns]\nlisten = '127.0.0.1:2'")
+    environ = {"DNSGUARD_CONFIG": str(path), "DNSGUARD_HTTP": "127.0.0.1:3", "DNSGUARD_DATA_DIR": "/from/environment"}
+    options = with_environment(Options(http="127.0.0.1:4"), environ)
+    settings = read_settings(options)
+    assert (settings.http.listen, settings.dns.listen) == ("127.0.0.1:4", "127.0.0.1:2")
+    assert settings.data_dir == "/from/environment"
+
+
+def test_an_unknown_variable_is_named_and_the_clients_are_known() -> None:
+    with pytest.raises(ConfigRefused, match="DNSGUARD_PORT is unknown"):
+        with_environment(Options(), {"DNSGUARD_PORT": "1"})
+    with_environment(Options(), {"DNSGUARD_URL": "http://127.0.0.1:1", "DNSGUARD_TOKEN": "t"})
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert parse_address("[::1]:53", "x") == ("::1", 53)
+
+
+def test_the_data_folder_follows_the_xdg_rule() -> None:
+    assert default_data_dir({"XDG_DATA_HOME": "/data"}) == Path("/data/dnsguard")
+    assert default_data_dir({"XDG_DATA_HOME": "relative"}) == Path.home() / ".local" / "share" / "dnsguard"

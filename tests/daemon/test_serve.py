@@ -1,0 +1,203 @@
+"""The daemon as a process: what it prints, how it ends, and what it does with what it cannot use."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.servers.process import Process
+
+COMMAND = [sys.executable, "-m", "dnsguard", "serve", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"]
+
+
+async def start(folder: Path, *more: str) -> Process:
+    daemon = Process([*COMMAND, "--data-dir", str(folder / "data"), *more], ready="daemon.started", folder=folder)
+    await daemon.started()
+    return daemon
+
+
+def ask(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dnsguard", *args, "--data-dir", str(folder / "data")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def refused_start(folder: Path, *args: str, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dnsguard", "serve", *args],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=folder,
+        env=os.environ | (environment or {}),
+    )
+    said = [line for line in done.stderr.splitlines() if line.startswith("dnsguard: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(said) == 1
+    assert "Traceback" not in done.stderr
+    return said[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_cleanly_in_under_two_seconds(tmp_path: Path, number: signal.Signals) -> None:
+    daemon = await start(tmp_path)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert await daemon.stop(number) == 0
+    assert loop.time() - begun < 2
+    assert not (tmp_path / "data" / "http.address").exists()
+
+
+async def test_the_lines_it_prints_work_when_they_are_pasted(tmp_path: Path) -> None:
+    daemon = await start(tmp_path)
+    try:
+        lines = [line.strip() for line in daemon.lines if line.startswith(("  echo", "  curl"))]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        said = []
+        for line in lines:
+            done = await asyncio.to_thread(
+                subprocess.run,
+                ["bash", "-c", line],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+                env=environment,
+            )
+            said.append(done.stdout)
+        assert "generation 1" in said[0]
+        assert json.loads(said[1])["generation"] == 2
+        dig = next(line.strip() for line in daemon.lines if line.startswith("  dig"))
+        if (
+            await asyncio.to_thread(subprocess.run, ["which", "dig"], capture_output=True, check=False)
+        ).returncode == 0:
+            seen = await asyncio.to_thread(
+                subprocess.run, ["bash", "-c", dig], capture_output=True, text=True, check=True
+            )
+            assert "192.0.2.1" in seen.stdout
+    finally:
+        await daemon.stop()
+
+
+async def test_the_token_is_kept_readable_by_its_owner_only_and_survives_a_restart(tmp_path: Path) -> None:
+    tokens = []
+    for _ in range(2):
+        daemon = await start(tmp_path)
+        path = tmp_path / "data" / "admin.token"
+        tokens.append(path.read_text())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert not any(tokens[0].strip() in line for line in daemon.lines)
+        await daemon.stop()
+    assert tokens[0] == tokens[1]
+    assert tokens[0].count("\n") == 1
+
+
+async def test_what_was_accepted_is_served_again_after_a_restart(tmp_path: Path) -> None:
+    daemon = await start(tmp_path)
+    assert (await asyncio.to_thread(ask, tmp_path, "set", "www", "A", "60", "192.0.2.7")).returncode == 0
+    await daemon.stop(signal.SIGKILL)
+    daemon = await start(tmp_path)
+    try:
+        shown = await asyncio.to_thread(ask, tmp_path, "rrsets", "--json")
+        assert "192.0.2.7" in shown.stdout
+        status = json.loads((await asyncio.to_thread(ask, tmp_path, "status", "--json", "example.test.")).stdout)
+        assert (status["newest"], status["published"]) == (1, 1)
+    finally:
+        await daemon.stop()
+
+
+async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for option in ("--http", "--dns"):
+            other = "--dns" if option == "--http" else "--http"
+            said = await asyncio.to_thread(
+                refused_start, tmp_path, option, address, other, "127.0.0.1:0", "--data-dir", str(tmp_path / "data")
+            )
+            assert f"{address}: the port is taken" in said
+            assert option in said
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "--data-dir" in refused_start(tmp_path, "--data-dir", str(tmp_path / "file" / "data"))
+
+
+def test_an_unknown_setting_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "dnsguard.toml").write_text("[http]\nlitsen = 'x'")
+    assert "litsen" in refused_start(tmp_path, "--config", "dnsguard.toml")
+    assert "DNSGUARD_PRT" in refused_start(tmp_path, environment={"DNSGUARD_PRT": "1"})
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dnsguard.sqlite").write_text("this is no database, though it is long enough to be one" * 99)
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert "database" in said
+
+
+def test_an_address_beyond_loopback_is_refused_for_the_embedded_server(tmp_path: Path) -> None:
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "0.0.0.0:0")
+    assert "loopback" in said
+
+
+async def test_a_second_daemon_does_not_serve_the_same_embedded_zones(tmp_path: Path) -> None:
+    daemon = await start(tmp_path)
+    try:
+        said = await asyncio.to_thread(
+            refused_start, tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"
+        )
+        assert "another daemon" in said
+    finally:
+        await daemon.stop()
+
+
+async def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "dnsguard.toml"
+    path.write_text("[policy]\nttl_s_max = 1000\n[zones.'example.test']")
+    daemon = await start(tmp_path, "--config", str(path))
+    try:
+        address = (tmp_path / "data" / "http.address").read_text().strip()
+        token = (tmp_path / "data" / "admin.token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
+        plan = {"rrsets": [{"name": "www", "type": "A", "ttl": 500, "records": ["192.0.2.1"]}]}
+        async with aiohttp.ClientSession(address, headers=headers) as client:
+
+            async def answer() -> int:
+                async with client.post("/v1/zones/example.test./plans", json=plan) as response:
+                    return response.status
+
+            async def reload(text: str, said: str) -> None:
+                path.write_text(text)
+                before = sum(said in line for line in daemon.lines)
+                os.kill(daemon.pid, signal.SIGHUP)
+                async with asyncio.timeout(10):
+                    while sum(said in line for line in daemon.lines) == before:
+                        async with client.get("/v1/health/live") as response:
+                            await response.read()
+
+            assert await answer() == 202
+            await reload("[policy]\nttl_s_max = 100\n[zones.'example.test']", "settings.reloaded")
+            assert await answer() == 422
+            await reload("[policy]\nttl_s_mxa = 1000\n[zones.'example.test']", "settings.refused")
+            assert await answer() == 422
+            await reload("database = 'sqlite+aiosqlite:///other'\n[zones.'example.test']", "settings.refused")
+            await reload("[policy]\nttl_s_max = 1000\n[zones.'example.test']", "settings.reloaded")
+            assert await answer() == 202
+    finally:
+        assert await daemon.stop() == 0
