@@ -1,6 +1,7 @@
 """Names: one canonical text for each, and a refusal for whatever could be read in two ways."""
 
 import time
+from contextlib import suppress
 
 import dns.name
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from dnsguard.core.names import NameRefused, encode_labels, fence_name, is_within, name_wire, parse_name
 
 ZONE = "example.test."
-LABEL = st.text('abcXYZ019-_*\\."@;() ü。ｗ\x00\ud800', max_size=70)
+LABEL = st.text('abcXYZ019-_*\\."@;() ü。\uff57\x00\ud800', max_size=70)
 
 
 @given(st.lists(LABEL, max_size=6).map(".".join), st.sampled_from([None, ZONE, "."]))
@@ -29,10 +30,8 @@ def test_a_name_is_refused_or_canonical_and_stays_as_it_is(text: str, origin: st
 
 @given(st.text(max_size=300))
 def test_no_text_raises_anything_but_a_refusal(text: str) -> None:
-    try:
-        parse_name(text, ZONE)
-    except NameRefused as refused:
-        assert str(refused)
+    with suppress(NameRefused):
+        assert parse_name(text, ZONE)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +79,9 @@ def test_each_way_to_write_a_name_gives_its_canonical_form(text: str, name: str)
         r"a\256b",
         r"a\25",
         "a\\",
-        "ｗｗｗ",
+        "\uff57\uff57\uff57",
         "a。b",
-        "a．b",
+        "a\uff0eb",
         "a｡b",
         "Bücher",
         "u\u0308",
@@ -130,7 +129,7 @@ def test_a_huge_text_is_refused_at_once_and_not_repeated(text: str) -> None:
 
 
 def test_letters_are_never_mapped_to_others() -> None:
-    for text in ("ﬁ", "ſ", "\u212a", "İ", "Ⅷ"):
+    for text in ("ﬁ", "\u017f", "\u212a", "İ", "Ⅷ"):
         with pytest.raises(NameRefused):
             encode_labels(text)
 

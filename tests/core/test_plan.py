@@ -1,6 +1,7 @@
 """Plans and histories: folding, states and digests follow their laws."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -81,7 +82,7 @@ def test_folded_changes_come_name_by_name_with_the_cname_last(history: list[Chan
     folded = fold(history)
     assert [sort_key(change.key) for change in folded] == sorted(sort_key(change.key) for change in folded)
     assert len({change.key for change in folded}) == len(folded)
-    for one, other in zip(folded, folded[1:], strict=False):
+    for one, other in pairwise(folded):
         assert one.key.name != other.key.name or one.key.type != "CNAME"
 
 

@@ -1,0 +1,88 @@
+"""The list of guards: every rule that exists is asked, and taking one out takes out that one only."""
+
+import inspect
+from dataclasses import replace
+
+import pytest
+
+from dnsguard.core import enactment, guards, publication, submission
+from dnsguard.core.enactment import Enacted, Reach
+from dnsguard.core.fence import Fence
+from dnsguard.core.guards import GUARDED, SubmitGuard
+from dnsguard.core.plan import Absence, Change, make_plan
+from dnsguard.core.policy import Policy
+from dnsguard.core.publication import Seen, Written
+from dnsguard.core.records import Key, Records
+from dnsguard.core.submission import Submitted
+
+ZONE = "example.test."
+A, CNAME = Key("a.example.test.", "A"), Key("a.example.test.", "CNAME")
+ONE = Records(60, (b"\xc0\0\2\1",))
+EVERY = (*GUARDED.submit, *GUARDED.enact, *GUARDED.change, *GUARDED.write, *GUARDED.prune)
+BAD = Submitted(make_plan(ZONE, {A: ONE, CNAME: ONE}, stated=1), Policy(ttl_s_min=61), 41, {}, {})
+
+
+def test_every_rule_that_is_written_is_asked() -> None:
+    facts = {Submitted, Enacted, Written, Reach}
+    rules = {
+        rule
+        for module in (submission, enactment, publication)
+        for _, rule in inspect.getmembers(module, inspect.isfunction)
+        if rule.__module__ == module.__name__
+        and [each.annotation for each in inspect.signature(rule).parameters.values()] in [[fact] for fact in facts]
+    }
+    assert rules - {publication.inline} == set(EVERY)
+    assert len(set(EVERY)) == len(EVERY)
+
+
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.__name__)
+def test_every_rule_says_what_it_is_for(rule: object) -> None:
+    said = inspect.getdoc(rule)
+    assert said
+    assert "Without this" in said or rule is guards.bound_by_age
+
+
+def test_the_first_refusal_is_the_answer() -> None:
+    refusal = GUARDED.refuse_submission(BAD)
+    assert refusal is not None
+    assert refusal.guard == "ttl_in_bounds"
+
+
+def test_a_dry_run_hears_every_guard() -> None:
+    verdicts = dict(GUARDED.judge_submission(BAD))
+    assert list(verdicts) == [guard.__name__ for guard in GUARDED.submit]
+    assert {name for name, refusal in verdicts.items() if refusal} == {
+        "ttl_in_bounds",
+        "generation_forward",
+        "cname_alone",
+    }
+
+
+@pytest.mark.parametrize("guard", GUARDED.submit, ids=lambda guard: guard.__name__)
+def test_a_guard_that_is_taken_out_is_not_asked_and_all_others_are(guard: SubmitGuard) -> None:
+    less = replace(GUARDED, submit=tuple(each for each in GUARDED.submit if each is not guard))
+    assert [name for name, _ in less.judge_submission(BAD)] == [
+        each.__name__ for each in GUARDED.submit if each is not guard
+    ]
+
+
+def test_a_publication_and_a_change_are_refused_by_their_own_guards() -> None:
+    facts = Enacted(ZONE, "0" * 16, 41, 0, Fence("f" * 16, 1, "d" * 16), None)
+    refusal = GUARDED.refuse_enactment(facts)
+    assert refusal is not None
+    assert refusal.guard == "fence_of_this_history"
+    assert GUARDED.refuse_enactment(replace(facts, fence=None)) is None
+    written = Written(ZONE, Seen((), None), (Change(A, ONE, 42),), {CNAME: ONE}, frozenset({A.name}))
+    refusal = GUARDED.refuse_change(written)
+    assert refusal is not None
+    assert refusal.guard == "cname_alone"
+    assert GUARDED.refuse_change(replace(written, changes=(Change(A, Absence.RETIRED, 42),), wire={})) is None
+
+
+def test_the_history_is_pruned_up_to_the_lowest_bound() -> None:
+    fence = Fence("0" * 16, 40, "d" * 16)
+    reach = Reach("0" * 16, 41, 40, fence, Policy(history_generations_min=5))
+    assert GUARDED.prune_upto(reach) == 36
+    assert GUARDED.prune_upto(replace(reach, published=12)) == 12
+    assert GUARDED.prune_upto(replace(reach, fence=replace(fence, generation=9))) == 9
+    assert GUARDED.prune_upto(replace(reach, fence=None)) == 0
