@@ -11,6 +11,7 @@ from dnsguard.core.records import Key, Records
 from dnsguard.wire.decode import Record, Unreadable, decode_answer, gather
 from dnsguard.wire.encode import AXFR, encode_question
 from dnsguard.wire.primary import Primary
+from dnsguard.wire.transport import worded
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signer
 
 
@@ -21,7 +22,7 @@ async def transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Map
         async with asyncio.timeout(primary.timeout_s):
             reader, writer = await asyncio.open_connection(primary.host, primary.port)
     except (OSError, TimeoutError) as error:
-        return Unreachable(f"no connection to {primary}: {str(error) or type(error).__name__}")
+        return Unreachable(f"no connection to {primary}: {worded(error)}")
     try:
         return gather(await _records(primary, zone, now, reader, writer))
     except (NotAuthentic, Unreadable) as refused:
@@ -29,7 +30,7 @@ async def transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Map
     except TimeoutError:
         return Unreachable(f"the transfer of {zone} stood still for {primary.timeout_s:g} s")
     except (OSError, asyncio.IncompleteReadError) as error:
-        return Unreachable(f"the connection was lost in the transfer of {zone}: {str(error) or type(error).__name__}")
+        return Unreachable(f"the connection was lost in the transfer of {zone}: {worded(error)}")
     finally:
         writer.close()
         with contextlib.suppress(OSError):

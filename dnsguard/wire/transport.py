@@ -5,6 +5,7 @@ asyncio's timers.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -102,7 +103,11 @@ class Connection:
                 self._connecting = asyncio.create_task(self._connect())
                 self._connecting.add_done_callback(self._connected)
             # The attempt is everybody's: who is cancelled while waiting must not end it for the others.
-            result = await asyncio.shield(self._connecting)
+            attempt = self._connecting
+            await asyncio.wait((attempt,))
+            if attempt.cancelled():
+                continue  # By `close`, and by nobody else.
+            result = attempt.result()
             if isinstance(result, Unanswered):
                 raise Unanswered(str(result))
             self._current = result
@@ -120,7 +125,7 @@ class Connection:
                     lambda: _Pipe(primary, self._turns.release, self._pipes), primary.host, primary.port
                 )
         except (OSError, TimeoutError) as error:
-            return Unanswered(f"no connection to {primary}: {str(error) or type(error).__name__}")
+            return Unanswered(f"no connection to {primary}: {worded(error)}")
         log.info("primary.connected", primary=str(primary))
         return pipe
 
@@ -227,7 +232,7 @@ class _Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
         self._pipes.discard(self)
-        why = self._why if exc is None else f"the connection was lost: {str(exc) or type(exc).__name__}"
+        why = self._why if exc is None else f"the connection was lost: {worded(exc)}"
         for exchange in self._waiting.values():
             exchange.overdue.cancel()
             self._freed()
@@ -236,6 +241,13 @@ class _Pipe(asyncio.Protocol):
         self._waiting.clear()
         log.info("primary.disconnected", primary=str(self._primary), reason=why)
         self.lost.set_result(None)
+
+
+def worded(error: Exception) -> str:
+    """Say for people what happened to a connection."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def _same_question(answer: bytes, asked: bytes) -> bool:

@@ -56,22 +56,26 @@ class Proxy:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(holds)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._pass(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        there, back = await asyncio.open_connection(*self._upstream)
+        ends = [writer]
         try:
+            there, back = await asyncio.open_connection(*self._upstream)
+            ends.append(back)
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._requests(reader, back))
                 both.create_task(self._answers(there, writer))
         except* (OSError, asyncio.IncompleteReadError):
             pass  # An end of either side ends both.
         finally:
-            for end in (writer, back):
+            for end in ends:
                 end.transport.abort()
+            for end in ends:
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 
