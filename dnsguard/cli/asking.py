@@ -92,7 +92,7 @@ def _converse(target: Target, display: Display, talk: Callable[[Daemon], Awaitab
 
     try:
         return asyncio.run(converse())
-    except (KeyboardInterrupt, Refused):
+    except (KeyboardInterrupt, SystemExit, Refused):
         if daemon is not None and daemon.unsettled is not None:
             display.note(f"dnsguard: whether the daemon did what was asked is unclear: {daemon.unsettled}", "yellow")
         raise

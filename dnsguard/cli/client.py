@@ -5,8 +5,10 @@ Redirects are not followed and proxies not asked, so the token goes to the named
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -42,14 +44,14 @@ class Daemon:
         self._session = session
         self._target = target
         self.unsettled: str | None = None
-        """How to repeat the write that is under way; None if none is."""
+        """How to find out what became of the write under way; None if none is."""
 
     async def get(self, path: str, answer: type[T], **query: str | int | None) -> Answer[T]:
         """Read a document."""
         given = {key: str(value) for key, value in query.items() if value is not None}
         return await self._exchange("GET", path + (f"?{urlencode(given)}" if given else ""), answer)
 
-    async def post(
+    async def submit(
         self,
         path: str,
         body: Mapping[str, Any],
@@ -59,26 +61,37 @@ class Daemon:
         wait_s: int = 0,
         key: str | None = None,
     ) -> Answer[T]:
-        """Write, once: a connection lost after sending is tried one more time under the same Idempotency-Key."""
+        """Submit, once: a connection lost after sending is tried one more time under the same Idempotency-Key."""
         key = key or secrets.token_hex(16)
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         if if_match is not None:
             headers["If-Match"] = if_match
         if wait_s:
             headers["Prefer"] = f"wait={wait_s}"
-        octets = json.dumps(body).encode("ascii")
         stated = "" if if_match is None else f" --if-match {if_match.strip(chr(34)).replace('*', 'any')}"
-        self.unsettled = f"repeat it with '--idempotency-key {key}{stated}' to find out: it is then never done twice"
+        again = f"repeat it with '--idempotency-key {key}{stated}' to find out: it is then never done twice"
+        with self._settling(again):
+            return await self._twice(path, answer, json.dumps(body).encode("ascii"), headers, ANSWER_S_MAX + wait_s)
+
+    async def order(self, path: str, body: Mapping[str, Any], answer: type[T]) -> Answer[T]:
+        """Ask for what knows no Idempotency-Key: one request, never repeated."""
+        octets = json.dumps(body).encode("ascii")
+        with self._settling("look with 'dnsguard status ZONE' before you ask again"):
+            return await self._exchange("POST", path, answer, octets, {"Content-Type": "application/json"})
+
+    @contextmanager
+    def _settling(self, again: str) -> Iterator[None]:
+        """Keep in mind how to find out what became of a write, until that is known."""
+        self.unsettled = again
         try:
-            answered = await self._twice(path, answer, octets, headers, ANSWER_S_MAX + wait_s)
+            yield
+        except LostAnswer as error:
+            raise CannotAsk(f"{error}; whether the daemon did what was asked is unclear: {again}") from None
         except Refused as error:
             if not error.is_unclear:
                 self.unsettled = None
             raise
-        except LostAnswer as error:
-            raise CannotAsk(f"{error}; whether the daemon did what was asked is unclear: {self.unsettled}") from None
         self.unsettled = None
-        return answered
 
     async def only_zone(self, named: str | None) -> str:
         """Return the zone that is meant: the one named, or the only one that there is."""
@@ -123,7 +136,7 @@ class Daemon:
             async with self._session.request(
                 method,
                 yarl.URL(url + path, encoded=True),
-                data=body,
+                data=None if body is None else BytesIO(body),
                 headers=sent,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=deadline_s, connect=CONNECT_S_MAX),
@@ -165,7 +178,12 @@ class Daemon:
 
 def opened(target: Target) -> tuple[aiohttp.ClientSession, Daemon]:
     """Return a session to be closed by the caller, and the daemon behind it."""
-    session = aiohttp.ClientSession(headers={"User-Agent": f"dnsguard/{__version__}", "Accept": "application/json"})
+    # A connection for each request: one kept alive may be closed by the other side just when a write is sent on it,
+    # and that would look like a lost answer.
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
+        headers={"User-Agent": f"dnsguard/{__version__}", "Accept": "application/json"},
+    )
     return session, Daemon(session, target)
 
 

@@ -106,6 +106,8 @@ class Display:
         if isinstance(missing, dict):
             for part, why in missing.items():
                 self.note(f"  {part}: {why}")
+        if problem.get("guard") in _ADOPTION:
+            self.note("  --adopt takes it over")
         if refused.status in (401, 403):
             self.note(f"  the token was sought in {refused.sought}; name another with --token-file")
 
@@ -117,6 +119,8 @@ class Display:
 
 
 _NUMERIC = frozenset({"GENERATION", "NEWEST", "PUBLISHED", "PENDING", "RRSETS", "TTL"})
+
+_ADOPTION = frozenset({"unmanaged_contents_kept", "unmanaged_contents_kept_on_the_wire"})
 
 
 def visible(text: str) -> str:

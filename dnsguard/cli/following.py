@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dnsguard.api.documents import DryRun, PlanAccepted, PlanStatus, RollbackAccepted, ZoneStatus
+from dnsguard.api.documents import DryRun, Health, PlanAccepted, PlanStatus, RollbackAccepted, ZoneStatus
 from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display
-from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk
+from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk, Refused
 
 UNSETTLED = frozenset({"accepted", "publishing"})
 DEFAULT_WAIT_S = 10
@@ -38,24 +38,34 @@ async def write(
     if_match = manner.if_match or await newest(daemon, zone)
     path = zone_path(zone, act)
     if manner.dry_run:
-        judged = await daemon.post(f"{path}?dry_run=true", body, DryRun, if_match=if_match)
+        judged = await daemon.submit(f"{path}?dry_run=true", body, DryRun, if_match=if_match)
         return report_dry_run(display, judged)
     wait_s = DEFAULT_WAIT_S if manner.wait_s is None else manner.wait_s
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     with display.waiting(f"{zone}: waiting until the plan is published"):
-        accepted = await daemon.post(path, body, answer, if_match=if_match, wait_s=wait_s, key=manner.key)
+        accepted = await daemon.submit(path, body, answer, if_match=if_match, wait_s=wait_s, key=manner.key)
         raw, plan = accepted.raw, accepted.document
         state: PlanStatus = plan
+        trouble: str | None = None
         while state.state in UNSETTLED and (left := deadline - loop.time()) > POLL_S:
             # The daemon waits with us, as long as its settings let it; what is left we ask for.
             await asyncio.sleep(min(POLL_S, left))
-            found = await _look(daemon, zone, plan.generation)
+            try:
+                found = await daemon.get(zone_path(zone, "plans", plan.generation), PlanStatus)
+            except (CannotAsk, Refused) as error:
+                # The plan is durable whatever happens to the daemon now: this ends the waiting, not the plan.
+                trouble = str(error)
+                break
             raw, state = found.raw, found.document
     if display.as_json:
         display.raw(raw)
     else:
-        await _report(daemon, display, plan, state)
+        _report(display, plan, state)
+        if state.state in UNSETTLED:
+            trouble = trouble or await _hindrance(daemon, plan.zone)
+            if trouble is not None:
+                display.note(f"  {trouble}", "yellow")
     if state.state in UNSETTLED:
         return DONE if manner.wait_s is None or manner.wait_s == 0 else REFUSED
     return REFUSED if state.state in ("rejected", "faulted") else DONE
@@ -66,17 +76,25 @@ async def newest(daemon: Daemon, zone: str) -> str:
     return f'"{(await daemon.get(zone_path(zone), ZoneStatus)).document.newest}"'
 
 
-async def _look(daemon: Daemon, zone: str, generation: int) -> Answer[PlanStatus]:
+async def _hindrance(daemon: Daemon, zone: str) -> str | None:
+    """Say what keeps a zone from being published, as far as the daemon knows."""
     try:
-        return await daemon.get(zone_path(zone, "plans", generation), PlanStatus)
+        halted = (await daemon.get(zone_path(zone), ZoneStatus)).document.halted
+        if halted is not None:
+            return f"publishing is stopped for {zone}: {halted}"
+        await daemon.get("/v1/health/ready", Health)
+    except Refused as error:
+        missing = error.problem.get("missing")
+        if isinstance(missing, dict):
+            concerned = [str(why) for part, why in missing.items() if part in (f"zone {zone}", "store", "daemon")]
+            return "; ".join(concerned) or None
+        return str(error)
     except CannotAsk as error:
-        raise CannotAsk(
-            f"{error}; the plan is accepted as generation {generation} and stands: "
-            f"look with 'dnsguard show {generation}'"
-        ) from None
+        return str(error)
+    return None
 
 
-async def _report(daemon: Daemon, display: Display, plan: PlanAccepted, state: PlanStatus) -> None:
+def _report(display: Display, plan: PlanAccepted, state: PlanStatus) -> None:
     where = f"{plan.zone} generation {plan.generation}"
     again = " (accepted before, under the same key)" if plan.repeated else ""
     match state.state:
@@ -88,9 +106,6 @@ async def _report(daemon: Daemon, display: Display, plan: PlanAccepted, state: P
             display.note(f"{state.state}: {where}: {state.why or 'no reason is known'}", "bold red")
         case _:
             display.line(f"accepted as {where}, not yet published{again}", "yellow")
-            halted = (await daemon.get(zone_path(plan.zone), ZoneStatus)).document.halted
-            if halted:
-                display.note(f"  publishing is stopped for {plan.zone}: {halted}", "bold red")
     if isinstance(plan, RollbackAccepted):
         for rrset in plan.untouched:
             display.line(f"  left as it is: {rrset.name} {rrset.type}, which no plan covered at generation {plan.to}")

@@ -237,7 +237,7 @@ async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: st
     known = (await daemon.get(zone_path(zone), ZoneStatus)).document if len(what) < 2 else None
     before = int(what[0]) if what else (known.published if known else 0)
     after = int(what[1]) if len(what) == 2 else (known.newest if known else 0)
-    path = zone_path(zone, "diff")
+    path = zone_path(zone, "differences")
     first = await daemon.get(path, Differences, **{"from": before, "to": after}, limit=PAGE_MAX)
     changed: list[Difference] = []
     async for page in _pages(daemon, first, Differences):

@@ -276,6 +276,7 @@ async def rollback(
     """Give a zone, or some of its RRsets, the contents that they had at generation TO.
 
     It becomes a new generation with old contents. What no plan covered then is left as it is.
+    'dnsguard diff NEWEST TO' shows beforehand what it would change.
     """
     manner = _manner(how)
     if len(rrsets) % 2:
@@ -308,14 +309,13 @@ def zone() -> None:
     help="Whose contents stand: 'wire', what the name server has; 'store', what dnsguard's database has.",
 )
 @_REASON
-@_KEY
 @asks
-async def resync(daemon: Daemon, display: Display, zone: str, keep: str, reason: str | None, key: str | None) -> int:
+async def resync(daemon: Daemon, display: Display, zone: str, keep: str, reason: str | None) -> int:
     """Let a stopped ZONE go on whose fence is not of this database's history.
 
     That is so after one of the two was restored from a backup. 'dnsguard status ZONE' says whether it is needed.
     """
-    answer = await daemon.post(zone_path(zone, "resync"), {"keep": keep} | _said(reason=reason), Resynced, key=key)
+    answer = await daemon.order(zone_path(zone, "resync"), {"keep": keep} | _said(reason=reason), Resynced)
     if display.as_json:
         display.raw(answer.raw)
     else:

@@ -1,0 +1,62 @@
+"""Real daemons for the command line to talk to, each with its embedded name server."""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.rig import READER_TOKEN, Cli, clean_environment
+from tests.servers.process import Process, free_port
+
+
+def _serving(folder: Path, *options: str) -> Iterator[Cli]:
+    argv = [sys.executable, "-m", "dnsguard", "serve", "--data-dir", str(folder), *options]
+    process = Process(argv, ready=r"daemon\.started", folder=Path.cwd(), environment=clean_environment({}))
+    asyncio.run(process.started())
+    try:
+        yield Cli(folder)
+    finally:
+        asyncio.run(process.stop())
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """A daemon with no configuration at all: one zone, example.test."""
+    yield from _serving(tmp_path_factory.mktemp("one"), "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+
+
+@pytest.fixture(scope="session")
+def two_zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """A daemon with a zone that is published, and one whose primary never answers."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "settings.toml").write_text(
+        f"""
+        [http]
+        listen = "127.0.0.1:0"
+        [dns]
+        listen = "127.0.0.1:0"
+        [keys."k."]
+        secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+        [primaries.away]
+        host = "127.0.0.1"
+        port = {free_port()}
+        key = "k."
+        [zones."here.test."]
+        [zones."away.test."]
+        primary = "away"
+        [tokens.reader]
+        sha256 = "{hashlib.sha256(READER_TOKEN.encode()).hexdigest()}"
+        access = "read"
+        """
+    )
+    yield from _serving(folder, "--config", str(folder / "settings.toml"))
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> Cli:
+    """A data folder without a daemon."""
+    (tmp_path / "http.address").write_text(f"http://127.0.0.1:{free_port()}\n")
+    return Cli(tmp_path)
