@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from dnsguard.core.message import Applied, Unknown, Unreachable
+from dnsguard.core.message import AddRecords, Applied, Message, Refused, Unknown, Unreachable
 from dnsguard.core.publication import Seen
+from dnsguard.core.records import Records
 from dnsguard.wire.publisher import DnsPublisher
+from tests.servers.bind import Bind
 from tests.wire.primaries import (
     ZONE,
     Connect,
@@ -114,9 +116,11 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed_under_load
 
     killer = asyncio.Event()
     publishing = asyncio.create_task(stream())
+    publishing.add_done_callback(lambda _: killer.set())
     await killer.wait()
     await server.kill()
     await publishing
+    assert acknowledged >= 20
     await server.restart()
     found = await publisher.observe(ZONE)
     assert isinstance(found, Seen)
@@ -155,3 +159,34 @@ async def test_a_dead_primary_is_told_apart_from_a_silent_one(server: Server) ->
     assert f"no connection to 127.0.0.1 port {address[1]}" in outcome.reason
     await publisher.close()
     await server.restart()
+
+
+async def test_malformed_rdata_applies_nothing_and_an_unsigned_word_on_it_decides_nothing(connect: Connect) -> None:
+    """BIND answers FORMERR before it looks at the signature, and so without one."""
+    publisher = connect()
+    malformed = AddRecords(key("bad", "A"), Records(60, (b"\1\2\3",)))
+    outcome = await publisher.publish(Message(ZONE, (), (AddRecords(WWW, ONE), malformed)))
+    assert isinstance(outcome, Refused | Unknown)
+    assert "FORMERR" in (outcome.rcode if isinstance(outcome, Refused) else outcome.reason)
+    assert await publisher.read(ZONE, [WWW.name]) == {}
+
+
+@pytest.mark.parametrize("server", ["bind"], indirect=True)
+async def test_a_frozen_zone_refuses_and_says_why(server: Bind, connect: Connect) -> None:
+    publisher = connect()
+    await server.rndc("freeze", "example.test")
+    outcome = await publisher.publish(FIRST)
+    assert isinstance(outcome, Refused)
+    assert outcome.rcode == "REFUSED"
+    assert "frozen" in outcome.detail
+    await server.rndc("thaw", "example.test")
+    assert await publisher.publish(FIRST) == Applied()
+
+
+@pytest.mark.parametrize("server", ["bind"], indirect=True)
+async def test_more_than_a_hundred_records_of_a_type_are_refused(publisher: DnsPublisher) -> None:
+    many = Records(60, tuple(sorted(bytes((192, 0, 2, octet)) for octet in range(101))))
+    outcome = await publisher.publish(guarded(seen_at(None), changes({WWW: many}), fence_at(1)))
+    assert isinstance(outcome, Refused)
+    assert outcome.rcode == "SERVFAIL"
+    assert await publisher.observe(ZONE) == Seen((), None)

@@ -230,9 +230,12 @@ async def test_closing_in_the_middle_of_connecting_ends_it(embedded_proxy: Proxy
 
 
 async def test_small_messages_do_not_wait_for_one_another(connection: Connection) -> None:
-    await connection.exchange(SOA)
-    assert connection._current is not None
-    assert connection._current._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    for _ in range(10):
+        await connection.exchange(SOA)
+        assert connection._current is not None
+        assert connection._current._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        if hasattr(socket, "TCP_QUICKACK"):
+            assert connection._current._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
 
 
 async def test_an_update_is_answered_on_the_same_connection(connection: Connection, embedded_proxy: Proxy) -> None:
