@@ -1,7 +1,7 @@
 """What always holds, as functions: asked by the simulation after every effect, by the chaos checker of what DNS
 answered, and by the running daemon of itself. Each takes what was seen and returns the first violation, or None.
 
-``history`` is every change that the history still has, in any order; ``wire`` is what stands at the owner names
+``history`` is every change that the history still has, in any order, those of rejected plans left out; ``wire`` is what stands at the owner names
 themselves. Who looked at some RRsets only says which in ``looked_at``; None means that ``wire`` is the whole zone.
 """
 
@@ -56,19 +56,25 @@ def prefix(
     fence: Fence | None,
     wire: Mapping[Key, Records],
     looked_at: Collection[Key] | None = None,
+    rejected: Iterable[Change] = (),
 ) -> Violation | None:
     """1, prefix: after every UPDATE the managed RRsets equal the state at the fence's generation.
 
     During a publication in several messages each equals its contents at some generation from base to target
     (a publication that was overtaken left what it had written), and the first ``done`` of them are at the target.
+    Until then a part that went out before its plan was ``rejected`` may still stand.
     """
     if fence is None:
         return None
     possible = _possible(history, fence)
     if fence.progress is not None:
         changing = fold(change for change in history if fence.base < change.generation <= fence.generation)
-        for change in changing[: fence.progress.done]:
-            possible[change.key] = (change.wanted,)
+        for change in rejected:
+            if fence.base < change.generation <= fence.generation:
+                possible[change.key] = (*possible.get(change.key, (Absence.WITHDRAWN,)), change.wanted)
+        if len(changing) == fence.progress.of:  # else a plan of this publication was rejected since: it starts anew
+            for change in changing[: fence.progress.done]:
+                possible[change.key] = (change.wanted,)
     for key, wanted in possible.items():
         if (looked_at is None or key in looked_at) and not _fits(wire.get(key), wanted):
             expected = " or ".join(dict.fromkeys(_said(each) for each in wanted))
@@ -162,7 +168,10 @@ def accountable(
     wire: Mapping[Key, Records],
     looked_at: Collection[Key] | None = None,
 ) -> Violation | None:
-    """7, accountable: what stands at a covered RRset comes from a plan in the history, with its actor and time."""
+    """7, accountable: what stands at a covered RRset comes from a plan in the history, with its actor and time.
+
+    While a publication is under way, give the changes of rejected plans with the ``history``.
+    """
     known = origins(history, wire)
     last = {change.key: change for change in fold(history)}
     for key, change in last.items():

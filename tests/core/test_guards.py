@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dnsguard.core import enactment, guards, publication, submission
+from dnsguard.core import enactment, publication, submission
 from dnsguard.core.enactment import Enacted, Reach
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import GUARDED, SubmitGuard
@@ -31,7 +31,7 @@ def test_every_rule_that_is_written_is_asked() -> None:
         if rule.__module__ == module.__name__
         and [each.annotation for each in inspect.signature(rule).parameters.values()] in [[fact] for fact in facts]
     }
-    assert rules - {publication.inline} == set(EVERY)
+    assert {rule.__name__ for rule in rules} - {"inline"} == {rule.__name__ for rule in EVERY}
     assert len(set(EVERY)) == len(EVERY)
 
 
@@ -39,7 +39,7 @@ def test_every_rule_that_is_written_is_asked() -> None:
 def test_every_rule_says_what_it_is_for(rule: object) -> None:
     said = inspect.getdoc(rule)
     assert said
-    assert "Without this" in said or rule is guards.bound_by_age
+    assert "Without this" in said or rule is enactment.bound_by_age
 
 
 def test_the_first_refusal_is_the_answer() -> None:

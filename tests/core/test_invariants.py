@@ -97,6 +97,15 @@ def test_what_an_overtaken_publication_left_is_between_base_and_target() -> None
     assert caught(prefix(HISTORY, overtaking, {A: THREE, B: ODD}), 1)
 
 
+def test_what_went_out_before_its_plan_was_rejected_may_stand_until_the_publication_is_complete() -> None:
+    rejected = (Change(A, ODD, 2),)
+    history = tuple(change for change in HISTORY if change.generation != 2)
+    assert prefix(history, fence(4, Progress(1, 1, 9)), {A: ODD, B: ONE}, rejected=rejected) is None
+    assert caught(prefix(history, fence(4, Progress(1, 1, 9)), {A: ODD, B: ONE}), 1)
+    assert caught(prefix(history, fence(4), {A: ODD, B: TWO}, rejected=rejected), 1)
+    assert caught(prefix(history, fence(4, Progress(1, 1, 3)), {A: ODD, B: ONE}, rejected=rejected), 1)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
