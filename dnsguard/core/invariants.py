@@ -1,8 +1,9 @@
 """What always holds, as functions: asked by the simulation after every effect, by the chaos checker of what DNS
 answered, and by the running daemon of itself. Each takes what was seen and returns the first violation, or None.
 
-``history`` is every change that the history still has, in any order, those of rejected plans left out; ``wire`` is what stands at the owner names
-themselves. Who looked at some RRsets only says which in ``looked_at``; None means that ``wire`` is the whole zone.
+``history`` is every change that the history still has, in any order, those of rejected plans left out; ``wire`` is
+what stands at the owner names themselves. Who looked at some RRsets only says which in ``looked_at``; None means
+that ``wire`` is the whole zone.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
