@@ -3,6 +3,7 @@ What fails comes back as a sentence and an exit code; nothing passes through her
 """
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from dnsguard.cli.client import Daemon, opened
 from dnsguard.cli.display import Display
-from dnsguard.cli.outcome import CannotAsk, Refused
+from dnsguard.cli.outcome import TERMINATED, CannotAsk, Refused
 from dnsguard.cli.target import Target, find_target
 
 P = ParamSpec("P")
@@ -83,16 +84,28 @@ def asks(talk: Talk[P]) -> Callable[P, None]:
 
 def _converse(target: Target, display: Display, talk: Callable[[Daemon], Awaitable[int]]) -> int:
     daemon: Daemon | None = None
+    terminated = False
+
+    def terminate(talking: asyncio.Task[Any] | None) -> None:
+        nonlocal terminated
+        terminated = True
+        if talking is not None:
+            talking.cancel()
 
     async def converse() -> int:
         nonlocal daemon
+        # An exception out of a signal's own function could end up in any callback of the loop; a cancellation ends
+        # the talk in order, as Ctrl-C does.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate, asyncio.current_task())
         session, daemon = opened(target)
         async with session:
             return await talk(daemon)
 
     try:
         return asyncio.run(converse())
-    except (KeyboardInterrupt, SystemExit, Refused):
+    except (KeyboardInterrupt, asyncio.CancelledError, Refused):
         if daemon is not None and daemon.unsettled is not None:
             display.note(f"dnsguard: whether the daemon did what was asked is unclear: {daemon.unsettled}", "yellow")
+        if terminated:
+            raise SystemExit(TERMINATED) from None
         raise

@@ -13,9 +13,7 @@ import click
 
 from dnsguard import __version__
 from dnsguard.cli import local, reads, writes
-from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED
-
-TERMINATED = 128 + signal.SIGTERM
+from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
 
 
 class PipeClosed(Exception):

@@ -4,7 +4,7 @@ What is said here is for people, and never holds a token.
 
 from typing import Any
 
-DONE, REFUSED, CANNOT_ASK, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+DONE, REFUSED, CANNOT_ASK, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
 
 
 class Refused(Exception):
