@@ -1,7 +1,7 @@
 """One persistent, pipelined TCP connection to a primary: signed messages out, proven answers back.
 An exchange ends with an authentic answer or with `Unanswered`, and is never tried again here. A connection on
-which an answer is overdue takes no new exchanges; the next one opens another. Only this room of `wire` uses
-asyncio's timers.
+which an answer is overdue takes no new exchanges; the next one opens another. Of all rooms of `wire`, only this
+one and `transfer` use asyncio's timers.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """The contract of a primary: what a fenced publication may rely on, whatever the name server is."""
 
 import asyncio
+import inspect
 
 import pytest
 
@@ -26,6 +27,7 @@ from dnsguard.core.publication import Seen, Written, compose, next_fence, parts,
 from dnsguard.core.records import Records
 from dnsguard.wire.encode import MESSAGE_OCTETS_MAX, encode_update
 from dnsguard.wire.publisher import DnsPublisher
+from dnsguard.workers.effects import Publisher
 from tests.wire.primaries import (
     ZONE,
     Connect,
@@ -40,6 +42,12 @@ from tests.wire.primaries import (
 
 WWW = key("www", "A")
 ONE, TWO = records("A", "192.0.2.1"), records("A", "192.0.2.2")
+
+
+def test_it_is_what_the_workers_publish_with(publisher: DnsPublisher) -> None:
+    worker_side: Publisher = publisher  # mypy compares the signatures
+    for effect in ("observe", "publish", "read"):
+        assert inspect.iscoroutinefunction(getattr(worker_side, effect))
 
 
 async def test_a_zone_without_a_fence_shows_none(publisher: DnsPublisher) -> None:
