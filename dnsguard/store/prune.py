@@ -56,7 +56,7 @@ def _forget(conn: sa.Connection, seen: sa.Row[Any], end: int) -> int:
     rows = len(gone) + len(turned_down)
     # The plan at ``published``, whose digest a fence may name, is not below ``end`` and stays.
     empty = ~(
-        sa.select(sa.literal_column("1"))
+        sa.select(sa.literal(1))
         .where(changes.c.zone == plans.c.zone, changes.c.generation == plans.c.generation)
         .exists()
     )

@@ -88,7 +88,7 @@ def _bring_live(conn: sa.Connection, zone: str, above: int, upto: int) -> None:
 def _settle(conn: sa.Connection, zone: str, above: int, upto: int, at: float) -> None:
     """Settle the accepted plans of a range: published if anything of them got onto the wire, else superseded."""
     newer = changes.alias("newer")
-    one = sa.select(sa.literal_column("1"))
+    one = sa.select(sa.literal(1))
     overtaken = one.where(
         same_rrset(newer, changes), newer.c.generation > changes.c.generation, newer.c.generation <= upto
     ).exists()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from dnsguard.core.fence import Fence, Progress
@@ -67,6 +69,13 @@ async def test_a_fence_of_another_history_is_not_recorded(store: SqlStore, forei
     assert not await store.record(ZONE, foreign, 2000.0)
     zone = await store.zone(ZONE)
     assert (zone.published, zone.fence, zone.halted) == (0, None, "foreign")
+
+
+async def test_a_history_of_the_same_plans_is_still_another_history(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1)})
+    fence = await fence_at(store, 1)
+    assert not await store.record(ZONE, replace(fence, history="f" * 16), 2000.0)
+    assert await store.record(ZONE, fence, 2000.0)
 
 
 async def test_a_publication_in_parts_shows_its_plans_as_under_way(store: SqlStore) -> None:
