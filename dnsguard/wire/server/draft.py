@@ -6,9 +6,12 @@ it was made from: what differs in the end comes out as values.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
+import dns.btree
 import dns.btreezone
 import dns.name
+import dns.node
 import dns.rdata
 import dns.rdataclass
 import dns.rdataset
@@ -44,6 +47,17 @@ class Draft:
     def get(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.rdataset.Rdataset | None:
         """The RRset of a type at a name."""
         return self.rrsets(name).get((rdtype, dns.rdatatype.NONE))
+
+    def exists(self, name: dns.name.Name) -> bool:
+        """Whether a name holds records or has a name below it that does; costs what the draft has touched."""
+        if self.rrsets(name) or any(node and touched.is_subdomain(name) for touched, node in self._nodes.items()):
+            return True
+        cursor = cast("dns.btree.BTreeDict[dns.name.Name, dns.node.Node]", self._version.nodes).cursor()
+        cursor.seek(name)
+        while (element := cursor.next()) is not None and element.key().is_subdomain(name):
+            if self.rrsets(element.key()):
+                return True
+        return False
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
         """Add one record, which takes the place of an equal one; its TTL becomes that of the whole RRset.

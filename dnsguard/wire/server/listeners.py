@@ -144,6 +144,7 @@ class Streams:
         self._limits = limits
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._closing = False
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
@@ -151,6 +152,7 @@ class Streams:
 
     async def close(self) -> None:
         """Stop accepting, cut the connections, and wait for what they were doing."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
         for writer in self._connections.values():
@@ -161,6 +163,10 @@ class Streams:
             await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closing:
+            # Accepted by the system before the socket closed, and only now made known.
+            writer.transport.abort()
+            return
         if len(self._connections) >= self._limits.connections_max:
             log.warning("connection.dropped", limit=self._limits.connections_max)
             writer.transport.abort()

@@ -57,7 +57,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it stands in a message; `rdata` is None where class ANY or NONE left it out."""
+    """One record as it stands in a message; `rdata` is None where the class says that there is none to read."""
 
     name: dns.name.Name
     rdtype: dns.rdatatype.RdataType
@@ -155,8 +155,12 @@ def _read_record(parser: dns.wire.Parser, zone_class: dns.rdataclass.RdataClass,
         if length:
             raise dns.exception.FormError("data in a record of class ANY or NONE")
         return Record(name, rdtype, rdclass, ttl, None)
+    if rdclass not in (zone_class, dns.rdataclass.NONE):
+        # Of no class that an update may have; its data means nothing here, and the record is refused in its turn.
+        parser.get_bytes(length)
+        return Record(name, rdtype, rdclass, ttl, None)
     with parser.restrict_to(length):
-        rdata = dns.rdata.from_wire_parser(zone_class if rdclass == dns.rdataclass.NONE else rdclass, rdtype, parser)
+        rdata = dns.rdata.from_wire_parser(zone_class, rdtype, parser)
     return Record(name, rdtype, rdclass, ttl, rdata)
 
 

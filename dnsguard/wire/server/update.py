@@ -127,7 +127,7 @@ def scan_fault(origin: dns.name.Name, records: Iterable[Record]) -> dns.rcode.Rc
             malformed = True
         if malformed:
             return dns.rcode.FORMERR
-        if record.rdtype in _SIGNER_TYPES:
+        if record.rdtype in _SIGNER_TYPES and (record.rdtype, record.name) != (dns.rdatatype.RRSIG, origin):
             return dns.rcode.REFUSED
     return None
 
@@ -194,7 +194,7 @@ def _check_servers(draft: Draft, origin: dns.name.Name) -> None:
             continue
         if _is_delegated(draft, origin, server.target):
             continue
-        types = {rdtype for rdtype, _ in draft.rrsets(server.target)}
+        types = {rdtype for rdtype, _ in draft.rrsets(_answering(draft, origin, server.target))}
         if not types & {dns.rdatatype.A, dns.rdatatype.AAAA}:
             raise _Refused(dns.rcode.REFUSED)
 
@@ -205,6 +205,15 @@ def _is_delegated(draft: Draft, origin: dns.name.Name, name: dns.name.Name) -> b
             return True
         name = name.parent()
     return False
+
+
+def _answering(draft: Draft, origin: dns.name.Name, name: dns.name.Name) -> dns.name.Name:
+    """The name whose records answer for a name: itself, or the wildcard at its closest encloser (RFC 4592)."""
+    if draft.exists(name):
+        return name
+    while name != origin and not draft.exists(name):
+        name = name.parent()
+    return dns.name.Name((b"*", *name.labels))
 
 
 def _raise_serial(draft: Draft, origin: dns.name.Name) -> None:
