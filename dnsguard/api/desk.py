@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from dnsguard.core.history import Covered, Difference, Entry, Zone
 from dnsguard.core.message import Unreachable
-from dnsguard.core.publication import Seen
+from dnsguard.core.written import Seen
 from dnsguard.core.records import Key
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep

@@ -8,9 +8,9 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Written
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import cname_beside, contents_taken
+from dnsguard.core.written import Written
 
 
 @dataclass(frozen=True, slots=True)

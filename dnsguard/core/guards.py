@@ -16,7 +16,7 @@ from dnsguard.core.enactment import (
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
 )
-from dnsguard.core.publication import WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
+from dnsguard.core.layout import targets_exist
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import (
     Submitted,
@@ -35,6 +35,7 @@ from dnsguard.core.submission import (
     ttl_in_bounds,
     unmanaged_contents_kept,
 )
+from dnsguard.core.written import WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
 
 SubmitGuard = Callable[[Submitted], Refusal | None]
 EnactGuard = Callable[[Enacted], Refusal | None]
@@ -96,6 +97,6 @@ GUARDED = Guards(
     ),
     enact=(fence_readable, fence_of_this_history),
     change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
-    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside),
+    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, targets_exist),
     prune=(bound_by_age, bound_by_record, bound_by_fence),
 )

@@ -149,3 +149,10 @@ class GenerationUnknown(LookupError):
     def __init__(self, zone: str, generation: int, kept_from: int, newest: int) -> None:
         super().__init__(f"expected a generation of {zone} from {kept_from} to {newest}, found {generation}")
         self.zone, self.generation, self.kept_from, self.newest = zone, generation, kept_from, newest
+
+
+class StoreUnavailable(Exception):
+    """The history cannot be reached, read or written; the message is a sentence for people, without secrets.
+
+    What was asked of it may have happened or not.
+    """

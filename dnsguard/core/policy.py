@@ -26,5 +26,7 @@ class Policy:
     """How many of the newest generations a rollback can reach for certain."""
     message_rrsets_max: int = 300
     """RRsets in one UPDATE; larger publications go out in several messages."""
+    layout: str = "inline"
+    """How RRsets lie in the zone; a name of `layout.LAYOUTS`."""
     read_back: bool = True
     """Whether what was published is read back from the primary and compared."""

@@ -3,152 +3,17 @@ A part never cuts an owner name in two where that can be helped, and carries the
 the name server refuse it when anything that it relies on is no longer so.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from dnsguard.core.fence import FENCE_TTL, Fence, Progress, fence_key, fence_rdata
-from dnsguard.core.message import (
-    AddRecords,
-    DeleteRecords,
-    DeleteRRset,
-    Message,
-    NameNotInUse,
-    Prerequisite,
-    RRsetAbsent,
-    RRsetIs,
-    Update,
-    octets_of,
-)
-from dnsguard.core.plan import Absence, Before, Change
+from dnsguard.core.layout import Layout, Stage
+from dnsguard.core.message import AddRecords, DeleteRRset, Message, Update, octets_of
+from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX
-from dnsguard.core.records import Key, Records
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The TXT RRset at the fence's name as the primary showed it; ``rdatas`` is empty if there is none.
-
-    With rdatas and without a fence, what stands there is unreadable: somebody else's.
-    """
-
-    rdatas: tuple[bytes, ...]
-    fence: Fence | None
-
-    @property
-    def text(self) -> str:
-        """What was seen, for people and for comparison: equal texts mean equal rdata."""
-        return str(self.fence) if self.fence is not None else " ".join(rdata.hex() for rdata in self.rdatas)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Facts on one message about to be written: which changes it carries and what is believed of the zone.
-
-    ``wire`` has what was read at the names that had to be looked at; names that were not are not in ``read``.
-    """
-
-    zone: str
-    seen: Seen
-    changes: tuple[Change, ...]
-    wire: Mapping[Key, Records]
-    read: frozenset[str]
-
-
-WriteRule = Callable[[Written], tuple[Prerequisite, ...]]
-
-
-def fence_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
-    """The fence still holds exactly the value that was seen, or is still absent.
-
-    Without this, a delayed writer's message is applied over a newer one: the incident of October 2025.
-    """
-    key = fence_key(facts.zone)
-    return (RRsetIs(key, facts.seen.rdatas) if facts.seen.rdatas else RRsetAbsent(key),)
-
-
-def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
-    """An RRset that is not managed yet is absent, or holds already what this or an overtaken plan wants there.
-
-    Without this, the first publication destroys what somebody else put there after the plan was judged.
-    """
-    prerequisites: list[Prerequisite] = []
-    for change in facts.changes:
-        if change.before is Before.UNMANAGED and not change.adopt and change.wanted is not Absence.WITHDRAWN:
-            found = facts.wire.get(change.key)
-            if found is not None and (found == change.wanted or found in change.earlier):
-                prerequisites.append(RRsetIs(change.key, found.rdatas))
-            else:
-                prerequisites.append(RRsetAbsent(change.key))
-    return tuple(prerequisites)
-
-
-def no_cname_beside(facts: Written) -> tuple[Prerequisite, ...]:
-    """Where records appear, no CNAME stands that the message does not replace; where a CNAME appears, nothing.
-
-    Without this, BIND and Knot silently drop one of the two and answer NOERROR (RFC 2136 section 3.4.2.2).
-    """
-    prerequisites: list[Prerequisite] = []
-    for name, group in groupby(facts.changes, key=lambda change: change.key.name):
-        changes = tuple(change for change in group if change.wanted is not Absence.WITHDRAWN)
-        appearing = [
-            change for change in changes if change.before is not Before.HELD and isinstance(change.wanted, Records)
-        ]
-        if not appearing:
-            continue
-        cname = Key(name, "CNAME")
-        if any(change.key == cname for change in appearing):
-            if len(changes) == 1 and cname not in facts.wire:
-                prerequisites.append(NameNotInUse(name))
-        elif all(change.key != cname for change in changes):
-            prerequisites.append(RRsetAbsent(cname))
-    return tuple(prerequisites)
-
-
-def names_to_read(zone: str, changes: Sequence[Change], *, unmanaged: bool) -> tuple[str, ...]:
-    """Return the owner names at which the wire must be read before a message can be built.
-
-    Always the apex when its NS RRset changes (servers ignore its deletion as a whole) and names where a
-    CNAME replaces other types; with ``unmanaged``, also every name that holds something not managed yet.
-    """
-    names: list[str] = []
-    for name, group in groupby(changes, key=lambda change: change.key.name):
-        here = tuple(group)
-        cname_comes = any(change.key.type == "CNAME" and isinstance(change.wanted, Records) for change in here)
-        if (
-            (name == zone and any(change.key.type == "NS" for change in here))
-            or (cname_comes and len(here) > 1)
-            or (unmanaged and any(change.before is not Before.HELD for change in here))
-        ):
-            names.append(name)
-    return tuple(names)
-
-
-def inline(facts: Written) -> tuple[Update, ...]:
-    """Lay changes out as records at the owner names themselves.
-
-    Deletions come before additions at a name, so that a CNAME and other types can change places. The apex
-    NS RRset grows before it shrinks: its deletion as a whole is ignored (RFC 2136 section 3.4.2.4).
-    """
-    updates: list[Update] = []
-    for _, group in groupby(facts.changes, key=lambda change: change.key.name):
-        additions: list[Update] = []
-        for change in group:
-            match change.wanted:
-                case Absence.WITHDRAWN:
-                    continue
-                case Absence.RETIRED:
-                    updates.append(DeleteRRset(change.key))
-                case Records() as records if change.key == (facts.zone, "NS"):
-                    additions.append(AddRecords(change.key, records))
-                    found = facts.wire.get(change.key)
-                    if gone := tuple(r for r in (found.rdatas if found else ()) if r not in records.rdatas):
-                        additions.append(DeleteRecords(change.key, gone))
-                case Records() as records:
-                    updates.append(DeleteRRset(change.key))
-                    additions.append(AddRecords(change.key, records))
-        updates += additions
-    return tuple(updates)
+from dnsguard.core.records import Records
+from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen
 
 
 def write_fence(zone: str, fence: Fence) -> tuple[Update, ...]:
@@ -157,10 +22,10 @@ def write_fence(zone: str, fence: Fence) -> tuple[Update, ...]:
     return DeleteRRset(key), AddRecords(key, Records(FENCE_TTL, (fence_rdata(fence),)))
 
 
-def compose(facts: Written, fence: Fence, rules: Sequence[WriteRule]) -> Message:
-    """Build the UPDATE that carries some changes and moves the fence."""
-    prerequisites = tuple(prerequisite for rule in rules for prerequisite in rule(facts))
-    return Message(facts.zone, prerequisites, inline(facts) + write_fence(facts.zone, fence))
+def compose(stage: Stage, facts: Written, fence: Fence, rules: Sequence[WriteRule]) -> Message:
+    """Build the UPDATE that carries some changes through a stage and moves the fence."""
+    prerequisites = tuple(dict.fromkeys(prerequisite for rule in rules for prerequisite in rule(facts)))
+    return Message(facts.zone, prerequisites, stage.lay(facts) + write_fence(facts.zone, fence))
 
 
 def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:
@@ -171,24 +36,44 @@ def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:
     return Message(zone, prerequisites, (DeleteRRset(key), *again))
 
 
-def verification(zone: str, seen: Seen, changes: Sequence[Change]) -> Message:
+def verification(stage: Stage, facts: Written) -> Message:
     """Build an UPDATE without updates that the server takes only if the zone holds what was published.
 
     This reads back with the server's own comparison, which wildcards and delegations do not disturb.
     """
-    checks: list[Prerequisite] = list(fence_as_seen(Written(zone, seen, (), {}, frozenset())))
-    for change in changes:
-        match change.wanted:
-            case Records(_, rdatas):
-                checks.append(RRsetIs(change.key, rdatas))
-            case Absence.RETIRED:
-                checks.append(RRsetAbsent(change.key))
-            case Absence.WITHDRAWN:
-                pass
-    return Message(zone, tuple(checks), ())
+    return Message(facts.zone, fence_as_seen(facts) + stage.expect(facts), ())
 
 
-def parts(changes: Sequence[Change], start: int, rrsets_max: int) -> Iterator[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a publication that fits a message: changes[first:last] in one stage.
+
+    ``done`` counts RRsets over all stages, as the fence does, once this part is on the wire.
+    """
+
+    stage: Stage
+    first: int
+    last: int
+    done: int
+
+
+def steps_of(layout: Layout, changes: Sequence[Change]) -> int:
+    """Return how many RRsets a publication writes, each counted once per stage."""
+    return len(layout.stages) * len(changes)
+
+
+def parts(layout: Layout, changes: Sequence[Change], done: int, rrsets_max: int) -> Iterator[Part]:
+    """Cut what is left of a publication after ``done`` into parts, stage by stage."""
+    count = len(changes)
+    if not count:
+        yield Part(layout.stages[-1], 0, 0, 0)
+    for index, stage in enumerate(layout.stages):
+        if done < (index + 1) * count:
+            for first, last in ranges(changes, max(0, done - index * count), rrsets_max):
+                yield Part(stage, first, last, index * count + last)
+
+
+def ranges(changes: Sequence[Change], start: int, rrsets_max: int) -> Iterator[tuple[int, int]]:
     """Cut changes[start:] into half-open ranges that fit a message, at owner names where possible.
 
     ``rrsets_max`` bounds the RRsets in a part; one name's RRsets stay together even beyond it, as long as
@@ -207,7 +92,7 @@ def parts(changes: Sequence[Change], start: int, rrsets_max: int) -> Iterator[tu
                 yield first, index
                 first, count, octets = index, 0, 0
             count, octets, index = count + 1, octets + size, index + 1
-    if count or start == len(changes):
+    if count:
         yield first, index
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.message import Unreachable
-from dnsguard.core.publication import Seen
+from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.metrics import Metrics

@@ -24,7 +24,7 @@ from dnsguard.core.message import (
     Unreachable,
     Update,
 )
-from dnsguard.core.publication import Seen
+from dnsguard.core.written import Seen
 from dnsguard.core.records import Key, Records, make_records
 from dnsguard.lab.gate import Gate, OpenGate, Turn
 

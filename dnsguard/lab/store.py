@@ -31,6 +31,7 @@ from dnsguard.core.plan import (
     fold,
     make_plan,
     plan_digest,
+    sort_key,
 )
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -139,7 +140,9 @@ class MemoryStore:
                 found.append(Covered(key, change[1], change[0]))
         return tuple(found)
 
-    async def pending(self, zone: str, fence: Fence | None, target: int | None = None) -> Pending:
+    async def pending(
+        self, zone: str, fence: Fence | None, target: int | None = None, *, whole_names: bool = False
+    ) -> Pending:
         """Return what there is to publish from a fence on."""
         history = await self._turn("store.pending", zone, reads=("history", "record"))
         about = history.zone
@@ -152,7 +155,10 @@ class MemoryStore:
             raise GenerationUnknown(zone, target, about.kept_from, about.newest)
         known = None if fence is None else history.chains.get(fence.generation)
         digest = history.chains.get(target, fence.digest if fence is not None else "")
-        return Pending(_with_backlog(history), known, target, digest, _changes(history, base, target))
+        changes = _changes(history, base, target)
+        if whole_names:
+            changes = _with_neighbours(history, changes, base)
+        return Pending(_with_backlog(history), known, target, digest, changes)
 
     async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
         """Write down what was observed."""
@@ -176,7 +182,9 @@ class MemoryStore:
         )
         return True
 
-    async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
+    async def reject(
+        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+    ) -> int | None:
         """Mark a plan rejected and append one that puts its RRsets back."""
         history = await self._turn("store.reject", zone, reads=("history", "record"), writes=("history", "record"))
         entry = history.entries.get(generation)
@@ -189,7 +197,9 @@ class MemoryStore:
             changes.pop(generation, None)
             if stood:
                 before = history.newest_change(key, generation)
-                back[key] = Absence.WITHDRAWN if before is None else before[1]
+                nothing = Absence.RETIRED if key in created else Absence.WITHDRAWN
+                back[key] = nothing if before is None else before[1]
+                history.heads[key].adopt |= key in created
         if not back:
             return None
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
@@ -297,6 +307,17 @@ def _changes(history: MemoryHistory, base: int, target: int) -> tuple[Change, ..
             if base < generation <= target
         ]
     return fold(found)
+
+
+def _with_neighbours(history: MemoryHistory, changes: tuple[Change, ...], base: int) -> tuple[Change, ...]:
+    """Add what stands unchanged at the names at which something changes."""
+    names, keys = {change.key.name for change in changes}, {change.key for change in changes}
+    beside = []
+    for key in history.changes:
+        found = history.newest_change(key, base) if key.name in names and key not in keys else None
+        if found is not None and isinstance(found[1], Records):
+            beside.append(Change(key, found[1], found[0]))
+    return tuple(sorted((*changes, *beside), key=lambda change: sort_key(change.key)))
 
 
 def _settle(history: MemoryHistory, reached: int, at: float, faults: Mapping[int, str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import Applied, Message, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
 from dnsguard.core.names import fence_name
-from dnsguard.core.publication import Seen
+from dnsguard.core.written import Seen
 from dnsguard.core.records import Key, Records, type_code
 from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
 from dnsguard.wire.encode import MessageTooLarge, encode_question, encode_update

@@ -12,9 +12,9 @@ from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending,
 from dnsguard.core.message import Message, Outcome, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Seen
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.written import Seen
 
 
 class Clock(Protocol):
@@ -70,8 +70,13 @@ class Store(Protocol):
         """Return those of the RRsets that dnsguard never published and may not take over."""
         ...
 
-    async def pending(self, zone: str, fence: Fence | None, target: int | None = None) -> Pending:
-        """Return what there is to publish from a fence on, up to a target (the newest generation if None)."""
+    async def pending(
+        self, zone: str, fence: Fence | None, target: int | None = None, *, whole_names: bool = False
+    ) -> Pending:
+        """Return what there is to publish from a fence on, up to a target (the newest generation if None).
+
+        With ``whole_names`` it also has what stands unchanged at the names at which something changes.
+        """
         ...
 
     async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
@@ -82,10 +87,14 @@ class Store(Protocol):
         """
         ...
 
-    async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
+    async def reject(
+        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+    ) -> int | None:
         """Mark a plan rejected, so that no state has its contents any more, and append one that puts them back.
 
-        Returns the appended generation; None if the plan is settled already, or nothing of it stands.
+        An RRset that stood nowhere before is nobody's again; one that is among ``created``, and so was absent
+        until this publication put it on the wire, is retired. Returns the appended generation; None if the plan
+        is settled already, or nothing of it stands.
         """
         ...
 

@@ -5,16 +5,18 @@ refuses the others'. It never retries and never guesses: what is unclear, the ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Pending
+from dnsguard.core.layout import LAYOUTS, Layout, at_names
 from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
+from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Seen, Written, compose, control, names_to_read, next_fence, parts
+from dnsguard.core.publication import Part, compose, control, next_fence, parts, steps_of
 from dnsguard.core.records import Key, Records
+from dnsguard.core.written import Seen, Written, created_by
 from dnsguard.workers.doubt import CERTAIN, Doubt, narrowed
 from dnsguard.workers.effects import Clock, Publisher, Store
 from dnsguard.workers.readback import read_back
@@ -37,6 +39,13 @@ class Enactor:
     """The fence that this enactor wrote last: the prerequisite refuses if that is no longer so."""
     _doubt: Doubt = field(default=CERTAIN)
     """What is known of contents that the primary refuses."""
+    _created: frozenset[Key] = frozenset()
+    """The RRsets that were nobody's, and that the publication under way has put on the wire: if it is rejected,
+    they go again."""
+
+    @property
+    def _layout(self) -> Layout:
+        return LAYOUTS[self.policy.layout]
 
     async def run_once(self) -> Step:
         """Bring the zone as far forward as one publication goes."""
@@ -47,7 +56,9 @@ class Enactor:
             if isinstance(answer, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=answer.reason)
             seen = answer
-        pending = await self.store.pending(self.zone, seen.fence, self._doubt.target_from(seen.fence))
+        pending = await self.store.pending(
+            self.zone, seen.fence, self._doubt.target_from(seen.fence), whole_names=self._layout.whole_names
+        )
         refusal = self.guards.refuse_enactment(_facts(pending, seen))
         if refusal is not None:
             await self.store.halt(self.zone, refusal.detail)
@@ -63,39 +74,47 @@ class Enactor:
         trusted = seen.text == pending.zone.trusted_fence
         base = 0 if trusted or seen.fence is None else seen.fence.base
         changes = pending.changes
-        start = 0 if trusted else _resume_at(seen.fence, pending)
-        names = names_to_read(self.zone, changes[start:], unmanaged=self._doubt.read)
+        of = steps_of(self._layout, changes)
+        start = done = 0 if trusted else _resume_at(seen.fence, pending, of)
+        messages = 0
+        for part in parts(self._layout, changes, start, self._doubt.rrsets_max or self.policy.message_rrsets_max):
+            written = await self._look(seen, changes, part)
+            if isinstance(written, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
+            if (culprit := self._refused_change(written)) is not None:
+                return await self._reject(pending, *culprit, messages=messages, rrsets=done - start)
+            fence = next_fence(target, base, part.done, of)
+            match await self.publisher.publish(compose(part.stage, written, fence, self.guards.write)):
+                case Applied():
+                    seen, done = Seen((fence_rdata(fence),), fence), part.done
+                    messages += 1
+                    self._created |= created_by(written)
+                case Unknown(reason):
+                    return self._step(
+                        "publication.unclear", Then.AT_ONCE, pending.target, reason, messages, done - start
+                    )
+                case Refused() as refused:
+                    step = await self._settle(pending, written, refused)
+                    return replace(step, messages=messages, rrsets=done - start)
+        self._doubt, self._created = CERTAIN, frozenset()
+        faults = await read_back(self.publisher, self._layout, self.zone, seen, changes, self.policy)
+        await self.store.record(self.zone, target, self.clock.now(), faults)
+        self._believed = seen
+        return self._step(
+            "publication.completed", Then.AT_ONCE, pending.target, _worded(faults), messages, len(changes)
+        )
+
+    async def _look(self, seen: Seen, changes: tuple[Change, ...], part: Part) -> Written | Unreachable:
+        """Read the wire where a part must be judged by what stands there now."""
+        carried = changes[part.first : part.last]
+        names = part.stage.names_to_read(self.zone, carried, self._doubt.read)
         wire: Mapping[Key, Records] = {}
         if names:
             found = await self.publisher.read(self.zone, names)
             if isinstance(found, Unreachable):
-                return self._step("primary.unreachable", Then.LATER, detail=found.reason)
+                return found
             wire = found
-        rrsets_max = self._doubt.rrsets_max or self.policy.message_rrsets_max
-        messages = 0
-        for first, last in parts(changes, start, rrsets_max):
-            written = Written(self.zone, seen, changes[first:last], wire, frozenset(names))
-            if (culprit := self._refused_change(written)) is not None:
-                return await self._reject(pending, *culprit, messages=messages, rrsets=first - start)
-            fence = next_fence(target, base, last, len(changes))
-            match await self.publisher.publish(compose(written, fence, self.guards.write)):
-                case Applied():
-                    seen = Seen((fence_rdata(fence),), fence)
-                    messages += 1
-                case Unknown(reason):
-                    return self._step(
-                        "publication.unclear", Then.AT_ONCE, pending.target, reason, messages, first - start
-                    )
-                case Refused() as refused:
-                    step = await self._settle(pending, written, refused)
-                    return replace(step, messages=messages, rrsets=first - start)
-        self._doubt = CERTAIN
-        faults = await read_back(self.publisher, self.zone, seen, changes, self.policy)
-        await self.store.record(self.zone, target, self.clock.now(), faults)
-        self._believed = seen
-        return self._step(
-            "publication.completed", Then.AT_ONCE, pending.target, _worded(faults), messages, len(changes) - start
-        )
+        return Written(self.zone, seen, carried, wire, frozenset(names), part.stage.name)
 
     async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
         """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
@@ -123,20 +142,25 @@ class Enactor:
         return isinstance(await self.publisher.publish(message), Applied)
 
     def _refused_change(self, written: Written) -> tuple[int, str] | None:
-        """Ask the change guards, name by name, where the wire was read; return the culprit and the reason."""
-        for name, group in groupby(written.changes, key=lambda change: change.key.name):
-            if name in written.read:
-                changes = tuple(group)
-                refusal = self.guards.refuse_change(replace(written, changes=changes))
-                if refusal is not None:
-                    return max(change.generation for change in changes), refusal.detail
+        """Ask the change guards, name by name, where the wire was read; return the culprit and the reason.
+
+        The culprit is the oldest plan with which, and with those before it, the name is refused already.
+        """
+        for name, here in at_names(written.changes):
+            if name not in written.read:
+                continue
+            for generation in sorted({change.generation for change in here}):
+                upto = tuple(change for change in here if change.generation <= generation)
+                refusal = self.guards.refuse_change(replace(written, changes=upto))
+                if refusal is not None and self.guards.refuse_change(replace(written, changes=here)) is not None:
+                    return generation, refusal.detail
         return None
 
     async def _reject(
         self, pending: Pending, generation: int, why: str, *, messages: int = 0, rrsets: int = 0, refused: int = 0
     ) -> Step:
         """Reject a plan; what it covered is put back by a new generation, which overtakes the publication."""
-        appended = await self.store.reject(self.zone, generation, why, self.clock.now())
+        appended = await self.store.reject(self.zone, generation, why, self.clock.now(), self._created)
         newest = pending.zone.newest if appended is None else appended
         self._doubt = Doubt(read=self._doubt.read, overtake=newest) if newest > pending.target else CERTAIN
         if appended is None and newest <= pending.target:
@@ -178,11 +202,11 @@ def _stands_at(fence: Fence | None, pending: Pending) -> bool:
     return fence.generation == pending.target and fence.progress is None and not pending.changes
 
 
-def _resume_at(fence: Fence | None, pending: Pending) -> int:
-    """Return how many changes of this very publication are on the wire already."""
+def _resume_at(fence: Fence | None, pending: Pending, of: int) -> int:
+    """Return how much of this very publication is on the wire already."""
     if fence is None or fence.progress is None or fence.generation != pending.target:
         return 0
-    return fence.progress.done if fence.progress.of == len(pending.changes) else 0
+    return fence.progress.done if fence.progress.of == of else 0
 
 
 def _worded(faults: Sequence[tuple[int, str]]) -> str:

@@ -3,16 +3,19 @@ The primary compares itself, under the fence: an UPDATE with prerequisites only 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from dnsguard.core.layout import Layout, at_names
 from dnsguard.core.message import Refused, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Seen, parts, verification
+from dnsguard.core.publication import parts, verification
+from dnsguard.core.written import Seen, Written
 from dnsguard.workers.effects import Publisher
 
 
 async def read_back(
-    publisher: Publisher, zone: str, seen: Seen, changes: Sequence[Change], policy: Policy
+    publisher: Publisher, layout: Layout, zone: str, seen: Seen, changes: Sequence[Change], policy: Policy
 ) -> tuple[tuple[int, str], ...]:
     """Return the generations of which something is not on the wire as published, each with the reason.
 
@@ -21,17 +24,16 @@ async def read_back(
     if not policy.read_back:
         return ()
     faults: dict[int, str] = {}
-    for first, last in parts(changes, 0, policy.message_rrsets_max):
-        part = changes[first:last]
-        if not isinstance(await publisher.publish(verification(zone, seen, part)), Refused):
+    for part in parts(layout, changes, 0, policy.message_rrsets_max):
+        carried = Written(zone, seen, tuple(changes[part.first : part.last]), {}, frozenset(), part.stage.name)
+        if not isinstance(await publisher.publish(verification(part.stage, carried)), Refused):
             continue
-        for change in part:
-            if change.generation in faults:
-                continue
-            if isinstance(await publisher.publish(verification(zone, seen, (change,))), Refused):
-                faults[change.generation] = (
-                    f"{change.key} was published and reads back otherwise; look at what else stands at that name"
-                )
+        for _, here in at_names(carried.changes):
+            newest = max(change.generation for change in here)
+            alone = verification(part.stage, replace(carried, changes=here))
+            if newest not in faults and isinstance(await publisher.publish(alone), Refused):
+                keys = ", ".join(str(change.key) for change in here)
+                faults[newest] = f"{keys}: published, and reads back otherwise; look at what else stands at that name"
     if faults:
         now = await publisher.observe(zone)
         if isinstance(now, Unreachable) or now.rdatas != seen.rdatas:

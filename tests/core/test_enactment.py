@@ -19,8 +19,8 @@ from dnsguard.core.enactment import (
 from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.plan import Absence, Before, Change, Wanted
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Seen, Written
 from dnsguard.core.records import Key, Records
+from dnsguard.core.written import Seen, Written
 
 ZONE = "example.test."
 OURS, OTHER = "0" * 16, "f" * 16

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dnsguard.core.fence import FENCE_TTL, Fence, Progress, fence_key, fence_rdata
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.layout import INLINE
 from dnsguard.core.message import (
     AddRecords,
     DeleteRecords,
@@ -29,24 +30,12 @@ from dnsguard.core.message import (
 from dnsguard.core.names import name_wire
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX, RRSET_OCTETS_MAX
-from dnsguard.core.publication import (
-    Seen,
-    Written,
-    compose,
-    control,
-    fence_as_seen,
-    inline,
-    names_to_read,
-    next_fence,
-    no_cname_beside,
-    parts,
-    unmanaged_as_seen,
-    verification,
-    write_fence,
-)
+from dnsguard.core.publication import Part, compose, control, next_fence, parts, ranges, verification, write_fence
 from dnsguard.core.records import Key, Records
+from dnsguard.core.written import Seen, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
 
 ZONE = "example.test."
+WRITING = INLINE.stages[0]
 FENCE = Fence("0" * 16, 41, "1" * 16)
 SEEN = Seen((fence_rdata(FENCE),), FENCE)
 NOTHING = Seen((), None)
@@ -154,36 +143,36 @@ def test_where_records_stood_already_no_cname_can_stand() -> None:
 
 def test_deletions_come_before_additions_at_a_name() -> None:
     facts = written(change(A, Absence.RETIRED, Before.HELD), change(CNAME, ALIAS))
-    assert inline(facts) == (DeleteRRset(A), DeleteRRset(CNAME), AddRecords(CNAME, ALIAS))
+    assert WRITING.lay(facts) == (DeleteRRset(A), DeleteRRset(CNAME), AddRecords(CNAME, ALIAS))
     facts = written(change(A, ONE), change(CNAME, Absence.RETIRED, Before.HELD))
-    assert inline(facts) == (DeleteRRset(A), DeleteRRset(CNAME), AddRecords(A, ONE))
+    assert WRITING.lay(facts) == (DeleteRRset(A), DeleteRRset(CNAME), AddRecords(A, ONE))
 
 
 def test_what_is_withdrawn_stays_as_it_is() -> None:
-    assert inline(written(change(A, Absence.WITHDRAWN, Before.HELD))) == ()
+    assert WRITING.lay(written(change(A, Absence.WITHDRAWN, Before.HELD))) == ()
 
 
 def test_the_apex_ns_rrset_grows_before_it_shrinks_and_is_never_deleted_as_a_whole() -> None:
     ns = Key(ZONE, "NS")
     facts = written(change(ns, TWO, Before.HELD), wire={ns: Records(60, (*ONE.rdatas, *TWO.rdatas))})
-    assert inline(facts) == (AddRecords(ns, TWO), DeleteRecords(ns, ONE.rdatas))
+    assert WRITING.lay(facts) == (AddRecords(ns, TWO), DeleteRecords(ns, ONE.rdatas))
 
 
 def test_the_apex_is_always_read_when_its_ns_rrset_changes() -> None:
-    assert names_to_read(ZONE, (change(Key(ZONE, "NS"), ONE, Before.HELD),), unmanaged=False) == (ZONE,)
+    assert WRITING.names_to_read(ZONE, (change(Key(ZONE, "NS"), ONE, Before.HELD),), False) == (ZONE,)
 
 
 def test_names_are_read_where_a_cname_replaces_others_and_where_something_is_not_held() -> None:
     swap = (change(A, Absence.RETIRED, Before.HELD), change(CNAME, ALIAS))
-    assert names_to_read(ZONE, swap, unmanaged=False) == (A.name,)
-    assert names_to_read(ZONE, (change(A, ONE),), unmanaged=False) == ()
-    assert names_to_read(ZONE, (change(A, ONE),), unmanaged=True) == (A.name,)
-    assert names_to_read(ZONE, (change(A, ONE, Before.HELD),), unmanaged=True) == ()
+    assert WRITING.names_to_read(ZONE, swap, False) == (A.name,)
+    assert WRITING.names_to_read(ZONE, (change(A, ONE),), False) == ()
+    assert WRITING.names_to_read(ZONE, (change(A, ONE),), True) == (A.name,)
+    assert WRITING.names_to_read(ZONE, (change(A, ONE, Before.HELD),), True) == ()
 
 
 def test_the_next_fence_travels_with_the_data() -> None:
     target = replace(FENCE, generation=42)
-    message = compose(written(change(A, ONE)), target, GUARDED.write)
+    message = compose(WRITING, written(change(A, ONE)), target, GUARDED.write)
     assert message.updates[-2:] == write_fence(ZONE, target)
     assert message.updates[-1] == AddRecords(fence_key(ZONE), Records(FENCE_TTL, (fence_rdata(target),)))
     assert message.prerequisites == (*fence_as_seen(written()), RRsetAbsent(CNAME))
@@ -207,7 +196,9 @@ def test_a_control_message_changes_nothing_whatever_was_seen() -> None:
 
 
 def test_reading_back_asks_for_exactly_what_was_published_and_changes_nothing() -> None:
-    message = verification(ZONE, SEEN, (change(A, ONE), change(TXT, Absence.RETIRED), change(CNAME, Absence.WITHDRAWN)))
+    message = verification(
+        WRITING, written(change(A, ONE), change(TXT, Absence.RETIRED), change(CNAME, Absence.WITHDRAWN))
+    )
     assert message == Message(ZONE, (*fence_as_seen(written()), RRsetIs(A, ONE.rdatas), RRsetAbsent(TXT)), ())
 
 
@@ -240,13 +231,16 @@ def test_parts_cover_what_is_left_without_gap_or_overlap_and_fit(
     changes: tuple[Change, ...], most: int, start: int
 ) -> None:
     start = min(start, len(changes))
-    ranges = list(parts(changes, start, most))
-    assert ranges[0][0] == start
-    assert ranges[-1][1] == len(changes)
-    assert all(one[1] == other[0] for one, other in pairwise(ranges))
-    for first, last in ranges:
+    cut = list(ranges(changes, start, most))
+    if start == len(changes):
+        assert cut == []
+        return
+    assert cut[0][0] == start
+    assert cut[-1][1] == len(changes)
+    assert all(one[1] == other[0] for one, other in pairwise(cut))
+    for first, last in cut:
         part = changes[first:last]
-        assert part or start == len(changes)
+        assert part
         names = [each.key.name for each in part]
         assert len(part) <= most or len(set(names)) == 1
         if last < len(changes) and changes[last].key.name == names[-1]:
@@ -257,8 +251,11 @@ def test_parts_cover_what_is_left_without_gap_or_overlap_and_fit(
             assert whole > MESSAGE_OCTETS_MAX, "a name was cut in two without need"
         wire = {each.key: each.wanted for each in part if isinstance(each.wanted, Records)}
         fence = next_fence(replace(FENCE, generation=42), 41, last, len(changes))
-        assert octets(compose(Written(ZONE, SEEN, part, wire, frozenset(names)), fence, GUARDED.write)) < 65_535 - 1_000
-        assert octets(verification(ZONE, SEEN, part)) < 65_535 - 1_000
+        assert (
+            octets(compose(WRITING, Written(ZONE, SEEN, part, wire, frozenset(names)), fence, GUARDED.write))
+            < 65_535 - 1_000
+        )
+        assert octets(verification(WRITING, Written(ZONE, SEEN, part, {}, frozenset()))) < 65_535 - 1_000
 
 
 def test_one_rrset_as_large_as_allowed_fits_even_when_compared_with_what_is_there() -> None:
@@ -266,9 +263,10 @@ def test_one_rrset_as_large_as_allowed_fits_even_when_compared_with_what_is_ther
     room = RRSET_OCTETS_MAX - octets_of(AddRecords(key, Records(60, (b"",))))
     big = Records(60, (bytes(room),))
     each = change(key, big, Before.UNMANAGED)
-    assert list(parts((each,), 0, 300)) == [(0, 1)]
-    assert octets(compose(written(each, wire={key: big}), FENCE, GUARDED.write)) < 65_535 - 1_000
+    assert list(ranges((each,), 0, 300)) == [(0, 1)]
+    assert octets(compose(WRITING, written(each, wire={key: big}), FENCE, GUARDED.write)) < 65_535 - 1_000
 
 
 def test_an_empty_publication_still_moves_the_fence() -> None:
-    assert list(parts((), 0, 300)) == [(0, 0)]
+    assert list(ranges((), 0, 300)) == []
+    assert list(parts(INLINE, (), 0, 300)) == [Part(WRITING, 0, 0, 0)]

@@ -10,10 +10,12 @@ import dns.tsig
 
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.layout import INLINE
 from dnsguard.core.message import Applied, Message
 from dnsguard.core.plan import Before, Change, Wanted, fold
-from dnsguard.core.publication import Seen, Written, compose
+from dnsguard.core.publication import compose
 from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.core.written import Seen, Written
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.wire.server import EmbeddedServer
@@ -131,7 +133,7 @@ def guarded(
     wire: dict[Key, Records] | None = None,
 ) -> Message:
     read = frozenset(key.name for key in wire or {})
-    return compose(Written(ZONE, seen, some, wire or {}, read), fence, GUARDED.write)
+    return compose(INLINE.stages[0], Written(ZONE, seen, some, wire or {}, read), fence, GUARDED.write)
 
 
 async def publish(publisher: DnsPublisher, generation: int, wanted: dict[Key, Wanted]) -> Fence:

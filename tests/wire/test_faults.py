@@ -6,8 +6,8 @@ import time
 import pytest
 
 from dnsguard.core.message import AddRecords, Applied, Message, Refused, Unknown, Unreachable
-from dnsguard.core.publication import Seen
 from dnsguard.core.records import Records
+from dnsguard.core.written import Seen
 from dnsguard.wire.publisher import DnsPublisher
 from tests.servers.bind import Bind
 from tests.wire.primaries import (

@@ -2,11 +2,13 @@
 
 import asyncio
 import inspect
+from collections.abc import Sequence
 
 import pytest
 
 from dnsguard.core.fence import fence_key, fence_rdata
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.layout import INLINE
 from dnsguard.core.message import (
     AddRecords,
     Applied,
@@ -22,9 +24,10 @@ from dnsguard.core.message import (
     RRsetExists,
     RRsetIs,
 )
-from dnsguard.core.plan import Absence, Before
-from dnsguard.core.publication import Seen, Written, compose, next_fence, parts, verification
+from dnsguard.core.plan import Absence, Before, Change
+from dnsguard.core.publication import compose, next_fence, ranges, verification
 from dnsguard.core.records import Records
+from dnsguard.core.written import Seen, Written
 from dnsguard.wire.encode import MESSAGE_OCTETS_MAX, encode_update
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.effects import Publisher
@@ -41,7 +44,13 @@ from tests.wire.primaries import (
 )
 
 WWW = key("www", "A")
+WRITING = INLINE.stages[0]
 ONE, TWO = records("A", "192.0.2.1"), records("A", "192.0.2.2")
+
+
+def verifying(seen: Seen, some: Sequence[Change]) -> Message:
+    """The message that reads back what was published inline."""
+    return verification(WRITING, Written(ZONE, seen, tuple(some), {}, frozenset()))
 
 
 def test_it_is_what_the_workers_publish_with(publisher: DnsPublisher) -> None:
@@ -183,12 +192,12 @@ async def test_another_publisher_resumes_in_the_middle_of_many_parts(connect: Co
 
     async def walk(publisher: DnsPublisher, seen: Seen, messages_max: int) -> Seen:
         start = seen.fence.progress.done if seen.fence is not None and seen.fence.progress is not None else 0
-        for count, (first, last) in enumerate(parts(wanted, start, 5)):
+        for count, (first, last) in enumerate(ranges(wanted, start, 5)):
             if count == messages_max:
                 break
             fence = next_fence(target, 0, last, len(wanted))
             facts = Written(ZONE, seen, wanted[first:last], {}, frozenset())
-            assert await publisher.publish(compose(facts, fence, GUARDED.write)) == Applied()
+            assert await publisher.publish(compose(WRITING, facts, fence, GUARDED.write)) == Applied()
             seen = seen_at(fence)
         return seen
 
@@ -201,7 +210,7 @@ async def test_another_publisher_resumes_in_the_middle_of_many_parts(connect: Co
     assert found.fence.progress.done == 5 * finished
     seen = await walk(other, found, 100)
     assert seen == seen_at(target)
-    assert await other.publish(verification(ZONE, seen, wanted)) == Applied()
+    assert await other.publish(verifying(seen, wanted)) == Applied()
     late = guarded(left, wanted[:5], next_fence(target, 0, 5 * finished + 5, len(wanted)))
     assert isinstance(await connect().publish(late), Refused)
 
@@ -236,7 +245,7 @@ async def test_the_apex_name_servers_are_replaced_in_one_message(publisher: DnsP
     assert apex in found
     fence = fence_at(1)
     assert await publisher.publish(guarded(seen_at(None), wanted, fence, found)) == Applied()
-    assert await publisher.publish(verification(ZONE, seen_at(fence), wanted)) == Applied()
+    assert await publisher.publish(verifying(seen_at(fence), wanted)) == Applied()
 
 
 async def test_a_cname_and_an_address_change_places_in_one_message(publisher: DnsPublisher) -> None:
@@ -248,7 +257,7 @@ async def test_a_cname_and_an_address_change_places_in_one_message(publisher: Dn
         some = changes(wanted)  # type: ignore[arg-type]  # each value is a Wanted
         assert await publisher.publish(guarded(seen, some, fence_at(generation), found)) == Applied()
         seen = seen_at(fence_at(generation))
-        assert await publisher.publish(verification(ZONE, seen, some)) == Applied()
+        assert await publisher.publish(verifying(seen, some)) == Applied()
         assert await publisher.read(ZONE, [WWW.name]) == {k: v for k, v in wanted.items() if v != Absence.RETIRED}
 
 
@@ -257,7 +266,7 @@ async def test_an_address_that_the_server_dropped_beside_a_cname_is_detected(pub
     fence = fence_at(2)
     fence_update = (DeleteRRset(fence_key(ZONE)), AddRecords(fence_key(ZONE), Records(1, (fence_rdata(fence),))))
     assert await publisher.publish(Message(ZONE, (), (AddRecords(WWW, ONE), *fence_update))) == Applied()
-    outcome = await publisher.publish(verification(ZONE, seen_at(fence), changes({WWW: ONE})))
+    outcome = await publisher.publish(verifying(seen_at(fence), changes({WWW: ONE})))
     assert isinstance(outcome, Refused)
     assert outcome.rcode == "NXRRSET"
 
@@ -276,6 +285,6 @@ async def test_an_honest_publication_is_verified_despite_wildcards_and_delegatio
     )
     fence = fence_at(1)
     assert await publisher.publish(guarded(seen_at(None), wanted, fence)) == Applied()
-    assert await publisher.publish(verification(ZONE, seen_at(fence), wanted)) == Applied()
+    assert await publisher.publish(verifying(seen_at(fence), wanted)) == Applied()
     lies = changes({key("made-up", "A"): ONE})
-    assert isinstance(await publisher.publish(verification(ZONE, seen_at(fence), lies)), Refused)
+    assert isinstance(await publisher.publish(verifying(seen_at(fence), lies)), Refused)

@@ -5,8 +5,8 @@ import pytest
 
 from dnsguard.core.fence import fence_key
 from dnsguard.core.message import AddRecords, Applied, DeleteRecords, Message, Unreachable
-from dnsguard.core.publication import Seen
 from dnsguard.core.records import Key, Records
+from dnsguard.core.written import Seen
 from dnsguard.wire.existence import CONFIRMED_MAX, existing
 from dnsguard.wire.publisher import DnsPublisher
 from tests.wire.primaries import ZONE, Connect, fence_at, key, publish, records, seen_at

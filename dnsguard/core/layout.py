@@ -1,0 +1,279 @@
+"""How an RRset lies in the zone: pure functions from what changes and what was seen to updates.
+*Inline*: the records stand at the owner name itself. *Versioned*: they stand at a node of their own generation,
+and the owner name is an alias to the node; a change builds the new node first, and then flips the alias.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from dnsguard.core.message import (
+    AddRecords,
+    DeleteRecords,
+    DeleteRRset,
+    NameInUse,
+    Prerequisite,
+    RRsetAbsent,
+    RRsetIs,
+    Update,
+)
+from dnsguard.core.names import name_wire
+from dnsguard.core.plan import Absence, Before, Change
+from dnsguard.core.records import Key, Records
+from dnsguard.core.written import BUILD, FLIP, WRITE, Written
+
+ROLLBACK_LABEL = "rollback"
+MARKER_LABEL = "_node"
+
+_NODE = re.compile(r"g([1-9][0-9]{0,17})\.(.+)")
+_NOT_ALIASED = frozenset({"CNAME", "NS", "DS", "DNAME"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One pass over all changes of a publication; a later stage begins when the one before is on the wire."""
+
+    name: str
+    names_to_read: Callable[[str, Sequence[Change], bool], tuple[str, ...]]
+    """Of (zone, changes, unmanaged): the names at which the wire must be read before a message can be built."""
+    lay: Callable[[Written], tuple[Update, ...]]
+    expect: Callable[[Written], tuple[Prerequisite, ...]]
+    """What holds once the message is applied: asked by reading back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way in which RRsets lie in a zone."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    whole_names: bool
+    """Whether a change is laid out together with everything else that stands at its owner name."""
+
+
+def at_names(changes: Sequence[Change]) -> Iterator[tuple[str, tuple[Change, ...]]]:
+    """Group changes, which are in publication order, by owner name."""
+    for name, group in groupby(changes, key=lambda change: change.key.name):
+        yield name, tuple(group)
+
+
+# The inline layout.
+
+
+def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tuple[str, ...]:
+    """The apex when its NS RRset changes, since servers ignore its deletion as a whole, and names where a CNAME
+    replaces other types; when in doubt, also every name that holds something not managed yet.
+    """
+    names: list[str] = []
+    for name, here in at_names(changes):
+        cname_comes = any(change.key.type == "CNAME" and isinstance(change.wanted, Records) for change in here)
+        if (
+            (name == zone and any(change.key.type == "NS" for change in here))
+            or (cname_comes and len(here) > 1)
+            or (unmanaged and any(change.before is not Before.HELD for change in here))
+        ):
+            names.append(name)
+    return tuple(names)
+
+
+def _inline(facts: Written) -> tuple[Update, ...]:
+    """Deletions come before additions at a name, so that a CNAME and other types can change places. The apex
+    NS RRset grows before it shrinks: its deletion as a whole is ignored (RFC 2136 section 3.4.2.4).
+    """
+    return tuple(update for _, here in at_names(facts.changes) for update in _inline_at(facts, here))
+
+
+def _inline_at(facts: Written, here: Sequence[Change]) -> tuple[Update, ...]:
+    updates: list[Update] = []
+    additions: list[Update] = []
+    for change in here:
+        match change.wanted:
+            case Absence.WITHDRAWN:
+                continue
+            case Absence.RETIRED:
+                updates.append(DeleteRRset(change.key))
+            case Records() as records if change.key == (facts.zone, "NS"):
+                additions.append(AddRecords(change.key, records))
+                found = facts.wire.get(change.key)
+                if gone := tuple(r for r in (found.rdatas if found else ()) if r not in records.rdatas):
+                    additions.append(DeleteRecords(change.key, gone))
+            case Records() as records:
+                updates.append(DeleteRRset(change.key))
+                additions.append(AddRecords(change.key, records))
+    return (*updates, *additions)
+
+
+def _expect_inline(facts: Written) -> tuple[Prerequisite, ...]:
+    return tuple(check for change in facts.changes for check in _expect_at(change.key, change))
+
+
+def _expect_at(key: Key, change: Change) -> tuple[Prerequisite, ...]:
+    match change.wanted:
+        case Records(_, rdatas):
+            return (RRsetIs(key, rdatas),)
+        case Absence.RETIRED:
+            return (RRsetAbsent(key),)
+        case Absence.WITHDRAWN:
+            return ()
+
+
+INLINE = Layout("inline", (Stage(WRITE, _inline_names, _inline, _expect_inline),), whole_names=False)
+
+
+# The versioned layout.
+
+
+def node_name(owner: str, generation: int) -> str:
+    """Return the name of the node that holds what an owner name has at a generation."""
+    return f"g{generation}.{owner}"
+
+
+def rollback_name(owner: str) -> str:
+    """Return the name of the alias to the node that was live before."""
+    return f"{ROLLBACK_LABEL}.{owner}"
+
+
+def marker_key(node: str) -> Key:
+    """Return what stays below a node when its records go: it makes the node NOERROR without records."""
+    return Key(f"{MARKER_LABEL}.{node}", "TXT")
+
+
+def node_of(name: str) -> tuple[int, str] | None:
+    """Return the generation and the owner name of a node's name, None if it is no node's."""
+    found = _NODE.fullmatch(name)
+    return None if found is None else (int(found[1]), found[2])
+
+
+def alias_to(target: str, ttl: int) -> Records:
+    """Return the contents of an alias."""
+    return Records(ttl, (name_wire(target),))
+
+
+def target_of(records: Records | None) -> str | None:
+    """Return the node's name that an alias names; None if it is no alias to a node."""
+    if records is None:
+        return None
+    labels, at, wire = [], 0, records.rdatas[0]
+    while wire[at]:
+        labels.append(wire[at + 1 : at + 1 + wire[at]].decode("latin-1"))
+        at += 1 + wire[at]
+    name = ".".join(labels) + "."
+    return name if node_of(name) is not None else None
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a name is one that the versioned layout makes by itself."""
+    first = name.partition(".")[0]
+    return first in {ROLLBACK_LABEL, MARKER_LABEL} or node_of(name) is not None
+
+
+def live_node(zone: str, name: str, here: Sequence[Change]) -> str | None:
+    """Return the node to which a name is to be an alias: None if nothing stands there, or it cannot be one."""
+    standing = [change for change in here if isinstance(change.wanted, Records)]
+    if name == zone or not standing or any(change.key.type in _NOT_ALIASED for change in standing):
+        return None
+    return node_name(name, max(change.generation for change in here))
+
+
+def _build(facts: Written) -> tuple[Update, ...]:
+    updates: list[Update] = []
+    for name, here in at_names(facts.changes):
+        node = live_node(facts.zone, name, here)
+        if node is None:
+            continue
+        marker = marker_key(node)
+        note = b"built"
+        updates += [DeleteRRset(marker), AddRecords(marker, Records(0, (bytes((len(note),)) + note,)))]
+        for change in here:
+            if isinstance(change.wanted, Records):
+                key = Key(node, change.key.type)
+                updates += [DeleteRRset(key), AddRecords(key, change.wanted)]
+    return tuple(updates)
+
+
+def _expect_build(facts: Written) -> tuple[Prerequisite, ...]:
+    checks: list[Prerequisite] = []
+    for name, here in at_names(facts.changes):
+        if (node := live_node(facts.zone, name, here)) is not None:
+            for change in here:
+                if isinstance(change.wanted, Records):
+                    checks += _expect_at(Key(node, change.key.type), change)
+    return tuple(checks)
+
+
+def _all_names(_zone: str, changes: Sequence[Change], _unmanaged: bool) -> tuple[str, ...]:
+    """Every name: the alias that stands there names the node to keep for a rollback."""
+    return tuple(name for name, _ in at_names(changes))
+
+
+def _no_names(_zone: str, _changes: Sequence[Change], _unmanaged: bool) -> tuple[str, ...]:
+    """None: nodes are nobody else's."""
+    return ()
+
+
+def _flip(facts: Written) -> tuple[Update, ...]:
+    updates: list[Update] = []
+    for name, here in at_names(facts.changes):
+        alias = Key(name, "CNAME")
+        found = target_of(facts.wire.get(alias))
+        node = live_node(facts.zone, name, here)
+        if node is None:
+            if found is not None:
+                updates.append(DeleteRRset(alias))
+            updates += _inline_at(facts, here)
+        else:
+            updates += [DeleteRRset(change.key) for change in here if change.key != alias]
+            ttl = min(change.wanted.ttl for change in here if isinstance(change.wanted, Records))
+            updates += [DeleteRRset(alias), AddRecords(alias, alias_to(node, ttl))]
+        if found is not None and found != node:
+            back = Key(rollback_name(name), "CNAME")
+            updates += [DeleteRRset(back), AddRecords(back, alias_to(found, 0))]
+    return tuple(updates)
+
+
+def _expect_flip(facts: Written) -> tuple[Prerequisite, ...]:
+    checks: list[Prerequisite] = []
+    for name, here in at_names(facts.changes):
+        if (node := live_node(facts.zone, name, here)) is None:
+            checks += [check for change in here for check in _expect_at(change.key, change)]
+        else:
+            checks.append(RRsetIs(Key(name, "CNAME"), (name_wire(node),)))
+    return tuple(checks)
+
+
+def aliases_wanted(facts: Written) -> Iterator[tuple[str, str]]:
+    """Yield (alias, node) for the aliases that a flip sets: the owner names', and those kept for a rollback."""
+    for name, here in at_names(facts.changes):
+        found = target_of(facts.wire.get(Key(name, "CNAME")))
+        node = live_node(facts.zone, name, here)
+        if node is not None:
+            yield name, node
+        if found is not None and found != node:
+            yield rollback_name(name), found
+
+
+def targets_exist(facts: Written) -> tuple[Prerequisite, ...]:
+    """An alias is set only to a node that exists, as a name service with aliases of its own asks.
+
+    Without this, a name can be pointed at nothing. It is asked when the alias is written: who deletes a node
+    later is not stopped by it, and a rollback alias to a vanished node then makes every later flip fail.
+    """
+    if facts.stage != FLIP:
+        return ()
+    return tuple(NameInUse(node) for _, node in aliases_wanted(facts))
+
+
+VERSIONED = Layout(
+    "versioned",
+    (Stage(BUILD, _no_names, _build, _expect_build), Stage(FLIP, _all_names, _flip, _expect_flip)),
+    whole_names=True,
+)
+
+LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (INLINE, VERSIONED)}
+
+
+def resolved(wire: Mapping[Key, Records], key: Key) -> Records | None:
+    """Return what a client finds for an RRset, whichever layout put it there: the alias is followed once."""
+    node = target_of(wire.get(Key(key.name, "CNAME")))
+    return wire.get(key) if node is None else wire.get(Key(node, key.type))
