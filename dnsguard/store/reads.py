@@ -18,6 +18,7 @@ from dnsguard.store.rows import (
     entry_from,
     newest_between,
     same_rrset,
+    slices,
     under_way,
     wanted_from,
     zone_row,
@@ -131,8 +132,12 @@ def _reachable(seen: sa.Row[Any], generation: int | None) -> None:
         raise GenerationUnknown(seen.name, generation, seen.kept_from, seen.newest)
 
 
-def pending(conn: sa.Connection, name: str, fence: Fence | None, target: int | None) -> Pending:
+def pending(
+    conn: sa.Connection, name: str, fence: Fence | None, target: int | None, *, whole_names: bool = False
+) -> Pending:
     """Return what there is to publish from a fence on. Raises ZoneUnknown, GenerationUnknown.
+
+    With ``whole_names`` it also has what stands unchanged at the names at which something changes.
 
     Towards a trusted fence everything is restated, whatever it says: it counts from other plans.
     """
@@ -155,7 +160,33 @@ def pending(conn: sa.Connection, name: str, fence: Fence | None, target: int | N
         raise GenerationUnknown(name, goal, zone.kept_from, zone.newest)
     # An enactor sees a fence before it is on record: what the wire shows then is newer than the heads' live contents.
     unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
-    return Pending(zone, known, goal, digest, _folded(conn, name, base, goal, unrecorded))
+    found = _folded(conn, name, base, goal, unrecorded)
+    return Pending(zone, known, goal, digest, _with_neighbours(conn, name, base, found) if whole_names else found)
+
+
+def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Change, ...]) -> tuple[Change, ...]:
+    """Add what stands unchanged since ``base`` at the names at which something changes."""
+    earlier = changes.alias("earlier")
+    newest = (
+        sa.select(sa.func.max(earlier.c.generation))
+        .where(same_rrset(earlier, changes), earlier.c.generation <= base)
+        .correlate(changes)
+        .scalar_subquery()
+    )
+    query = sa.select(changes).where(
+        changes.c.zone == zone,
+        changes.c.name.in_(sa.bindparam("names", expanding=True)),
+        changes.c.disposition == "records",
+        changes.c.generation == newest,
+    )
+    keys = {change.key for change in found}
+    beside = []
+    for some in slices(sorted({key.name for key in keys})):
+        for row in conn.execute(query, {"names": some}):
+            covered = covered_from(row)
+            if covered.key not in keys:
+                beside.append(Change(covered.key, covered.wanted, covered.generation))
+    return tuple(sorted((*found, *beside), key=lambda change: sort_key(change.key)))
 
 
 def _folded(

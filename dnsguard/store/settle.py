@@ -121,8 +121,10 @@ def _mark(conn: sa.Connection, zone: str, generation: int, state: PlanState, why
     )
 
 
-def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float) -> int | None:
+def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float, created: frozenset[Key]) -> int | None:
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
+
+    Where nothing stood, an RRset is nobody's again; if it is among ``created`` it is ours, and is retired.
 
     Returns None if the plan is settled already, or nothing of it stands. Raises ZoneUnknown, Moved.
     """
@@ -131,10 +133,14 @@ def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float)
         return None
     put_back = _stood_before(conn, ledger.seen, generation, skip_pending=row.reverts is not None)
     appended = None
+    for key in created & put_back.keys():
+        if put_back[key][0] is Absence.WITHDRAWN:
+            put_back[key] = (Absence.RETIRED, True)
     if put_back:
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
         plan = make_plan(zone, {key: wanted for key, (wanted, _) in put_back.items()}, reason=reason)
         ledger.adopting -= {key for key, (_, adopting) in put_back.items() if not adopting}
+        ledger.adopting |= created & put_back.keys()
         appended = ledger.newest + 1
         ledger.append(Submission(plan, ACTOR, at), appended, reverts=generation)
     # An enactor that was slow to refuse, and one that has published meanwhile: the record moves ``published``,

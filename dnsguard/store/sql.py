@@ -132,17 +132,21 @@ class SqlStore:
         """Return those of the RRsets that dnsguard never published and may not take over."""
         return await self._read(door.unmanaged, zone, keys)
 
-    async def pending(self, zone: str, fence: Fence | None, target: int | None = None) -> Pending:
+    async def pending(
+        self, zone: str, fence: Fence | None, target: int | None = None, *, whole_names: bool = False
+    ) -> Pending:
         """Return what there is to publish from a fence on, up to a target. Raises GenerationUnknown."""
-        return await self._read(reads.pending, zone, fence, target)
+        return await self._read(reads.pending, zone, fence, target, whole_names=whole_names)
 
     async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
         """Write down what was observed; return whether anything was news."""
         return await self._write(settle.record, zone, fence, at, faults)
 
-    async def reject(self, zone: str, generation: int, why: str, at: float) -> int | None:
+    async def reject(
+        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+    ) -> int | None:
         """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
-        return await self._write(settle.reject, zone, generation, why, at)
+        return await self._write(settle.reject, zone, generation, why, at, frozenset(created))
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""

@@ -178,6 +178,16 @@ async def test_contents_refused_in_the_middle_of_many_parts_are_overtaken() -> N
     }
 
 
+async def test_what_a_rejected_plan_had_put_at_free_names_goes_again() -> None:
+    rig = Rig(policy=Policy(message_rrsets_max=2))
+    rig.publisher.poison = set(a("192.0.2.66").rdatas)
+    wanted = {key(f"n{number:02}"): a("192.0.2.66" if number == 7 else "192.0.2.2") for number in range(8)}
+    bad = await rig.submit(wanted)
+    await rig.settle()
+    assert rig.entry(bad).state is PlanState.REJECTED
+    assert [number for number in range(8) if rig.on_wire(key(f"n{number:02}")) is not None] == []
+
+
 async def test_a_retirement_removes_exactly_what_it_names() -> None:
     rig = Rig()
     await rig.submit({key("www"): a("192.0.2.1"), key("mail"): a("192.0.2.2")})
