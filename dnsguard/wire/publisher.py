@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import Applied, Message, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
 from dnsguard.core.names import fence_name
-from dnsguard.core.written import Seen
 from dnsguard.core.records import Key, Records, type_code
+from dnsguard.core.written import Seen
 from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
 from dnsguard.wire.encode import MessageTooLarge, encode_question, encode_update
 from dnsguard.wire.existence import existing
@@ -87,7 +87,7 @@ class DnsPublisher:
             fence = parse_fence(rdatas)
         except FenceUnreadable:
             fence = None
-        if fence is None or isinstance(wild, Unreachable) or {record.rdata for record in wild.answer} & set(rdatas):
+        if isinstance(wild, Unreachable) or {record.rdata for record in wild.answer} & set(rdatas):
             return await self._absent(zone, key) or Seen(rdatas, fence)
         return Seen(rdatas, fence)
 

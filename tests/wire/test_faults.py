@@ -41,7 +41,7 @@ FIRST = guarded(seen_at(None), changes({WWW: ONE}), fence_at(1))
 async def test_an_update_that_was_taken_without_an_answer_is_unknown_and_observing_settles_it(
     proxy: Proxy, connect: Connect, answers: Answers, said: str
 ) -> None:
-    distant = connect(host=proxy.address[0], port=proxy.address[1], timeout_s=0.3)
+    distant = connect(host=proxy.address[0], port=proxy.address[1], timeout_s=1)
     proxy.answers = answers
     outcome = await distant.publish(FIRST)
     assert isinstance(outcome, Unknown)

@@ -28,7 +28,7 @@ def connection_to(address: tuple[str, int], *, timeout_s: float = 5.0, in_flight
 
 @pytest_asyncio.fixture
 async def connection(embedded_proxy: Proxy) -> AsyncIterator[Connection]:
-    made = connection_to(embedded_proxy.address, timeout_s=0.5)
+    made = connection_to(embedded_proxy.address)
     yield made
     await made.close()
 
@@ -142,9 +142,8 @@ async def test_an_overdue_answer_ends_one_exchange_and_retires_the_connection(
     await retired.lost
 
 
-async def test_an_exchange_that_nobody_waits_for_still_has_its_deadline(
-    connection: Connection, embedded_proxy: Proxy
-) -> None:
+async def test_an_exchange_that_nobody_waits_for_still_has_its_deadline(embedded_proxy: Proxy) -> None:
+    connection = connection_to(embedded_proxy.address, timeout_s=1)
     embedded_proxy.answers = Answers.DROPPED
     tasks = [asyncio.create_task(connection.exchange(SOA)) for _ in range(16)]
     await embedded_proxy.until(lambda: embedded_proxy.answered == 16)
@@ -157,6 +156,7 @@ async def test_an_exchange_that_nobody_waits_for_still_has_its_deadline(
     embedded_proxy.answers = Answers.PASSED
     answers = await asyncio.gather(*(connection.exchange(SOA) for _ in range(17)))
     assert len(answers) == 17
+    await connection.close()
 
 
 async def test_a_lost_connection_ends_what_was_in_flight_and_nothing_later(
