@@ -1,0 +1,170 @@
+"""Dynamic partial-order reduction: of all orders that differ only in swaps of independent moves, one is tried.
+Source sets and sleep sets, after Abdulla and others (POPL 2014), who sharpened Flanagan and Godefroid (POPL 2005).
+
+Faults need care. A fault is one of several ways in which one actor goes on, so wherever an actor is tried, all its
+ways are. For each plan of faults (which move of which actor fails, and how) the actors are then deterministic, and
+the explored runs that follow this plan are what the reduction of that deterministic program needs. What one plan
+adds to the tree only ever adds to another's. The budget bounds which plans there are; it orders nothing, and so it
+is no resource: two crashes of different actors are independent.
+"""
+
+from collections.abc import Sequence
+
+from dnsguard.lab.moves import Move, Offer
+from dnsguard.lab.strategies import NotReproducible
+
+
+class NotReducible(RuntimeError):
+    """Actors met elsewhere than at a declared effect, so that nothing can be concluded from the effects."""
+
+
+class _Node:
+    """A choice on the current path."""
+
+    __slots__ = ("actors", "move", "offers", "past", "sleep", "todo")
+
+    def __init__(self, offers: Sequence[Offer], sleep: dict[Move, None]) -> None:
+        self.offers = offers
+        self.sleep = sleep
+        """Moves that need not be tried: what they begin was seen, and nothing since has touched it."""
+        self.actors: set[str] = set()
+        """Those to be tried here."""
+        self.todo: list[Move] = []
+        self.move: Move | None = None
+        self.past = 0
+        """The moves of the path that happen before this one, and itself: one bit each, a vector clock."""
+
+    def add(self, actor: str) -> None:
+        """Have an actor tried, in all its ways."""
+        self.actors.add(actor)
+        for offer in self.offers:
+            if offer[0].actor == actor:
+                self.todo += (move for move in offer if move not in self.sleep)
+                return
+        raise NotReducible(f"expected {actor} to be able to go on where a race has shown it, found {self.offers}")
+
+    def add_first(self) -> None:
+        """Have one actor tried from which all else can be reached.
+
+        That is one without a sleeping way; but a sleeping way that touches nothing does no harm: every run from
+        here on which follows it is a swap of one seen. If there is no such actor, all have to be tried.
+        """
+        for offer in self.offers:
+            asleep = [move for move in offer if move in self.sleep]
+            if len(asleep) < len(offer) and not any(move.reads | move.writes for move in asleep):
+                self.add(offer[0].actor)
+                return
+        for offer in self.offers:
+            self.add(offer[0].actor)
+
+    def turn(self) -> bool:
+        """Put the tried move to sleep and turn to the next. Returns False if none is left."""
+        if self.move is not None:
+            self.sleep[self.move] = None
+        if not self.todo:
+            return False
+        self.move = self.todo.pop(0)
+        return True
+
+    def sleep_after(self) -> dict[Move, None]:
+        """Return what still sleeps once this node's move is made."""
+        tried = self.move
+        if tried is None:
+            return {}
+        return {move: None for move in self.sleep if move.actor != tried.actor and not move.conflicts(tried)}
+
+
+class Reduced:
+    """One order of each class of equivalent ones, depth first; complete if nothing ends a run early."""
+
+    complete = True
+    reduces = True
+
+    def __init__(self) -> None:
+        self._path: list[_Node] = []
+        self._depth = 0
+        self._number = 0
+
+    def begin(self) -> bool:
+        """Turn to the next schedule: the deepest choice where something is left to try."""
+        path = self._path
+        if self._number:
+            while path and not path[-1].turn():
+                path.pop()
+            if not path:
+                return False
+            self._arrive()
+        self._number += 1
+        self._depth = 0
+        return True
+
+    def choose(self, offers: Sequence[Offer]) -> Move | None:
+        """Follow the path; where it ends, begin a new choice, or end a run of which all sleeps."""
+        path, depth = self._path, self._depth
+        self._depth += 1
+        if depth < len(path):
+            move = path[depth].move
+            if move is None or not any(move in offer for offer in offers):
+                raise NotReproducible(move or offers[0][0], offers)
+            return move
+        node = _Node(offers, path[-1].sleep_after() if path else {})
+        node.add_first()
+        if not node.turn():
+            return None
+        path.append(node)
+        self._arrive()
+        return node.move
+
+    def _arrive(self) -> None:
+        """Place the last node's move in the order of what happens before what; have the races it is in tried."""
+        path = self._path
+        last = len(path) - 1
+        node = path[last]
+        move = node.move
+        if move is None:
+            return
+        past = 1 << last
+        races = []
+        for at in range(last - 1, -1, -1):
+            if past >> at & 1:
+                continue
+            before = path[at]
+            other = before.move
+            if other is None:
+                continue
+            if other.actor == move.actor:
+                past |= before.past
+            elif move.conflicts(other):
+                races.append(at)
+                past |= before.past
+        node.past = past
+        for at in races:
+            self._reverse(at, last)
+
+    def _reverse(self, early: int, late: int) -> None:
+        """See to it that, where the early move was made, somebody is tried who leads to the late one first."""
+        path = self._path
+        node = path[early]
+        seen = 0
+        initials = []
+        for at in range(early + 1, late + 1):
+            if path[at].past >> early & 1 and at != late:
+                continue
+            move = path[at].move
+            if move is not None and not path[at].past & seen:
+                if move.actor in node.actors:
+                    return
+                initials.append(move.actor)
+            seen |= 1 << at
+        node.add(initials[0])
+
+    def hidden(self, why: str) -> None:
+        """Refuse: an undeclared meeting makes moves dependent that look independent. Raises NotReducible."""
+        raise NotReducible(
+            f"expected actors to meet at declared effects only, found: {why}. "
+            "Put what they share behind the gate, or use another strategy"
+        )
+
+    def described(self) -> str:
+        """Say its number."""
+        return f"schedule {self._number}"
