@@ -31,6 +31,11 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._waiting_reserved) + len(self._answered)
 
+    @property
+    def answered(self) -> int:
+        """How many connections are being answered now."""
+        return len(self._answered)
+
     def came(self, connection: "Connection", now: float) -> None:
         """Take a connection in. When it is crowded, the one that has waited longest goes, or it is reserved."""
         limits = self._limits()

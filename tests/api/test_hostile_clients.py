@@ -1,0 +1,305 @@
+"""Clients that are slow, many, silent or rude: nobody else notices, and none stays for long."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from dnsguard.api.app import make_app
+from dnsguard.api.limits import Limits
+from dnsguard.api.serve import serve
+from tests.api.house import PLANS, TOKENS, WRITER, Door, House, open_door, plan
+
+AUTHORIZED = f"Authorization: Bearer {WRITER}\r\nIf-Match: *\r\nContent-Type: application/json\r\nHost: t\r\n"
+PROMISE = f"POST {PLANS} HTTP/1.1\r\n{AUTHORIZED}Content-Length: 1000\r\n\r\n".encode()
+LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\n\r\n"
+
+
+class Socket:
+    """A client that says exactly what it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, octets: bytes) -> None:
+        self.writer.write(octets)
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        """Read an answer's head."""
+        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)).decode()
+        status, *fields = text.strip().split("\r\n")
+        return int(status.split()[1]), {name.lower(): value for name, value in (line.split(": ", 1) for line in fields)}
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Read an answer."""
+        status, headers = await self.head()
+        return status, headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
+
+    async def is_closed(self) -> bool:
+        """Wait until the other side has closed."""
+        try:
+            return await asyncio.wait_for(self.reader.read(), 20) is not None
+        except ConnectionError:
+            return True
+
+
+@asynccontextmanager
+async def connected(door: Door) -> AsyncIterator[Socket]:
+    reader, writer = await asyncio.open_connection(*door.served.address)
+    try:
+        yield Socket(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+async def crowd(door: Door, stack: AsyncExitStack, count: int, octets: bytes = b"") -> list[Socket]:
+    """Connect many clients that say something and then nothing more."""
+    sockets = [await stack.enter_async_context(connected(door)) for _ in range(count)]
+    for socket in sockets:
+        socket.send(octets)
+    return sockets
+
+
+async def lives(door: Door) -> float:
+    """Ask for health on a connection of its own; return how many seconds the answer took."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with connected(door) as socket:
+        socket.send(LIVE)
+        assert (await socket.answer())[0] == 200
+    return loop.time() - started
+
+
+async def until(door: Door, so: Callable[[], bool]) -> None:
+    """Keep asking for health, on one connection, until something is so."""
+    async with asyncio.timeout(20):
+        while not so():
+            assert (await door.get("/v1/health/live")).status == 200
+
+
+async def test_a_body_that_trickles_in_is_408_at_the_deadline(house: House) -> None:
+    async with open_door(house, Limits(deadline_s=0.3)) as door, connected(door) as socket:
+        socket.send(PROMISE + b"{")
+        status, headers, body = await socket.answer()
+        assert (status, headers["connection"]) == (408, "close")
+        assert json.loads(body)["type"] == "/problems/too-slow"
+        assert await socket.is_closed()
+        assert await door.newest() == 0
+
+
+async def test_a_head_that_trickles_in_is_cut_off(house: House) -> None:
+    async with open_door(house, Limits(head_s_max=0.2)) as door, connected(door) as socket:
+        socket.send(b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\nX-Slow: ")
+        assert await socket.is_closed()
+
+
+async def test_a_connection_that_says_nothing_is_cut_off(house: House) -> None:
+    async with open_door(house, Limits(head_s_max=0.2)) as door, connected(door) as socket:
+        assert await socket.is_closed()
+
+
+async def test_the_second_head_on_a_connection_must_come_in_time_too(house: House) -> None:
+    async with open_door(house, Limits(head_s_max=0.2)) as door, connected(door) as socket:
+        socket.send(LIVE)
+        await socket.answer()
+        socket.send(b"GET /v1/hea")
+        assert await socket.is_closed()
+
+
+async def test_a_kept_alive_connection_may_be_silent_for_a_while_only(house: House) -> None:
+    async with open_door(house, Limits(head_s_max=0.1, idle_s_max=0.6)) as door, connected(door) as socket:
+        loop = asyncio.get_running_loop()
+        socket.send(LIVE)
+        await socket.answer()
+        started = loop.time()
+        assert await socket.is_closed()
+        assert loop.time() - started > 0.4
+
+
+async def test_a_client_that_does_not_read_its_answers_is_left(house: House) -> None:
+    async with open_door(house, Limits(deadline_s=0.5)) as door, connected(door) as socket:
+        assert isinstance(socket.writer.transport, asyncio.Transport)
+        socket.writer.transport.pause_reading()
+        socket.send(f"GET /openapi.json HTTP/1.1\r\n{AUTHORIZED}\r\n".encode() * 1_000)
+        await until(door, lambda: len(door.served.crowd) == 2)
+        await until(door, lambda: len(door.served.crowd) == 1)
+
+
+async def test_a_wrong_sender_is_answered_before_its_body_is_read(door: Door) -> None:
+    async with connected(door) as socket:
+        socket.send(PROMISE.replace(WRITER.encode(), b"nobody"))
+        status, headers, _ = await socket.answer()
+        assert (status, headers["connection"]) == (403, "close")
+
+
+async def test_a_body_is_called_for_only_when_it_is_wanted(door: Door) -> None:
+    async with connected(door) as socket:
+        socket.send(PROMISE.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n").replace(b"1000", b"999999999"))
+        assert (await socket.answer())[0] == 413
+    async with connected(door) as socket:
+        body = json.dumps(plan()).encode()
+        promise = PROMISE.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+        socket.send(promise.replace(b"1000", str(len(body)).encode()))
+        assert (await socket.head())[0] == 100
+        socket.send(body)
+        assert (await socket.answer())[0] == 202
+
+
+async def test_another_expectation_is_417(door: Door) -> None:
+    async with connected(door) as socket:
+        socket.send(PROMISE.replace(b"\r\n\r\n", b"\r\nExpect: miracles\r\n\r\n"))
+        assert (await socket.answer())[0] == 417
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40 + b"\r\n\r\n",
+        b"HELLO\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v1/zones HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /v1/zones HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
+    ],
+)
+async def test_what_is_no_http_is_400_and_the_connection_ends(door: Door, octets: bytes) -> None:
+    async with connected(door) as socket:
+        socket.send(octets)
+        status, headers, body = await socket.answer()
+        assert (status, headers.get("connection", "close")) == (400, "close")
+        assert json.loads(body)["type"] == "/problems/malformed"
+        assert await socket.is_closed()
+
+
+async def test_a_broken_chunk_is_400(door: Door) -> None:
+    async with connected(door) as socket:
+        head = f"POST {PLANS} HTTP/1.1\r\n{AUTHORIZED}Transfer-Encoding: chunked\r\n\r\n"
+        socket.send(head.encode())
+        socket.send(b"zz\r\n{}\r\n")
+        assert (await socket.answer())[0] == 400
+    assert await door.newest() == 0
+
+
+async def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(door: Door) -> None:
+    async with connected(door) as socket:
+        socket.send(PROMISE + b"{")
+        await until(door, lambda: len(door.served.crowd) == 2)
+    await until(door, lambda: len(door.served.crowd) == 1)
+    assert await door.newest() == 0
+
+
+async def test_a_client_that_goes_away_while_it_waits_is_not_waited_for(door: Door) -> None:
+    door.house.held = True
+    body = json.dumps(plan()).encode()
+    async with connected(door) as socket:
+        wanted = PROMISE.replace(b"If-Match", b"Prefer: wait=200\r\nIf-Match").replace(b"1000", str(len(body)).encode())
+        socket.send(wanted + body)
+        await until(door, lambda: door.house.waits == 1)
+    await until(door, lambda: door.house.waits == 0)
+    assert await door.newest() == 1
+
+
+async def test_the_connection_that_waited_longest_makes_room(house: House) -> None:
+    async with open_door(house, Limits(connections_max=5)) as door, AsyncExitStack() as stack:
+        sockets = await crowd(door, stack, 5)
+        assert await lives(door) < 1
+        assert await sockets[0].is_closed()
+        sockets[4].send(LIVE)
+        assert (await sockets[4].answer())[0] == 200
+
+
+async def test_health_is_answered_when_every_connection_is_busy(house: House) -> None:
+    async with (
+        open_door(house, Limits(connections_max=5, connections_reserved=2)) as door,
+        AsyncExitStack() as stack,
+    ):
+        sockets = await crowd(door, stack, 5, PROMISE + b"{")
+        await until(door, lambda: door.served.crowd.answered >= 5)
+        for _ in range(5):
+            assert await lives(door) < 1
+        async with connected(door) as late:
+            late.send(f"GET /v1/zones HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
+            status, headers, _ = await late.answer()
+            assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        async with connected(door) as late:
+            late.send(f"GET /metrics HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
+            assert (await late.answer())[0] == 200
+        await crowd(door, stack, 10)
+        assert len(door.served.crowd) <= 7
+        assert await lives(door) < 1
+        sockets[0].send(b" " * 999)
+        assert (await sockets[0].answer())[0] == 400
+
+
+async def test_500_slow_clients_do_not_keep_health_from_answering(door: Door) -> None:
+    async with AsyncExitStack() as stack:
+        await crowd(door, stack, 250, PROMISE + b"{")
+        await crowd(door, stack, 250, b"GET /v1/zones HTTP/1.1\r\nX: ")
+        assert await lives(door) < 1
+        assert (await door.submit(plan())).status == 202
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await door.stop()
+        assert loop.time() - started < 1
+
+
+async def test_health_is_answered_while_16_mib_are_read(door: Door) -> None:
+    record = '"' + "x" * 200 + '"'
+    one = {"name": "n", "type": "TXT", "ttl": 60, "records": [record] * 50}
+    body = json.dumps({"rrsets": [one | {"name": f"n{n}"} for n in range(1_400)]}).encode()
+    body = body.ljust(16 * 2**20)
+    reading = asyncio.create_task(door.ask("POST", PLANS, raw=body, headers={"If-Match": "*"}))
+    times = []
+    while not reading.done():
+        times.append(await lives(door))
+    # Fifty times the same record: refused, but only once every record has been looked at.
+    assert (await reading).status == 422
+    assert len(times) > 3
+    assert max(times) < 1
+
+
+async def test_reading_a_large_body_ends_with_its_deadline(house: House) -> None:
+    async with open_door(house, Limits(deadline_s=0.5)) as door:
+        many = [
+            {"name": f"n{n}", "type": "A", "ttl": 60, "records": [f"192.0.{n % 250}.{i}" for i in range(90)]}
+            for n in range(6_000)
+        ]
+        reply = await door.submit({"rrsets": many})
+        assert (reply.status, reply.body["type"]) == (503, "/problems/deadline")
+        assert await door.newest() == 0
+
+
+async def test_more_requests_than_can_be_worked_on_are_503(house: House) -> None:
+    async with open_door(house, Limits(requests_max=0)) as door:
+        reply = await door.get("/v1/zones")
+        assert (reply.status, reply.body["type"]) == (503, "/problems/busy")
+        assert reply.headers["Retry-After"] == "1"
+        assert (await door.get("/v1/health/ready")).status == 200
+        assert (await door.get("/metrics")).status == 200
+
+
+async def test_those_who_wait_for_publication_take_no_place(house: House) -> None:
+    async with open_door(house, Limits(requests_max=1)) as door:
+        house.held = True
+        waiting = asyncio.create_task(door.submit(plan(), headers={"Prefer": "wait=200"}))
+        await until(door, lambda: house.waits == 1)
+        assert (await door.get("/v1/zones")).status == 200
+        await house.enact()
+        assert (await waiting).status == 200
+        assert (await door.get("/v1/zones")).status == 200
+
+
+async def test_a_taken_port_is_an_os_error(door: Door) -> None:
+    app = make_app(door.house, TOKENS, Limits())
+    with pytest.raises(OSError, match=r"address already in use|\[Errno 98\]"):
+        await serve(app, "127.0.0.1", door.served.address[1], Limits())
+
+
+async def test_a_closed_door_takes_nobody_in(door: Door) -> None:
+    await door.stop()
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection(*door.served.address)
