@@ -10,7 +10,7 @@ from dnsguard.core.plan import Before
 from dnsguard.core.policy import Policy
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import cname_beside, contents_taken
-from dnsguard.core.written import Written
+from dnsguard.core.written import Seen, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,16 @@ def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
         ):
             return refusal
     return None
+
+
+def fence_unmoved(started: Seen, now: Seen) -> Refusal | None:
+    """The fence has not moved since the start of the run: asked again just before a write, as a step of its own.
+
+    This is the mend that first comes to mind, and none of ours: between the step and the write, it moves.
+    """
+    if now.rdatas == started.rdatas:
+        return None
+    return Refusal("fence_unmoved", "somebody else has published since this run began", started.text, now.text)
 
 
 def bound_by_age(facts: Reach) -> int:

@@ -1,9 +1,9 @@
-"""Which rules there are: `Guards` names them, `GUARDED` has them all.
+"""Which rules there are: `Guards` names them, `GUARDED` has them all, `UNGUARDED` those that the October system had.
 Taking one out is ``replace(GUARDED, …)``. Below this value nobody knows which rules are asked.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dnsguard.core.enactment import (
     Enacted,
@@ -16,7 +16,7 @@ from dnsguard.core.enactment import (
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
 )
-from dnsguard.core.layout import targets_exist
+from dnsguard.core.layout import rollback_target_exists, target_exists
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import (
     Submitted,
@@ -35,11 +35,22 @@ from dnsguard.core.submission import (
     ttl_in_bounds,
     unmanaged_contents_kept,
 )
-from dnsguard.core.written import WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
+from dnsguard.core.sweep import (
+    DeleteRule,
+    Listed,
+    Node,
+    SpareRule,
+    aliases_as_listed,
+    fence_as_listed,
+    spare_live,
+    spare_rollback,
+)
+from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
 
 SubmitGuard = Callable[[Submitted], Refusal | None]
 EnactGuard = Callable[[Enacted], Refusal | None]
 ChangeGuard = Callable[[Written], Refusal | None]
+RecheckGuard = Callable[[Seen, Seen], Refusal | None]
 PruneBound = Callable[[Reach], int]
 
 
@@ -48,13 +59,19 @@ class Guards:
     """Which rules are asked when a plan is submitted, when a change is enacted, and how far history is pruned.
 
     ``enact`` judges the publication as a whole (its no stops the zone), ``change`` the RRsets of one name (its
-    no rejects the plan that they come from), ``write`` gives the prerequisites that travel with each message.
+    no rejects the plan that they come from), ``recheck`` is asked of the fence again before each message, as a
+    step of its own, and ``write`` gives the prerequisites that travel with each message. Of the nodes of the
+    versioned layout that are old enough, clean-up leaves those that ``spare`` finds in use when listing;
+    ``delete`` gives the prerequisites of the message that deletes one.
     """
 
     submit: tuple[SubmitGuard, ...]
     enact: tuple[EnactGuard, ...]
     change: tuple[ChangeGuard, ...]
+    recheck: tuple[RecheckGuard, ...]
     write: tuple[WriteRule, ...]
+    spare: tuple[SpareRule, ...]
+    delete: tuple[DeleteRule, ...]
     prune: tuple[PruneBound, ...]
 
     def refuse_submission(self, facts: Submitted) -> Refusal | None:
@@ -72,6 +89,14 @@ class Guards:
     def refuse_change(self, facts: Written) -> Refusal | None:
         """Return the first refusal of the changes at one name, or None."""
         return next((refusal for guard in self.change if (refusal := guard(facts)) is not None), None)
+
+    def refuse_again(self, started: Seen, now: Seen) -> Refusal | None:
+        """Return the first refusal of going on, given the fence seen at the start and now, or None."""
+        return next((refusal for guard in self.recheck if (refusal := guard(started, now)) is not None), None)
+
+    def spares(self, listed: Listed, node: Node) -> bool:
+        """Tell whether a node is in use, as far as is asked."""
+        return any(rule(listed, node) for rule in self.spare)
 
     def prune_upto(self, facts: Reach) -> int:
         """Return the generation below which superseded changes may go; 0 or less for nothing."""
@@ -97,6 +122,20 @@ GUARDED = Guards(
     ),
     enact=(fence_readable, fence_of_this_history),
     change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
-    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, targets_exist),
+    recheck=(),
+    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, target_exists),
+    spare=(spare_live, spare_rollback),
+    delete=(fence_as_listed, aliases_as_listed),
     prune=(bound_by_age, bound_by_record, bound_by_fence),
 )
+
+UNGUARDED = replace(
+    GUARDED,
+    change=(),
+    write=(target_exists, rollback_target_exists),
+    spare=(),
+    delete=(),
+    prune=(bound_by_age,),
+)
+"""What the October system had: the check at the start of each run, and the name service's own refusal of an alias
+to nothing. Writes are blind, and clean-up goes by age and asks nobody."""

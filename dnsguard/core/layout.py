@@ -50,6 +50,10 @@ class Layout:
     stages: tuple[Stage, ...]
     whole_names: bool
     """Whether a change is laid out together with everything else that stands at its owner name."""
+    reserves: Callable[[str], bool]
+    """Tells whether a name is one that the layout makes by itself."""
+    foreign: Callable[[Mapping[Key, Records]], Mapping[Key, Records]]
+    """Leaves out, of what was read at owner names, what the layout put there by itself."""
 
 
 def at_names(changes: Sequence[Change]) -> Iterator[tuple[str, tuple[Change, ...]]]:
@@ -118,7 +122,9 @@ def _expect_at(key: Key, change: Change) -> tuple[Prerequisite, ...]:
             return ()
 
 
-INLINE = Layout("inline", (Stage(WRITE, _inline_names, _inline, _expect_inline),), whole_names=False)
+INLINE = Layout(
+    "inline", (Stage(WRITE, _inline_names, _inline, _expect_inline),), False, lambda _: False, lambda wire: wire
+)
 
 
 # The versioned layout.
@@ -253,21 +259,35 @@ def aliases_wanted(facts: Written) -> Iterator[tuple[str, str]]:
             yield rollback_name(name), found
 
 
-def targets_exist(facts: Written) -> tuple[Prerequisite, ...]:
-    """An alias is set only to a node that exists, as a name service with aliases of its own asks.
+def target_exists(facts: Written) -> tuple[Prerequisite, ...]:
+    """A name becomes an alias only to a node that exists, as a name service with aliases of its own asks.
 
-    Without this, a name can be pointed at nothing. It is asked when the alias is written: who deletes a node
-    later is not stopped by it, and a rollback alias to a vanished node then makes every later flip fail.
+    Without this, a node that somebody deleted after it was built leaves the name pointing at nothing.
     """
     if facts.stage != FLIP:
         return ()
-    return tuple(NameInUse(node) for _, node in aliases_wanted(facts))
+    rollbacks = {rollback_name(change.key.name) for change in facts.changes}
+    return tuple(NameInUse(node) for alias, node in aliases_wanted(facts) if alias not in rollbacks)
+
+
+def rollback_target_exists(facts: Written) -> tuple[Prerequisite, ...]:
+    """The rollback alias, too, is set only to a node that exists.
+
+    This is the October system's, and none of ours: with it, a name whose node has vanished can never be
+    repaired by publishing, since every publication must first point the rollback at what is gone.
+    """
+    if facts.stage != FLIP:
+        return ()
+    rollbacks = {rollback_name(change.key.name) for change in facts.changes}
+    return tuple(NameInUse(node) for alias, node in aliases_wanted(facts) if alias in rollbacks)
 
 
 VERSIONED = Layout(
     "versioned",
     (Stage(BUILD, _no_names, _build, _expect_build), Stage(FLIP, _all_names, _flip, _expect_flip)),
-    whole_names=True,
+    True,
+    is_reserved,
+    lambda wire: {key: records for key, records in wire.items() if key.type != "CNAME" or target_of(records) is None},
 )
 
 LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (INLINE, VERSIONED)}

@@ -112,9 +112,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody can tell yet whether the message was taken; only observing settles it."""
+    """Nobody can tell yet whether the message was taken; only observing settles it.
+
+    ``rcode`` is the word of an answer that nobody signed, empty if there was none: BIND answers malformed rdata
+    with an unsigned FORMERR. It proves nothing; it only says where to look.
+    """
 
     reason: str
+    rcode: str = ""
 
 
 Outcome = Applied | Refused | Unknown

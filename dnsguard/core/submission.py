@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dnsguard.core.fence import GENERATION_STATED_MAX
+from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import AddRecords, octets_of
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Absence, Plan, Wanted
@@ -14,7 +15,7 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 
 SINGLETON_TYPES = frozenset({"CNAME", "DNAME"})  # RFC 2181 section 10.1, RFC 6672 section 2.4
-SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
+SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,13 @@ def plan_in_zone(facts: Submitted) -> Refusal | None:
 
 
 def reserved_names_untouched(facts: Submitted) -> Refusal | None:
-    """The fence's name, and all below it, is dnsguard's own. Without this, a plan can forge the fence."""
-    reserved = fence_name(facts.plan.zone)
+    """The fence's name and all below it are dnsguard's own, and so are the names that the layout makes.
+
+    Without this, a plan can forge the fence, or stand in the way of a node.
+    """
+    fence, reserves = fence_name(facts.plan.zone), LAYOUTS[facts.policy.layout].reserves
     for key in facts.plan.keys:
-        if is_within(key.name, reserved):
+        if is_within(key.name, fence) or reserves(key.name):
             return Refusal("reserved_names_untouched", f"{key.name} is reserved for dnsguard", "another name", key.name)
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from dnsguard.core.fence import Fence, fence_key
+from dnsguard.core.fence import Fence, FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import NameNotInUse, Prerequisite, RRsetAbsent, RRsetExists, RRsetIs
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records
@@ -31,6 +31,17 @@ class Seen:
         return str(self.fence) if self.fence is not None else " ".join(rdata.hex() for rdata in self.rdatas)
 
 
+def seen_in(zone: str, wire: Mapping[Key, Records]) -> Seen:
+    """Return the fence as it stands among a zone's RRsets."""
+    found = wire.get(fence_key(zone))
+    if found is None:
+        return Seen((), None)
+    try:
+        return Seen(found.rdatas, parse_fence(found.rdatas))
+    except FenceUnreadable:
+        return Seen(found.rdatas, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """Facts on one message about to be written: which changes it carries and what is believed of the zone.
@@ -44,6 +55,8 @@ class Written:
     wire: Mapping[Key, Records]
     read: frozenset[str]
     stage: str = WRITE
+    ours: frozenset[Key] = frozenset()
+    """The RRsets of ``wire`` that the layout put there by itself."""
 
 
 WriteRule = Callable[[Written], tuple[Prerequisite, ...]]
@@ -65,7 +78,8 @@ def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
     """
     prerequisites: list[Prerequisite] = []
     for change in facts.changes if facts.stage != BUILD else ():
-        if change.before is Before.UNMANAGED and not change.adopt and change.wanted is not Absence.WITHDRAWN:
+        taken = change.before is Before.UNMANAGED and not change.adopt and change.key not in facts.ours
+        if taken and change.wanted is not Absence.WITHDRAWN:
             found = facts.wire.get(change.key)
             if found is not None and (found == change.wanted or found in change.earlier):
                 prerequisites.append(RRsetIs(change.key, found.rdatas))

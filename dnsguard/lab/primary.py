@@ -5,7 +5,6 @@ It keeps the same promises as the real ones (the same contract tests), and shows
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import (
     AddRecords,
     Applied,
@@ -24,8 +23,8 @@ from dnsguard.core.message import (
     Unreachable,
     Update,
 )
-from dnsguard.core.written import Seen
 from dnsguard.core.records import Key, Records, make_records
+from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.gate import Gate, OpenGate, Turn
 
 Contents = dict[Key, Records]
@@ -101,13 +100,7 @@ class MemoryPublisher:
         await self.gate.pass_through("observe", reads=(f"zone {zone}",))
         if self.primary.away:
             return Unreachable("the primary is away")
-        found = self.primary.contents.get(fence_key(zone))
-        if found is None:
-            return Seen((), None)
-        try:
-            return Seen(found.rdatas, parse_fence(found.rdatas))
-        except FenceUnreadable:
-            return Seen(found.rdatas, None)
+        return seen_in(zone, self.primary.contents)
 
     async def publish(self, message: Message) -> Outcome:
         """Apply one UPDATE, or nothing of it."""

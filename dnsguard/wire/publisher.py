@@ -57,7 +57,7 @@ class DnsPublisher:
         except MessageTooLarge as refused:
             return Refused("FORMERR", f"{refused}; nothing was sent")
         except Unanswered as unanswered:
-            return Unknown(str(unanswered))
+            return Unknown(str(unanswered), unanswered.rcode)
         rcode = rcode_of(answer)
         return Applied() if rcode == "NOERROR" else Refused(rcode, _MEANING.get(rcode, ""))
 

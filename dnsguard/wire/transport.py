@@ -25,7 +25,14 @@ _OPCODE_BITS = 0x78
 
 
 class Unanswered(Exception):
-    """No authentic answer came; the message says why, for people. The request may have been taken."""
+    """No authentic answer came; the message says why, for people. The request may have been taken.
+
+    ``rcode`` is the word of an answer that nobody signed, empty if there was none.
+    """
+
+    def __init__(self, message: str, rcode: str = "") -> None:
+        super().__init__(message)
+        self.rcode = rcode
 
 
 class Connection:
@@ -59,7 +66,7 @@ class Connection:
             answer = Responses(self._signer, request).open(wire, self._now())
         except NotAuthentic as reason:
             log.warning("answer.distrusted", primary=str(self._primary), reason=str(reason))
-            raise Unanswered(str(reason)) from None
+            raise Unanswered(str(reason), reason.rcode) from None
         if (
             not answer[2] & _RESPONSE_BIT
             or (answer[2] ^ message[2]) & _OPCODE_BITS

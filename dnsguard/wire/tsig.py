@@ -23,7 +23,11 @@ _HEADER_OCTETS = 12
 
 
 class NotAuthentic(Exception):
-    """A response proves nothing; the message says why."""
+    """A response proves nothing; the message says why. ``rcode`` is what it says if it is not signed at all."""
+
+    def __init__(self, message: str, rcode: str = "") -> None:
+        super().__init__(message)
+        self.rcode = rcode
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ class Responses:
             raise NotAuthentic("expected a DNS message, found one that is malformed") from None
         if found is None:
             if self._first or len(self._unsigned) >= UNSIGNED_MAX:
-                raise NotAuthentic(f"the answer ({rcode_of(wire)}) is not signed, and only signed ones count")
+                raise NotAuthentic(
+                    f"the answer ({rcode_of(wire)}) is not signed, and only signed ones count", rcode_of(wire)
+                )
             self._unsigned.append(wire)
             return wire
         if not self._signer.owns(found):

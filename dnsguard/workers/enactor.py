@@ -75,7 +75,7 @@ class Enactor:
         base = 0 if trusted or seen.fence is None else seen.fence.base
         changes = pending.changes
         of = steps_of(self._layout, changes)
-        start = done = 0 if trusted else _resume_at(seen.fence, pending, of)
+        start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of)
         messages = 0
         for part in parts(self._layout, changes, start, self._doubt.rrsets_max or self.policy.message_rrsets_max):
             written = await self._look(seen, changes, part)
@@ -83,12 +83,20 @@ class Enactor:
                 return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
             if (culprit := self._refused_change(written)) is not None:
                 return await self._reject(pending, *culprit, messages=messages, rrsets=done - start)
+            if self.guards.recheck:
+                answer = await self.publisher.observe(self.zone)
+                again = None if isinstance(answer, Unreachable) else self.guards.refuse_again(seen, answer)
+                if isinstance(answer, Unreachable) or again is not None:
+                    return self._step("publication.overtaken", Then.AT_ONCE, pending.target, messages=messages)
             fence = next_fence(target, base, part.done, of)
             match await self.publisher.publish(compose(part.stage, written, fence, self.guards.write)):
                 case Applied():
                     seen, done = Seen((fence_rdata(fence),), fence), part.done
                     messages += 1
                     self._created |= created_by(written)
+                case Unknown(reason, rcode) if rcode == "FORMERR":
+                    step = await self._settle(pending, written, Refused(rcode, reason))
+                    return replace(step, messages=messages, rrsets=done - start)
                 case Unknown(reason):
                     return self._step(
                         "publication.unclear", Then.AT_ONCE, pending.target, reason, messages, done - start
@@ -114,7 +122,8 @@ class Enactor:
             if isinstance(found, Unreachable):
                 return found
             wire = found
-        return Written(self.zone, seen, carried, wire, frozenset(names), part.stage.name)
+        ours = frozenset(wire.keys() - self._layout.foreign(wire).keys())
+        return Written(self.zone, seen, carried, wire, frozenset(names), part.stage.name, ours)
 
     async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
         """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
@@ -146,6 +155,7 @@ class Enactor:
 
         The culprit is the oldest plan with which, and with those before it, the name is refused already.
         """
+        written = replace(written, wire=self._layout.foreign(written.wire))
         for name, here in at_names(written.changes):
             if name not in written.read:
                 continue

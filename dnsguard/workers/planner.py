@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Submission
+from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import Unreachable
 from dnsguard.core.plan import Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
@@ -45,7 +46,7 @@ class Planner:
         if len(names) > NAMES_READ_MAX:
             return None
         found = await self.publisher.read(plan.zone, names)
-        return None if isinstance(found, Unreachable) else found
+        return None if isinstance(found, Unreachable) else LAYOUTS[self.policy.layout].foreign(found)
 
 
 def rollback(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dnsguard.core import enactment, layout, submission, written
+from dnsguard.core import enactment, layout, submission, sweep, written
 from dnsguard.core.enactment import Enacted, Reach
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import GUARDED, SubmitGuard
@@ -13,34 +13,47 @@ from dnsguard.core.plan import Absence, Change, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.submission import Submitted
+from dnsguard.core.sweep import Listed, Node
 from dnsguard.core.written import Seen, Written
 
 ZONE = "example.test."
 A, CNAME = Key("a.example.test.", "A"), Key("a.example.test.", "CNAME")
 ONE = Records(60, (b"\xc0\0\2\1",))
-EVERY = (*GUARDED.submit, *GUARDED.enact, *GUARDED.change, *GUARDED.write, *GUARDED.prune)
+RULES = (
+    *GUARDED.submit,
+    *GUARDED.enact,
+    *GUARDED.change,
+    *GUARDED.write,
+    *GUARDED.spare,
+    *GUARDED.delete,
+    *GUARDED.prune,
+)
+OCTOBERS = (layout.rollback_target_exists, enactment.fence_unmoved)
+"""Rules of the October system and of its first mend: they exist to be shown, and `GUARDED` has neither."""
+EVERY = (*RULES, *OCTOBERS)
 BAD = Submitted(make_plan(ZONE, {A: ONE, CNAME: ONE}, stated=1), Policy(ttl_s_min=61), 41, {}, {})
 
 
 def test_every_rule_that_is_written_is_asked() -> None:
-    facts = {Submitted, Enacted, Written, Reach}
+    facts = [[Submitted], [Enacted], [Written], [Reach], [Listed, Node], [Seen, Seen]]
     rules = {
         rule
-        for module in (submission, enactment, written, layout)
+        for module in (submission, enactment, written, layout, sweep)
         for _, rule in inspect.getmembers(module, inspect.isfunction)
         if rule.__module__ == module.__name__
-        and [each.annotation for each in inspect.signature(rule).parameters.values()] in [[fact] for fact in facts]
+        and [each.annotation for each in inspect.signature(rule).parameters.values()] in facts
     }
     public = {rule.__name__ for rule in rules if not rule.__name__.startswith("_")}
     assert public - {"created_by", "aliases_wanted"} == {rule.__name__ for rule in EVERY}
     assert len(set(EVERY)) == len(EVERY)
+    assert not set(OCTOBERS) & set(RULES)
 
 
 @pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.__name__)
 def test_every_rule_says_what_it_is_for(rule: object) -> None:
     said = inspect.getdoc(rule)
     assert said
-    assert "Without this" in said or rule is enactment.bound_by_age
+    assert "Without this" in said or "none of ours" in said or rule is enactment.bound_by_age
 
 
 def test_the_first_refusal_is_the_answer() -> None:

@@ -38,6 +38,7 @@ class Draft:
         """Start from a version, unchanged."""
         self._version = version
         self._nodes: dict[dns.name.Name, dict[TypeKey, dns.rdataset.Rdataset]] = {}
+        self._originals: dict[dns.name.Name, dict[TypeKey, dns.rdataset.Rdataset]] = {}
 
     def rrsets(self, name: dns.name.Name) -> Mapping[TypeKey, dns.rdataset.Rdataset]:
         """The RRsets at a name; empty when the name holds none. Read-only for the caller."""
@@ -103,13 +104,18 @@ class Draft:
                     yield Change(name, *key, rdataset)
 
     def _original(self, name: dns.name.Name) -> dict[TypeKey, dns.rdataset.Rdataset]:
-        node = self._version.get_node(name)
-        return {(rdataset.rdtype, rdataset.covers): rdataset for rdataset in node} if node else {}
+        # Kept, because a look into a large zone costs more than all else that is done with a record.
+        original = self._originals.get(name)
+        if original is None:
+            node = self._version.get_node(name)
+            original = {(rdataset.rdtype, rdataset.covers): rdataset for rdataset in node} if node else {}
+            self._originals[name] = original
+        return original
 
     def _node(self, name: dns.name.Name) -> dict[TypeKey, dns.rdataset.Rdataset]:
         node = self._nodes.get(name)
         if node is None:
-            node = self._nodes[name] = self._original(name)
+            node = self._nodes[name] = dict(self._original(name))
         return node
 
     def _own(self, name: dns.name.Name, key: TypeKey) -> dns.rdataset.Rdataset:

@@ -21,6 +21,7 @@ import structlog
 
 from dnsguard.wire.server import message, signature, update, zone
 from dnsguard.wire.server.draft import Change
+from dnsguard.wire.server.loading import build
 from dnsguard.wire.server.message import Header, Question, Request, Response
 from dnsguard.wire.server.storage import Storage
 from dnsguard.wire.server.transfer import transfer
@@ -53,8 +54,8 @@ class Service:
             changes = list(initial)
             if self._storage:
                 await self._storage.save(origin, changes)
-        self._zones[origin] = dns.btreezone.Zone(origin, relativize=False)
-        self._commit(origin, changes)
+        self._zones[origin] = build(origin, changes)
+        self._versions[origin] = zone.snapshot(self._zones[origin])
 
     async def close(self) -> None:
         """Finish the updates under way and close the disk."""
