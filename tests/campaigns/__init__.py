@@ -1,0 +1,1 @@
+"""Campaigns: real daemons and a real name server under load, killed again and again, and judged from outside."""
