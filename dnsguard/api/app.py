@@ -11,6 +11,7 @@ from dnsguard.api.endpoints import ENDPOINTS
 from dnsguard.api.gate import gate, gated
 from dnsguard.api.limits import Limits
 from dnsguard.api.openapi import openapi_document
+from dnsguard.api.problems import EXPECTATION, ProblemRaised
 from dnsguard.api.readiness import Readiness
 from dnsguard.api.room import ROOM, Room
 from dnsguard.api.tokens import Tokens
@@ -46,10 +47,11 @@ def reconfigure(app: web.Application, *, tokens: Tokens | None = None, limits: L
     room.limits = room.limits if limits is None else limits
 
 
-async def _expect(request: web.Request) -> None:
+async def _expect(request: web.Request) -> web.StreamResponse | None:
     """Leave the go-ahead to whoever wants the body: nobody is asked to send one that is refused anyway."""
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        raise web.HTTPExpectationFailed
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        return None
+    return ProblemRaised(EXPECTATION, "expected no expectation but 100-continue", close=True).response()
 
 
 async def _close(app: web.Application) -> None:

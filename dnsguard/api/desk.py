@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from dnsguard.core.history import Covered, Difference, Entry, Zone
 from dnsguard.core.message import Unreachable
-from dnsguard.core.written import Seen
 from dnsguard.core.records import Key
+from dnsguard.core.written import Seen
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep
 

@@ -14,7 +14,6 @@ from dnsguard.api.endpoint import Endpoint
 from dnsguard.api.headers import authenticate
 from dnsguard.api.problems import (
     DEADLINE,
-    EXPECTATION,
     FORBIDDEN,
     INTERNAL,
     MALFORMED,
@@ -161,7 +160,5 @@ def _of_aiohttp(error: web.HTTPException, request: web.Request) -> ProblemRaised
         return ProblemRaised(METHOD, f"expected one of {allowed}, found {shown}", headers={"Allow": allowed})
     if error.status == NOT_FOUND.status:
         return ProblemRaised(NOT_FOUND, f"expected a path of /openapi.json, found {shown}")
-    if error.status == EXPECTATION.status:
-        return ProblemRaised(EXPECTATION, "expected no expectation but 100-continue", close=True)
     kind = MALFORMED if error.status < 500 else INTERNAL
     return ProblemRaised(kind, f"{shown} cannot be answered: {error.reason}", close=True)

@@ -27,7 +27,7 @@ from dnsguard.api.parsing import read_document, read_keys, read_plan, read_reaso
 from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
 from dnsguard.api.visit import Visit, entity_tag, respond
 from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, Submission
-from dnsguard.core.plan import Plan
+from dnsguard.core.plan import Plan, plan_digest
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
 from dnsguard.workers.planner import Planner, rollback
@@ -66,12 +66,13 @@ async def submit_plan(visit: Visit) -> web.Response:
         judged = await planner.judge(plan)
         mode = visit.room.desk.mode
         return respond(await visit.room.render(lambda: rendering.dry_run(visit.zone, mode, judged), len(plan.rrsets)))
-    accepted = await _submit(visit, planner, asked, plan, document)
+    submission = _submission(visit, asked, plan, document)
+    accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
         raise of_refusal(accepted)
-    entry, applied = await _settle(visit, accepted, asked.wait_s)
+    entry = await _settle(visit, submission, accepted, asked.wait_s)
     status = rendering.plan_status(entry, visit.room.desk.mode)
-    return _answer(PlanAccepted(**fields_of(status), repeated=accepted.repeated), entry, applied)
+    return _answer(PlanAccepted(**fields_of(status), repeated=accepted.repeated), entry, asked.wait_s)
 
 
 async def roll_back(visit: Visit) -> web.Response:
@@ -89,17 +90,18 @@ async def roll_back(visit: Visit) -> web.Response:
     if isinstance(made, Refusal):
         raise of_refusal(made)
     plan, untouched = made
-    accepted = await _submit(visit, planner, asked, plan, document)
+    submission = _submission(visit, asked, plan, document)
+    accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
         raise of_refusal(accepted if plan.rrsets else _nothing_differs(document.to, untouched))
-    entry, applied = await _settle(visit, accepted, asked.wait_s)
+    entry = await _settle(visit, submission, accepted, asked.wait_s)
     status = rendering.plan_status(entry, visit.room.desk.mode)
     return _answer(
         RollbackAccepted(
             **fields_of(status), repeated=accepted.repeated, to=document.to, untouched=rendering.named(untouched)
         ),
         entry,
-        applied,
+        asked.wait_s,
     )
 
 
@@ -152,17 +154,22 @@ def _nothing_differs(to: int, untouched: tuple[Key, ...]) -> Refusal:
     )
 
 
-async def _submit(visit: Visit, planner: Planner, asked: Asked, plan: Plan, document: Request) -> Accepted | Refusal:
+def _submission(visit: Visit, asked: Asked, plan: Plan, document: Request) -> Submission:
+    """Say who submits what; a repetition is known by the document, however its JSON was laid out."""
     digest = b""
     if asked.idempotency_key is not None:
         digest = hashlib.sha256(type(document).__name__.encode("ascii") + b"\0" + encode(document)).digest()
+    return Submission(plan, visit.actor, visit.room.desk.now(), asked.idempotency_key, digest)
+
+
+async def _submit(visit: Visit, planner: Planner, submission: Submission) -> Accepted | Refusal:
     desk = visit.room.desk
-    outcome = await planner.submit(Submission(plan, visit.actor, desk.now(), asked.idempotency_key, digest))
+    outcome = await planner.submit(submission)
     match outcome:
         case KeyReused(generation):
             raise ProblemRaised(
                 KEY_REUSED,
-                f"the Idempotency-Key {asked.idempotency_key} belongs to another request, which became generation "
+                f"the Idempotency-Key {submission.idempotency_key} belongs to another request, which became generation "
                 f"{generation}; use a key of its own for each change",
                 {"generation": generation, "plan": rendering.plan_path(visit.zone, generation)},
             )
@@ -171,11 +178,13 @@ async def _submit(visit: Visit, planner: Planner, asked: Asked, plan: Plan, docu
     return outcome
 
 
-async def _settle(visit: Visit, accepted: Accepted, wait_s: int | None) -> tuple[Entry, int | None]:
+async def _settle(visit: Visit, submission: Submission, accepted: Accepted, wait_s: int | None) -> Entry:
     """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then."""
     desk, room = visit.room.desk, visit.room
+    if wait_s is None and not accepted.repeated:
+        return _fresh(submission, accepted.generation)
     if not wait_s or room.closing.done():
-        return await desk.settled(visit.zone, accepted.generation, 0), wait_s
+        return await desk.settled(visit.zone, accepted.generation, 0)
     with visit.waiting(wait_s):
         waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s))
         ends: list[asyncio.Future[Any]] = [waiting, room.closing]
@@ -188,7 +197,25 @@ async def _settle(visit: Visit, accepted: Accepted, wait_s: int | None) -> tuple
             if early:
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
-    return (await desk.settled(visit.zone, accepted.generation, 0) if early else waiting.result()), wait_s
+    return await desk.settled(visit.zone, accepted.generation, 0) if early else waiting.result()
+
+
+def _fresh(submission: Submission, generation: int) -> Entry:
+    """Return a plan's entry as it was accepted, without asking the store again."""
+    plan = submission.plan
+    return Entry(
+        zone=plan.zone,
+        generation=generation,
+        actor=submission.actor,
+        reason=plan.reason,
+        accepted_at=submission.at,
+        based_on=plan.based_on,
+        digest=plan_digest(plan).hex(),
+        state=PlanState.ACCEPTED,
+        settled_at=None,
+        why=None,
+        rrsets=len(plan.rrsets),
+    )
 
 
 def _answer(document: PlanAccepted, entry: Entry, wait_s: int | None) -> web.Response:

@@ -100,6 +100,11 @@ async def test_an_unknown_zone_is_404(door: Door, zone: str) -> None:
     assert (await door.ask("POST", f"/v1/zones/{zone}/plans", body=plan(), headers={"If-Match": "*"})).status == 404
 
 
+async def test_a_zones_name_may_have_a_slash(door: Door) -> None:
+    reply = await door.get("/v1/zones/0%2F25.2.0.192.in-addr.arpa")
+    assert (reply.status, "0/25.2.0.192.in-addr.arpa." in reply.body["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize("zone", ["example.test", "example.test.", "EXAMPLE.Test", "ex%61mple.test"])
 async def test_a_zone_has_one_name_however_it_is_written(door: Door, zone: str) -> None:
     assert (await door.get(f"/v1/zones/{zone}")).body["zone"] == "example.test."

@@ -150,7 +150,8 @@ async def test_a_body_is_called_for_only_when_it_is_wanted(door: Door) -> None:
 async def test_another_expectation_is_417(door: Door) -> None:
     async with connected(door) as socket:
         socket.send(PROMISE.replace(b"\r\n\r\n", b"\r\nExpect: miracles\r\n\r\n"))
-        assert (await socket.answer())[0] == 417
+        status, _, body = await socket.answer()
+        assert (status, json.loads(body)["type"]) == (417, "/problems/expectation")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ async def test_a_plan_without_a_preference_is_answered_202_at_once_and_is_durabl
     assert reply.body["mode"] == "guarded"
     assert await door.newest() == 1
     assert door.house.woken == [ZONE]
+    shown = (await door.get(f"{PLANS}/1")).body
+    assert {name: shown[name] for name in reply.body.keys() - {"repeated"}} == {
+        name: value for name, value in reply.body.items() if name != "repeated"
+    }
 
 
 async def test_a_plan_is_answered_200_once_it_is_published(door: Door) -> None:
