@@ -50,8 +50,15 @@ _data_dir: Decorator = click.option(
     metavar="HOST:PORT",
     help=f"Where the embedded name server listens ({DEFAULT_DNS}); port 0 takes a free one.",
 )
+@click.option(
+    "--unguarded",
+    is_flag=True,
+    help="Reproduce the incident: the October system's rules, against name servers on loopback only.",
+)
 @click.pass_context
-def serve(ctx: click.Context, config: Path | None, data_dir: Path | None, http: str | None, dns: str | None) -> None:
+def serve(
+    ctx: click.Context, config: Path | None, data_dir: Path | None, http: str | None, dns: str | None, unguarded: bool
+) -> None:
     """Run the daemon until Ctrl-C or SIGTERM.
 
     With no configuration at all it serves the zone example.test. on loopback, and prints what to try next.
@@ -59,7 +66,7 @@ def serve(ctx: click.Context, config: Path | None, data_dir: Path | None, http: 
     # Late, because the other commands need neither database nor name server, and should start at once.
     from dnsguard.daemon.serve import run
 
-    ctx.exit(run(Options(config=config, data_dir=data_dir, http=http, dns=dns)))
+    ctx.exit(run(Options(config=config, data_dir=data_dir, http=http, dns=dns, unguarded=unguarded)))
 
 
 @click.command(cls=Verb, examples=("dnsguard migrate --config /etc/dnsguard/dnsguard.toml",))

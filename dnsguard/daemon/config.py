@@ -2,6 +2,7 @@
 A setting that is unknown or wrong is one clear sentence; nothing is half applied.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from dnsguard.core.names import NameRefused, parse_name
+from dnsguard.core.names import NameRefused, fence_name, parse_name
 from dnsguard.core.policy import Policy
 
 EMBEDDED = "embedded"
@@ -75,6 +76,7 @@ class PolicySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     retire: bool | None = None
     history_generations_min: Count | None = None
     message_rrsets_max: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
+    layout: Literal["inline", "versioned"] | None = None
     read_back: bool | None = None
 
     def over(self, policy: Policy) -> Policy:
@@ -142,6 +144,8 @@ class Options:
     data_dir: Path | None = None
     http: str | None = None
     dns: str | None = None
+    unguarded: bool = False
+    """Serve with the October system's rules: for demonstration, against name servers on loopback only."""
 
 
 def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -171,6 +175,7 @@ def with_environment(options: Options, environ: Mapping[str, str] = os.environ) 
         data_dir=options.data_dir or (Path(data_dir) if data_dir else None),
         http=options.http or environ.get("DNSGUARD_HTTP") or None,
         dns=options.dns or environ.get("DNSGUARD_DNS") or None,
+        unguarded=options.unguarded,
     )
 
 
@@ -183,7 +188,23 @@ def read_settings(options: Options) -> Settings:
         settings = msgspec.structs.replace(settings, http=msgspec.structs.replace(settings.http, listen=options.http))
     if options.dns is not None:
         settings = msgspec.structs.replace(settings, dns=msgspec.structs.replace(settings.dns, listen=options.dns))
-    return _checked(settings)
+    settings = _checked(settings)
+    if options.unguarded:
+        _refuse_beyond_loopback(settings)
+    return settings
+
+
+def _refuse_beyond_loopback(settings: Settings) -> None:
+    for name, primary in settings.primaries.items():
+        try:
+            loopback = ipaddress.ip_address(primary.host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ConfigRefused(
+                f"--unguarded works against name servers on loopback only, and [primaries.{name}] is at "
+                f"{primary.host}; leave --unguarded out, or give an address such as 127.0.0.1"
+            )
 
 
 def _read_file(path: Path) -> Settings:
@@ -211,6 +232,10 @@ def _checked(settings: Settings) -> Settings:
             name = parse_name(text)
         except NameRefused as error:
             raise ConfigRefused(f"in [zones]: {error}") from None
+        try:
+            parse_name(fence_name(name))
+        except NameRefused:
+            raise ConfigRefused(f"in [zones]: {name} is too long: the fence's name would not fit below it") from None
         if name in zones:
             raise ConfigRefused(f"in [zones]: expected each zone once, found {name} twice")
         if section.primary != EMBEDDED and section.primary not in settings.primaries:

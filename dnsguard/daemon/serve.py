@@ -19,6 +19,7 @@ from aiohttp import web
 from dnsguard import __version__
 from dnsguard.api.app import make_app, reconfigure
 from dnsguard.api.serve import serve as serve_http
+from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.daemon import compose
 from dnsguard.daemon.config import (
     EMBEDDED,
@@ -49,6 +50,13 @@ from dnsguard.wire.server.server import EmbeddedServer
 log = structlog.get_logger()
 
 EXIT_USAGE = 2
+UNGUARDED_BANNER = """\
+*******************************************************************************
+*  UNGUARDED: this daemon reproduces the incident of October 2025.            *
+*  It writes blindly and cleans up by age. Old and empty answers are expected.*
+*  Never give it a zone that anybody needs.                                   *
+*******************************************************************************
+"""
 
 
 class StartRefused(Exception):
@@ -96,9 +104,12 @@ async def _serve(options: Options, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    guards = UNGUARDED if options.unguarded else GUARDED
     async with AsyncExitStack() as stack:
-        daemon = await _open(stack, settings)
+        daemon = await _open(stack, settings, guards)
         loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon, options)
+        if options.unguarded:
+            sys.stderr.write(UNGUARDED_BANNER)
         sys.stdout.write(daemon.greeting)
         sys.stdout.flush()
         log.info("daemon.started", version=__version__, http=daemon.url, zones=sorted(settings.zones))
@@ -107,7 +118,7 @@ async def _serve(options: Options, settings: Settings) -> None:
     log.info("daemon.stopped")
 
 
-async def _open(stack: AsyncExitStack, settings: Settings) -> "Running":
+async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "Running":
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
@@ -120,7 +131,7 @@ async def _open(stack: AsyncExitStack, settings: Settings) -> "Running":
         log.info("database.migrated", before=before, after=after)
     embedded = await _open_embedded(stack, settings, folder)
     address = None if embedded is None else embedded.address
-    desk = DaemonDesk(store)
+    desk = DaemonDesk(store, guards)
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address))
     host, port = parse_address(settings.http.listen, "[http] listen")

@@ -201,3 +201,25 @@ async def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(tmp
             assert await answer() == 202
     finally:
         assert await daemon.stop() == 0
+
+
+async def test_unguarded_says_so_wherever_somebody_looks(tmp_path: Path) -> None:
+    daemon = await start(tmp_path, "--unguarded")
+    try:
+        assert any("UNGUARDED" in line for line in daemon.lines)
+        address = (tmp_path / "data" / "http.address").read_text().strip()
+        headers = {"Authorization": f"Bearer {(tmp_path / 'data' / 'admin.token').read_text().strip()}"}
+        async with aiohttp.ClientSession(address, headers=headers) as client:
+            for path in ("/v1/health/live", "/v1/health/ready", "/v1/zones", "/v1/zones/example.test.", "/metrics"):
+                async with client.get(path) as response:
+                    assert "unguarded" in await response.text(), path
+    finally:
+        await daemon.stop()
+
+
+def test_unguarded_is_refused_against_a_name_server_beyond_loopback(tmp_path: Path) -> None:
+    (tmp_path / "dnsguard.toml").write_text(
+        "[keys.k]\nsecret = 'c2VjcmV0'\n[primaries.main]\nhost = '192.0.2.53'\nkey = 'k'\n"
+        "[zones.'example.com']\nprimary = 'main'\n"
+    )
+    assert "loopback" in refused_start(tmp_path, "--unguarded", "--config", "dnsguard.toml", "--data-dir", "data")
