@@ -198,7 +198,7 @@ class MemoryStore:
             if stood:
                 before = history.newest_change(key, generation)
                 nothing = Absence.RETIRED if key in created else Absence.WITHDRAWN
-                back[key] = nothing if before is None else before[1]
+                back[key] = nothing if before is None or before[1] is Absence.WITHDRAWN else before[1]
                 history.heads[key].adopt |= key in created
         if not back:
             return None

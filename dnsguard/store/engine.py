@@ -14,19 +14,16 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from dnsguard.core.history import StoreUnavailable
+
+__all__ = ["Database", "Moved", "StoreUnavailable", "make_engine", "place_of"]
+
 BUSY_S_MAX = 10.0
 """How long a SQLite transaction waits for another process's before it gives up."""
 TRIES_MAX = 20
 _BEGIN = "dnsguard_begin"
 
 Result = TypeVar("Result")
-
-
-class StoreUnavailable(Exception):
-    """The history cannot be reached, read or written; the message is a sentence for people, without secrets.
-
-    What was asked of it may have happened or not.
-    """
 
 
 class Moved(Exception):

@@ -137,9 +137,8 @@ def pending(
 ) -> Pending:
     """Return what there is to publish from a fence on. Raises ZoneUnknown, GenerationUnknown.
 
-    With ``whole_names`` it also has what stands unchanged at the names at which something changes.
-
-    Towards a trusted fence everything is restated, whatever it says: it counts from other plans.
+    With ``whole_names`` it also has what stands unchanged at the names at which something changes. Towards a
+    trusted fence everything is restated, whatever it says: it counts from other plans.
     """
     zone = zone_with_backlog(conn, name)
     known = None if fence is None else chain_at(conn, name, fence.generation)
@@ -169,15 +168,19 @@ def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Cha
     earlier = changes.alias("earlier")
     newest = (
         sa.select(sa.func.max(earlier.c.generation))
-        .where(same_rrset(earlier, changes), earlier.c.generation <= base)
-        .correlate(changes)
+        .where(same_rrset(earlier, rrsets), earlier.c.generation <= base)
+        .correlate(rrsets)
         .scalar_subquery()
     )
-    query = sa.select(changes).where(
-        changes.c.zone == zone,
-        changes.c.name.in_(sa.bindparam("names", expanding=True)),
-        changes.c.disposition == "records",
-        changes.c.generation == newest,
+    query = (
+        sa.select(changes)
+        .select_from(rrsets)
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == newest))
+        .where(
+            rrsets.c.zone == zone,
+            rrsets.c.name.in_(sa.bindparam("names", expanding=True)),
+            changes.c.disposition == "records",
+        )
     )
     keys = {change.key for change in found}
     beside = []

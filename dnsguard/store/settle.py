@@ -2,7 +2,7 @@
 Here the store follows the zone. A row may lag behind what the primary shows, never lead it, and nothing is lowered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -121,26 +121,24 @@ def _mark(conn: sa.Connection, zone: str, generation: int, state: PlanState, why
     )
 
 
-def reject(conn: sa.Connection, zone: str, generation: int, why: str, at: float, created: frozenset[Key]) -> int | None:
+def reject(
+    conn: sa.Connection, zone: str, generation: int, why: str, at: float, created: Collection[Key]
+) -> int | None:
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
 
-    Where nothing stood, an RRset is nobody's again; if it is among ``created`` it is ours, and is retired.
-
-    Returns None if the plan is settled already, or nothing of it stands. Raises ZoneUnknown, Moved.
+    ``created`` has what was absent until a publication left half-way put it on the wire. Returns None if the plan
+    is settled already, or nothing of it stands. Raises ZoneUnknown, Moved.
     """
     ledger, row = _open_rejection(conn, zone, generation)
     if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
         return None
-    put_back = _stood_before(conn, ledger.seen, generation, skip_pending=row.reverts is not None)
+    put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
     appended = None
-    for key in created & put_back.keys():
-        if put_back[key][0] is Absence.WITHDRAWN:
-            put_back[key] = (Absence.RETIRED, True)
     if put_back:
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
         plan = make_plan(zone, {key: wanted for key, (wanted, _) in put_back.items()}, reason=reason)
-        ledger.adopting -= {key for key, (_, adopting) in put_back.items() if not adopting}
-        ledger.adopting |= created & put_back.keys()
+        ledger.adopting -= put_back.keys()
+        ledger.adopting |= {key for key, (_, adopting) in put_back.items() if adopting}
         appended = ledger.newest + 1
         ledger.append(Submission(plan, ACTOR, at), appended, reverts=generation)
     # An enactor that was slow to refuse, and one that has published meanwhile: the record moves ``published``,
@@ -170,25 +168,34 @@ def _open_rejection(conn: sa.Connection, zone: str, generation: int) -> tuple[Le
 
 
 def _stood_before(
-    conn: sa.Connection, seen: sa.Row[Any], generation: int, *, skip_pending: bool
+    conn: sa.Connection, seen: sa.Row[Any], generation: int, created: Collection[Key], *, again: bool
 ) -> dict[Key, tuple[Wanted, bool]]:
     """Return what to put back for the RRsets of which a plan is the newest, and whether it may be taken over.
 
-    That is what the newest plan before it says; if there is none, the RRset is nobody's again.
-    ``skip_pending``: a plan that puts back was refused itself, so go to what is on record as published at once,
-    or the same contents would be tried for ever.
+    That is what the newest plan before it says. If there is none, the RRset is nobody's again; but what a
+    publication created is retired, or it would stay on the wire for ever.
+    ``again``: a plan that puts back was refused itself, so go to what is on record as published at once, or the
+    same contents would be tried for ever.
     """
     newest_here = (rrsets.c.zone == seen.name) & (rrsets.c.newest == generation)
     mine = changes.alias("mine")
     heads = {
         Key(row.name, row.type): row
         for row in conn.execute(
-            sa.select(rrsets)
+            sa.select(rrsets, mine.c.disposition)
             .join(mine, same_rrset(mine, rrsets) & (mine.c.generation == rrsets.c.newest))
             .where(mine.c.zone == seen.name, mine.c.generation == generation, newest_here)
         )
     }
-    found: dict[Key, tuple[Wanted, bool]] = dict.fromkeys(heads, (Absence.WITHDRAWN, False))
+    ours = {
+        key
+        for key, row in heads.items()
+        if key in created or (again and row.adopt and row.disposition == Absence.RETIRED.value)
+    }
+    nothing: dict[Key, tuple[Wanted, bool]] = {
+        key: (Absence.RETIRED, True) if key in ours else (Absence.WITHDRAWN, False) for key in heads
+    }
+    found = dict(nothing)
     earlier = (
         sa.select(changes, plans.c.adopt)
         .select_from(mine)
@@ -204,9 +211,10 @@ def _stood_before(
     )
     for row in conn.execute(earlier):
         key = Key(row.name, row.type)
-        if row.generation == heads[key].live or not skip_pending:
+        if row.generation == heads[key].live or not again:
             wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
-            found[key] = (wanted, wanted is not Absence.WITHDRAWN and (row.adopt or found[key][1]))
+            stood = wanted is not Absence.WITHDRAWN
+            found[key] = (wanted, row.adopt or found[key][1]) if stood else nothing[key]
     return found
 
 

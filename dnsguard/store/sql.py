@@ -146,7 +146,7 @@ class SqlStore:
         self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
     ) -> int | None:
         """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
-        return await self._write(settle.reject, zone, generation, why, at, frozenset(created))
+        return await self._write(settle.reject, zone, generation, why, at, created)
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""

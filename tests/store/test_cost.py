@@ -35,7 +35,7 @@ async def test_no_statement_of_the_way_of_a_plan_reads_a_whole_zone_or_history(
     await store.unmanaged(ZONE, [key("www")])
     fence = await publish(store, 2)
     unrecorded = await fence_at(store, 3)
-    await store.pending(ZONE, unrecorded)
+    await store.pending(ZONE, unrecorded, whole_names=True)
     await store.reject(ZONE, 5, "no", 2000.0)
     await store.record(ZONE, await fence_at(store, 6), 2000.0, [(6, "reads back otherwise")])
     await store.prune(ZONE, 6)

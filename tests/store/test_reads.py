@@ -48,6 +48,19 @@ async def test_what_a_fence_not_yet_on_record_shows_is_known_to_be_ours(store: S
     }
 
 
+async def test_whole_names_bring_along_what_stands_unchanged_beside_a_change(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("www", "TXT"): a(1), key("www", "MX"): RETIRED, key("mail"): a(1)})
+    await accepted(store, {key("www", "TXT"): a(2)})
+    fence = await publish(store, 2)
+    await accepted(store, {key("www"): a(3)})
+    assert [change.key for change in (await store.pending(ZONE, fence)).changes] == [key("www")]
+    whole = await store.pending(ZONE, fence, whole_names=True)
+    assert [(change.key, change.wanted, change.generation, change.before) for change in whole.changes] == [
+        (key("www"), a(3), 3, Before.HELD),
+        (key("www", "TXT"), a(2), 2, Before.HELD),
+    ]
+
+
 async def test_a_publication_under_way_is_resumed_to_its_own_target_or_overtaken(store: SqlStore) -> None:
     for number in range(1, 5):
         await accepted(store, {key(f"host-{number}"): a(number)})

@@ -188,6 +188,37 @@ async def test_a_put_back_of_pending_contents_that_is_refused_too_goes_back_to_t
     assert {found.key: found.wanted for found in covered} == {key("new"): WITHDRAWN, key("www"): a(1)}
 
 
+async def test_what_a_publication_left_half_way_created_is_retired_and_not_forgotten(store: SqlStore) -> None:
+    bad = await accepted(store, {key("made"): a(66), key("not-yet"): a(66)})
+    put_back = await store.reject(ZONE, bad, "no", 2000.0, {key("made"), key("elsewhere")})
+    assert put_back is not None
+    changes = (await store.pending(ZONE, None)).changes
+    assert [(change.wanted, change.adopt) for change in changes] == [(RETIRED, True), (WITHDRAWN, False)]
+    again = await store.reject(ZONE, put_back, "no", 2001.0)
+    assert again is not None
+    changes = (await store.pending(ZONE, None)).changes
+    assert [(change.wanted, change.adopt) for change in changes] == [(RETIRED, True), (WITHDRAWN, False)]
+    await publish(store, again)
+    assert await store.unmanaged(ZONE, [key("made"), key("not-yet")]) == {key("not-yet")}
+
+
+async def test_what_was_nobodys_before_it_was_created_is_retired_too(store: SqlStore) -> None:
+    first = await accepted(store, {key("made"): a(66)})
+    assert await store.reject(ZONE, first, "no", 2000.0) is not None
+    second = await accepted(store, {key("made"): a(67)})
+    assert await store.reject(ZONE, second, "no", 2001.0, {key("made")}) is not None
+    (change,) = (await store.pending(ZONE, None)).changes
+    assert (change.wanted, change.adopt) == (RETIRED, True)
+
+
+async def test_what_was_created_under_an_older_plan_may_be_overwritten_by_it(store: SqlStore) -> None:
+    await accepted(store, {key("made"): a(1)})
+    bad = await accepted(store, {key("made"): a(66)})
+    assert await store.reject(ZONE, bad, "no", 2000.0, {key("made")}) is not None
+    (change,) = (await store.pending(ZONE, None)).changes
+    assert (change.wanted, change.before, change.adopt) == (a(1), Before.UNMANAGED, True)
+
+
 async def test_a_withdrawn_rrset_is_nobodys_again(store: SqlStore) -> None:
     bad = await accepted(store, {key("www"): a(66)}, adopt=True)
     put_back = await store.reject(ZONE, bad, "no", 2000.0)
