@@ -150,13 +150,16 @@ class Service:
         self._versions[origin] = zone.snapshot(self._zones[origin])
 
     def _wants_transfer(self, request: Request, seal: signature.Seal) -> bool:
-        return (
-            request.header.opcode == dns.opcode.QUERY
-            and seal.error == dns.rcode.NOERROR
-            and len(request.questions) == 1
-            and request.questions[0].rdtype == dns.rdatatype.AXFR
-            and seal.keyname in self._permitted.get(request.questions[0].name, ())
-        )
+        """Whether a request is for a zone transfer that its signer may have."""
+        if seal.error != dns.rcode.NOERROR or (request.edns and request.edns.version > 0):
+            return False
+        if request.header.opcode != dns.opcode.QUERY or len(request.questions) != 1:
+            return False
+        question = request.questions[0]
+        return (question.rdtype, question.rdclass) == (
+            dns.rdatatype.AXFR,
+            dns.rdataclass.IN,
+        ) and seal.keyname in self._permitted.get(question.name, ())
 
     def _refuse_transfer(self, question: Question, seal: signature.Seal) -> Response:
         if question.name not in self._zones:

@@ -35,7 +35,7 @@ from tests.wire.server import streams
 from tests.wire.server.conversation import Conversation, Shown
 from tests.wire.server.streams import ANY_CLASS, IN, KEY, NONE, ORIGIN, Query, Raw, Update
 
-STREAMS = int(os.environ.get("DNSGUARD_STREAMS", "150"))
+STREAMS = int(os.environ.get("DNSGUARD_STREAMS", "200"))
 ZONES = {ORIGIN: [KEY.name]}
 LAX = "check-names primary ignore; check-integrity no; zero-no-soa-ttl no;"
 SOA_KEY = (ORIGIN.to_digestable(), int(dns.rdatatype.SOA))

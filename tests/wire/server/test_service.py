@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dnsguard.wire.server import initial_contents
 from dnsguard.wire.server.service import Service, failure
-from tests.wire.server.parts import KEY, KEYS, ORIGIN, ZONES, query, signed_update
+from tests.wire.server.parts import KEY, KEYS, ORIGIN, ZONES, query, request, signed_update
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,17 @@ def answer(serving: tuple[asyncio.Runner, Service], wire: bytes, *, stream: bool
     for one in answers:
         assert one[:2] == wire[:2]
         assert len(one) <= (65535 if stream else 1232)
-        dns.message.from_wire(one, keyring=False)
+        # Not with dnspython: it refuses to read an answer that repeats a malformed zone section.
+        request(one)
 
 
+@settings(deadline=None)
 @given(wire=st.binary(max_size=200), stream=st.booleans())
 def test_random_octets_are_survived(serving: tuple[asyncio.Runner, Service], wire: bytes, stream: bool) -> None:
     answer(serving, wire, stream=stream)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(draw=st.data(), kind=st.sampled_from(("query", "update", "transfer")), stream=st.booleans())
 def test_damaged_messages_are_survived(
     serving: tuple[asyncio.Runner, Service], draw: st.DataObject, kind: str, stream: bool
