@@ -13,6 +13,7 @@ from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display, duration
 from dnsguard.cli.following import Manner
+from dnsguard.cli.manner import ZONE
 from dnsguard.cli.outcome import DONE
 from dnsguard.cli.writes import submit_file
 
@@ -20,7 +21,6 @@ PAGE_MAX = 500
 
 Page = TypeVar("Page", Plans, RRsets, Differences)
 
-_ZONE = click.option("--zone", metavar="ZONE", help="The zone; can be left out if the daemon serves only one.")
 _GENERATION = click.IntRange(min=0)
 
 
@@ -137,7 +137,7 @@ async def plans(daemon: Daemon, display: Display, zone: str | None, limit: int, 
 
 @click.command(cls=Verb, examples=("dnsguard show 42", "dnsguard show 42 --zone example.test. --json"))
 @click.argument("generation", type=click.IntRange(min=1))
-@_ZONE
+@ZONE
 @asks
 async def show(daemon: Daemon, display: Display, generation: int, zone: str | None) -> int:
     """Show one plan: how far it got, and all that it covers."""
@@ -177,7 +177,7 @@ def _rrset_lines(rrset: RRset) -> list[str]:
     short_help="List what dnsguard wants in a zone.",
     examples=("dnsguard rrsets", "dnsguard rrsets --name www --type A --at 40"),
 )
-@_ZONE
+@ZONE
 @click.option("--name", metavar="NAME", help="Only this owner name, relative or absolute.")
 @click.option("--type", "rdtype", metavar="TYPE", help="Only this type.")
 @click.option("--at", type=_GENERATION, metavar="GENERATION", help="As they were at this generation.")
@@ -217,7 +217,7 @@ async def _pages(daemon: Daemon, first: Answer[Page], kind: type[Page]) -> Async
     examples=("dnsguard diff", "dnsguard diff 40 42", "dnsguard diff 40", "dnsguard diff plan.yaml"),
 )
 @click.argument("what", metavar="[FROM [TO] | FILE]", nargs=-1)
-@_ZONE
+@ZONE
 @asks
 async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: str | None) -> int:
     """Show what differs between two generations, or what a plan would change.

@@ -3,7 +3,7 @@ Each is one plan, made from a generation that is said; none is ever sent twice a
 """
 
 from collections.abc import Callable
-from typing import Any, TypedDict, Unpack
+from typing import Unpack
 
 import click
 
@@ -11,91 +11,11 @@ from dnsguard.api.documents import PlanAccepted, Resynced, RollbackAccepted
 from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.client import Daemon, zone_path
 from dnsguard.cli.display import Display
-from dnsguard.cli.following import DEFAULT_WAIT_S, Manner, write
+from dnsguard.cli.following import Manner, write
+from dnsguard.cli.manner import ADOPT, DRY_RUN, REASON, ZONE, How, manners, read_based_on, read_manner
 from dnsguard.cli.outcome import DONE, CannotAsk
 from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
 from dnsguard.cli.quoting import quote_argument
-
-WAIT_S_MAX = 3600
-Command = Callable[..., Any]
-
-
-class BasedOn(click.ParamType[str]):
-    """A generation, or ``any``: becomes the value of an If-Match header."""
-
-    name = "generation"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return ``"41"`` with its quotes, or ``*``."""
-        text = str(value).strip().strip('"')
-        if text.lower() in ("any", "*"):
-            return "*"
-        if not (text.isascii() and text.isdigit()) or len(text) > 19:
-            self.fail(f"expected a generation such as 41, or 'any', found {text[:40]!r}", param, ctx)
-        return f'"{int(text)}"'
-
-
-BASED_ON = BasedOn()
-
-_REASON = click.option("--reason", metavar="TEXT", help="Why; kept in the zone's history.")
-_KEY = click.option(
-    "--idempotency-key",
-    "key",
-    metavar="KEY",
-    help="Repeat a write of which the outcome is unclear, under the key that was printed then.",
-)
-_ZONE = click.option("--zone", metavar="ZONE", help="The zone; can be left out if the daemon serves only one.")
-_ADOPT = click.option(
-    "--adopt", is_flag=True, help="Take over records on the server that dnsguard does not manage yet."
-)
-_MANNER = (
-    click.option(
-        "--if-match",
-        type=BASED_ON,
-        metavar="GENERATION",
-        help="The generation that this was made from; refused if what it covers changed since. "
-        "Without it the zone's newest is read first and stated. 'any': whatever the zone is at.",
-    ),
-    click.option(
-        "--wait",
-        "wait_s",
-        type=click.IntRange(1, WAIT_S_MAX),
-        metavar="SECONDS",
-        help=f"Wait so long for publication, and exit with 1 if it takes longer. Without it, {DEFAULT_WAIT_S} seconds "
-        "are waited, and a plan that is accepted and not yet published is exit code 0: it stands, and will be.",
-    ),
-    click.option("--no-wait", is_flag=True, help="Don't wait: exit with 0 as soon as the plan is accepted."),
-    _REASON,
-    _KEY,
-)
-_DRY_RUN = click.option(
-    "--dry-run", is_flag=True, help="Only say what would change and what the guards say; exit with 1 if one refuses."
-)
-
-
-def _manners(command: Command) -> Command:
-    for option in reversed(_MANNER):
-        command = option(command)
-    return command
-
-
-class How(TypedDict):
-    """What the options of `_MANNER` give."""
-
-    if_match: str | None
-    wait_s: int | None
-    no_wait: bool
-    reason: str | None
-    key: str | None
-
-
-def _manner(how: How, *, dry_run: bool = False) -> Manner:
-    key, wait_s = how["key"], how["wait_s"]
-    if how["no_wait"] and wait_s is not None:
-        raise click.UsageError("expected --wait or --no-wait, found both")
-    if key is not None and not (0 < len(key) <= 255 and all("!" <= char <= "~" for char in key)):
-        raise click.UsageError("expected an --idempotency-key of 1 to 255 visible ASCII characters")
-    return Manner(how["if_match"], 0 if how["no_wait"] else wait_s, dry_run, key)
 
 
 @click.command(
@@ -115,10 +35,10 @@ def _manner(how: How, *, dry_run: bool = False) -> Manner:
     ),
 )
 @click.argument("file")
-@_ZONE
-@_ADOPT
-@_DRY_RUN
-@_manners
+@ZONE
+@ADOPT
+@DRY_RUN
+@manners
 @asks
 async def submit(
     daemon: Daemon,
@@ -134,7 +54,7 @@ async def submit(
     The file is the API's document in JSON or YAML. It may also say "zone" and "if_match", as the options do.
     YAML is read strictly: what could be read in two ways is refused with its line, and never guessed.
     """
-    manner = _manner(how, dry_run=dry_run)
+    manner = read_manner(how, dry_run=dry_run)
     return await submit_file(daemon, display, file, zone, manner, reason=how["reason"], adopt=adopt)
 
 
@@ -181,9 +101,9 @@ def _based_on(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise CannotAsk('expected a generation such as 41, or "any", for "if_match" in the file')
     try:
-        return BASED_ON.convert(value, None, None)
-    except click.BadParameter as error:
-        raise CannotAsk(f'"if_match" in the file: {error.message}') from None
+        return read_based_on(str(value))
+    except ValueError as error:
+        raise CannotAsk(f'"if_match" in the file: {error}') from None
 
 
 @click.command(
@@ -201,10 +121,10 @@ def _based_on(value: object) -> str:
 @click.argument("type")
 @click.argument("ttl", type=click.IntRange(0, 2**31 - 1))
 @click.argument("records", metavar="RECORD...", nargs=-1, required=True)
-@_ZONE
-@_ADOPT
-@_DRY_RUN
-@_manners
+@ZONE
+@ADOPT
+@DRY_RUN
+@manners
 @asks
 async def set_(
     daemon: Daemon,
@@ -223,7 +143,7 @@ async def set_(
     NAME is relative to the zone, '@' for its apex, or absolute with a dot at its end. Names within records are
     absolute. A TXT record without quotes is taken as one text, however many blanks are in it.
     """
-    manner = _manner(how, dry_run=dry_run)
+    manner = read_manner(how, dry_run=dry_run)
     quoted = [quote_argument(type, record) for record in records]
     body: Document = {"rrsets": [{"name": name, "type": type, "ttl": ttl, "records": quoted}]}
     body |= _said(adopt=adopt, reason=how["reason"])
@@ -233,10 +153,10 @@ async def set_(
 @click.command(cls=Verb, examples=("dnsguard retire old CNAME", "dnsguard retire --dry-run www AAAA"))
 @click.argument("name")
 @click.argument("type")
-@_ZONE
-@_ADOPT
-@_DRY_RUN
-@_manners
+@ZONE
+@ADOPT
+@DRY_RUN
+@manners
 @asks
 async def retire(
     daemon: Daemon,
@@ -249,7 +169,7 @@ async def retire(
     **how: Unpack[How],
 ) -> int:
     """Remove one RRset by name, if the zone's policy lets it."""
-    manner = _manner(how, dry_run=dry_run)
+    manner = read_manner(how, dry_run=dry_run)
     body: Document = {"retire": [{"name": name, "type": type}]}
     body |= _said(adopt=adopt, reason=how["reason"])
     return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
@@ -262,8 +182,8 @@ async def retire(
 )
 @click.argument("to", type=click.IntRange(min=1))
 @click.argument("rrsets", metavar="[NAME TYPE]...", nargs=-1)
-@_ZONE
-@_manners
+@ZONE
+@manners
 @asks
 async def rollback(
     daemon: Daemon,
@@ -278,7 +198,7 @@ async def rollback(
     It becomes a new generation with old contents. What no plan covered then is left as it is.
     'dnsguard diff NEWEST TO' shows beforehand what it would change.
     """
-    manner = _manner(how)
+    manner = read_manner(how)
     if len(rrsets) % 2:
         raise click.UsageError(f"expected pairs of NAME and TYPE, found {rrsets[-1]!r} without a type")
     body: Document = {"to": to} | _said(reason=how["reason"])
@@ -308,7 +228,7 @@ def zone() -> None:
     required=True,
     help="Whose contents stand: 'wire', what the name server has; 'store', what dnsguard's database has.",
 )
-@_REASON
+@REASON
 @asks
 async def resync(daemon: Daemon, display: Display, zone: str, keep: str, reason: str | None) -> int:
     """Let a stopped ZONE go on whose fence is not of this database's history.

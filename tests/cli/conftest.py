@@ -36,6 +36,7 @@ def two_zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         f"""
         [http]
         listen = "127.0.0.1:0"
+        wait_s_max = 1
         [dns]
         listen = "127.0.0.1:0"
         [keys."k."]

@@ -150,7 +150,7 @@ def test_the_same_key_never_makes_two_plans(cli: Cli) -> None:
 def test_an_accepted_plan_that_cannot_be_published_yet_is_no_failure_unless_publication_was_asked_for(
     two_zones: Cli,
 ) -> None:
-    asked = two_zones("set", "www", "A", "60", "192.0.2.1", "--zone", "away.test.", "--wait", "1")
+    asked = two_zones("set", "www", "A", "60", "192.0.2.1", "--zone", "away.test.", "--wait", "2")
     assert asked.exit_code == 1
     assert asked.stdout == "accepted as away.test. generation 1, not yet published\n"
     assert asked.stderr.strip()
