@@ -10,7 +10,7 @@ from dnsguard.core.history import PlanState
 from dnsguard.core.invariants import Violation
 from tests.campaigns.testimony import Testimony
 
-ACCEPTED_PER_KILL_MIN = 5
+ACCEPTED_PER_KILL_MIN = 4
 LOOKS_PER_KILL_MIN = 50
 UNDER_WAY_SHARE_MIN = 0.1
 _SHOWN_MAX = 20

@@ -35,6 +35,8 @@ _BOTH = 0.1
 """The share of kills that take a second daemon with them."""
 _AIM_S_MAX = 2.0
 _LIFE_S_MAX = 0.8
+_LIFE_PLANS_MAX = 10
+"""A life lasts until some plans were accepted in it: a daemon that takes nothing in has nothing to lose."""
 _JITTER_S_MAX = 0.02
 _START_S_MAX = 1.2
 
@@ -100,6 +102,8 @@ class Killer:
         if starting is not None:
             await starting
         await _pause(chance.uniform(0.05, _LIFE_S_MAX))
+        for _ in range(chance.randint(3, _LIFE_PLANS_MAX)):
+            await self._planners.accepted.heard(_AIM_S_MAX)
         await self._stage.daemons[victim].read_metrics()
         match aimed:
             case "parts":

@@ -14,7 +14,7 @@ import aiohttp
 from tests.campaigns.load import NoReply, exchange
 from tests.servers.process import NotStarted, Process
 
-_REFUSED = re.compile(r'^dnsguard_update_messages_total\{outcome="refused",.*\} ([0-9.e+]+)$', re.MULTILINE)
+_REFUSED = re.compile(r'^dnsguard_update_messages_total\{[^}]*outcome="refused"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 _API = re.compile(r"^  API  (http://\S+) ")
 _DNS = re.compile(r"^  DNS  (\S+) port (\d+) ")
 
@@ -22,7 +22,7 @@ _DNS = re.compile(r"^  DNS  (\S+) port (\d+) ")
 class Daemon:
     """One daemon, over all of its lives."""
 
-    def __init__(self, folder: Path, configuration: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(self, folder: Path, configuration: Path, session: aiohttp.ClientSession, token: str) -> None:
         """Name it; nothing is started yet."""
         self.folder = folder
         self.url: str | None = None
@@ -34,6 +34,7 @@ class Daemon:
         self._refused_before = self._refused_now = 0
         self._argv = [sys.executable, "-m", "dnsguard", "serve", "--config", str(configuration)]
         self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._process: Process | None = None
 
     @property
@@ -82,8 +83,13 @@ class Daemon:
         if self.url is None:
             return
         try:
-            async with asyncio.timeout(2), self._session.get(f"{self.url}/metrics") as response:
+            async with (
+                asyncio.timeout(2),
+                self._session.get(f"{self.url}/metrics", headers=self._headers, raise_for_status=True) as response,
+            ):
                 text = await response.text()
+        except aiohttp.ClientResponseError:
+            raise
         except (aiohttp.ClientError, OSError, TimeoutError):
             return
         self._refused_now = sum(int(float(found)) for found in _REFUSED.findall(text))

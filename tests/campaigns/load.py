@@ -91,6 +91,11 @@ class Planners:
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def accepted_count(self) -> int:
+        """How many wishes were answered as durable."""
+        return len({reply.number for reply in self.replies if reply.accepted})
+
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._plan(planner)) for planner in range(PLANNERS)]
         return self

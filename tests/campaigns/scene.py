@@ -128,7 +128,7 @@ async def scene(folder: Path, server: Server, daemons: int) -> AsyncIterator[Sce
             home.mkdir()
             configuration = home / "dnsguard.toml"
             configuration.write_text(_configuration(home, folder / "history.sqlite", token, secret, bind))
-            made.append(Daemon(home, configuration, session))
+            made.append(Daemon(home, configuration, session, token))
             stack.push_async_callback(made[-1].stop)
         yield Scene(made, token, session, bind, secret)
 

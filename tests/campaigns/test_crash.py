@@ -17,7 +17,7 @@ from tests.servers import require
 async def test_no_invariant_breaks_while_a_daemon_is_killed_again_and_again(server: Server, tmp_path: Path) -> None:
     if server == "bind":
         require("named")
-    account = await run(Options(kills=4, server=server, seed=7), tmp_path)
+    account = await run(Options(kills=4, server=server, seed=7, planner_pace_s=0.03), tmp_path)
     assert not account.violations, account.table()
     assert not account.missing(), account.table()
     assert not account.words, account.table()
