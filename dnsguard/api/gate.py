@@ -30,7 +30,7 @@ from dnsguard.api.tokens import Token
 from dnsguard.api.visit import Visit
 from dnsguard.core.history import GenerationUnknown, ZoneUnknown
 from dnsguard.core.names import NameRefused, parse_name
-from dnsguard.store.engine import StoreUnavailable
+from dnsguard.core.history import StoreUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

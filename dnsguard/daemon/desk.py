@@ -16,7 +16,7 @@ from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.zones import ZoneRoom, open_room
-from dnsguard.store.engine import StoreUnavailable
+from dnsguard.core.history import StoreUnavailable
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
