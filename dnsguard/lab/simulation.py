@@ -2,6 +2,7 @@
 Nothing here decides anything: a scenario sets the scene, a chooser says who goes next, `simulator` runs them.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,10 @@ class Simulation:
             actor.kill()
             raise RuntimeError("expected a coroutine that ends by itself, found one that waits for ever")
         return task.result()  # type: ignore[return-value]
+
+    async def pause(self, delay_s: float) -> None:
+        """Wait for virtual seconds, as an actor."""
+        await asyncio.sleep(delay_s)
 
     @property
     def now(self) -> float:

@@ -212,7 +212,7 @@ def test_reduction_refuses_actors_that_meet_elsewhere_than_at_effects() -> None:
 
 def test_reduction_refuses_a_clock_that_all_share() -> None:
     def sleeping(simulation: Simulation) -> None:
-        simulation.spawn("a", lambda: asyncio.sleep(1))
+        simulation.spawn("a", lambda: simulation.pause(1))
 
     with pytest.raises(NotReducible, match="time passed"):
         search(Simulator(sleeping, timed=True).run, Reduced())
