@@ -47,7 +47,7 @@ class History:
 
 
 def judge(testimony: Testimony) -> list[Violation]:
-    """Return every violation that the testimony proves, in the order of the invariants' numbers."""
+    """Return every violation that the testimony proves, each once, in the order of the invariants' numbers."""
     history = History(testimony.changes, (look.key for look in testimony.looks))
     found = [
         *_fence_forward(testimony.fences),
@@ -58,7 +58,7 @@ def judge(testimony: Testimony) -> list[Violation]:
         *_published_when_said(testimony),
         *_ended_well(history, testimony),
     ]
-    return sorted(found, key=attrgetter("number"))
+    return sorted(dict.fromkeys(found), key=attrgetter("number"))
 
 
 def _span(look: Look) -> Fence | None:

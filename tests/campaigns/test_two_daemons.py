@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from dnsguard.core.history import PlanState
-from tests.campaigns.crash import converge
+from tests.campaigns.crash import all_seen, converge
 from tests.campaigns.judge import judge
 from tests.campaigns.load import Planners
 from tests.campaigns.observe import Observers
 from tests.campaigns.scene import ZONE, scene
-from tests.campaigns.testimony import Testimony
 from tests.campaigns.wishes import Names
 from tests.servers import require
 
@@ -38,22 +37,9 @@ async def test_two_daemons_on_one_file_and_one_zone_break_no_invariant(tmp_path:
                     await asyncio.gather(*(daemon.read_metrics() for daemon in stage.daemons))
                 await planners.finish(30)
             newest, converged_s = await converge(stage, observers, asyncio.get_running_loop().time())
-        entries, changes = await stage.history()
-        testimony = Testimony(
-            fences=tuple(observers.fences),
-            looks=tuple(observers.looks),
-            wishes=planners.wishes,
-            replies=tuple(planners.replies),
-            entries=entries,
-            changes=changes,
-            zone_at_begin=zone_at_begin,
-            zone_at_end=await stage.transfer(),
-            fence_at_end=await observers.look_at_fence(),
-            newest=newest,
-            converged_s=converged_s,
-        )
+        testimony = await all_seen(stage, observers, planners, zone_at_begin, newest, converged_s)
         assert stage.refused() > 0, "no fenced write was refused: the two daemons never met, and nothing was shown"
         assert [await daemon.stop() for daemon in stage.daemons] == [0, 0]
     assert judge(testimony) == []
-    assert len(entries) == planners.accepted_count >= PLANS_MIN
-    assert {entry.state for entry in entries} <= {PlanState.PUBLISHED, PlanState.SUPERSEDED}
+    assert len(testimony.entries) == planners.accepted_count >= PLANS_MIN
+    assert {entry.state for entry in testimony.entries} <= {PlanState.PUBLISHED, PlanState.SUPERSEDED}
