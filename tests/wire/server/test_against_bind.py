@@ -1,6 +1,7 @@
 """The embedded server does as BIND does: the same streams of updates and queries, the same answers and contents.
 
-How many streams is a matter of time: DNSGUARD_STREAMS raises their number for a campaign. What is compared:
+How many streams is a matter of time: DNSGUARD_STREAMS raises their number for a campaign, with
+DNSGUARD_TESTS_RANDOM=1 for others than the last time. What is compared:
 every response code, for queries also AA, the answer, and the SOA of a negative answer; and after each stream
 every octet of the zone in canonical form, the serial included.
 
