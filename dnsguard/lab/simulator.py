@@ -11,8 +11,6 @@ from dnsguard.lab.loop import SimulatedGate, SimulatedLoop, Spinning
 from dnsguard.lab.moves import Faults, Kind, Move, MoveTable, Offer
 from dnsguard.lab.simulation import Chooser, Ending, Outcome, Scenario, Simulation, Violation
 
-_TURNS = {Kind.GO: Turn.GO, Kind.LOST_REQUEST: Turn.LOST_REQUEST, Kind.LOST_ANSWER: Turn.LOST_ANSWER}
-
 
 class Simulator:
     """Runs one scenario as often as wanted. What can be kept from run to run is kept."""
@@ -150,11 +148,14 @@ class _Run:
         """Do a move that was offered."""
         actor = self._actors[move.actor]
         match move.kind:
-            case Kind.GO | Kind.LOST_REQUEST | Kind.LOST_ANSWER:
-                if move.kind is not Kind.GO:
-                    self._losses_left -= 1
-                future, _ = actor.parked.popleft()
-                future.set_result(_TURNS[move.kind])
+            case Kind.GO:
+                actor.parked.popleft()[0].set_result(Turn.GO)
+            case Kind.LOST_REQUEST:
+                self._losses_left -= 1
+                actor.parked.popleft()[0].set_result(Turn.LOST_REQUEST)
+            case Kind.LOST_ANSWER:
+                self._losses_left -= 1
+                actor.parked.popleft()[0].set_result(Turn.LOST_ANSWER)
             case Kind.CRASH:
                 self._crashes_left -= 1
                 actor.kill()

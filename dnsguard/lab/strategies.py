@@ -77,10 +77,11 @@ class Exhaustive:
 
     def choose(self, offers: Sequence[Offer]) -> Move:
         """Follow the path; where it ends, go on with the first move."""
-        if self._depth == len(self._path):
+        depth, self._depth = self._depth, self._depth + 1
+        if depth == len(self._path):
             self._path.append(([move for offer in offers for move in offer], 0))
-        moves, at = self._path[self._depth]
-        self._depth += 1
+            return offers[0][0]
+        moves, at = self._path[depth]
         if not any(moves[at] in offer for offer in offers):
             raise NotReproducible(moves[at], offers)
         return moves[at]
