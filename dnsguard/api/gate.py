@@ -28,9 +28,8 @@ from dnsguard.api.problems import (
 from dnsguard.api.room import ROOM, Room
 from dnsguard.api.tokens import Token
 from dnsguard.api.visit import Visit
-from dnsguard.core.history import GenerationUnknown, ZoneUnknown
+from dnsguard.core.history import GenerationUnknown, StoreUnavailable, ZoneUnknown
 from dnsguard.core.names import NameRefused, parse_name
-from dnsguard.core.history import StoreUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -280,3 +280,20 @@ def rrset(name: str = "www", *records: str, rdtype: str = "A", ttl: int = 300) -
 def plan(*rrsets: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A plan's body."""
     return {"rrsets": list(rrsets or (rrset(),))} | more
+
+
+def clear(reply: Reply, status: int) -> None:
+    """Check that an answer is a problem for people, and not a traceback."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert reply.body["status"] == status
+    assert reply.body["type"].startswith("/problems/")
+    assert reply.body["title"]
+    assert reply.body["detail"]
+    assert "Traceback" not in reply.body["detail"]
+
+
+async def nothing_stored(door: Door) -> None:
+    """Check that a request left no trace."""
+    assert await door.newest() == 0
+    assert door.house.woken == []

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -11,72 +10,7 @@ from dnsguard.api.app import make_app
 from dnsguard.api.limits import Limits
 from dnsguard.api.serve import serve
 from tests.api.house import PLANS, TOKENS, WRITER, Door, House, open_door, plan
-
-AUTHORIZED = f"Authorization: Bearer {WRITER}\r\nIf-Match: *\r\nContent-Type: application/json\r\nHost: t\r\n"
-PROMISE = f"POST {PLANS} HTTP/1.1\r\n{AUTHORIZED}Content-Length: 1000\r\n\r\n".encode()
-LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\n\r\n"
-
-
-class Socket:
-    """A client that says exactly what it is told to."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    def send(self, octets: bytes) -> None:
-        self.writer.write(octets)
-
-    async def head(self) -> tuple[int, dict[str, str]]:
-        """Read an answer's head."""
-        text = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)).decode()
-        status, *fields = text.strip().split("\r\n")
-        return int(status.split()[1]), {name.lower(): value for name, value in (line.split(": ", 1) for line in fields)}
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Read an answer."""
-        status, headers = await self.head()
-        return status, headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
-
-    async def is_closed(self) -> bool:
-        """Wait until the other side has closed."""
-        try:
-            return await asyncio.wait_for(self.reader.read(), 20) is not None
-        except ConnectionError:
-            return True
-
-
-@asynccontextmanager
-async def connected(door: Door) -> AsyncIterator[Socket]:
-    reader, writer = await asyncio.open_connection(*door.served.address)
-    try:
-        yield Socket(reader, writer)
-    finally:
-        writer.transport.abort()
-
-
-async def crowd(door: Door, stack: AsyncExitStack, count: int, octets: bytes = b"") -> list[Socket]:
-    """Connect many clients that say something and then nothing more."""
-    sockets = [await stack.enter_async_context(connected(door)) for _ in range(count)]
-    for socket in sockets:
-        socket.send(octets)
-    return sockets
-
-
-async def lives(door: Door) -> float:
-    """Ask for health on a connection of its own; return how many seconds the answer took."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    async with connected(door) as socket:
-        socket.send(LIVE)
-        assert (await socket.answer())[0] == 200
-    return loop.time() - started
-
-
-async def until(door: Door, so: Callable[[], bool]) -> None:
-    """Keep asking for health, on one connection, until something is so."""
-    async with asyncio.timeout(20):
-        while not so():
-            assert (await door.get("/v1/health/live")).status == 200
+from tests.api.sockets import AUTHORIZED, LIVE, PROMISE, connected, crowd, lives, until
 
 
 async def test_a_body_that_trickles_in_is_408_at_the_deadline(house: House) -> None:
@@ -246,52 +180,6 @@ async def test_500_slow_clients_do_not_keep_health_from_answering(door: Door) ->
         started = loop.time()
         await door.stop()
         assert loop.time() - started < 1
-
-
-async def test_health_is_answered_while_16_mib_are_read(door: Door) -> None:
-    record = '"' + "x" * 200 + '"'
-    one = {"name": "n", "type": "TXT", "ttl": 60, "records": [record] * 50}
-    body = json.dumps({"rrsets": [one | {"name": f"n{n}"} for n in range(1_400)]}).encode()
-    body = body.ljust(16 * 2**20)
-    reading = asyncio.create_task(door.ask("POST", PLANS, raw=body, headers={"If-Match": "*"}))
-    times = []
-    while not reading.done():
-        times.append(await lives(door))
-    # Fifty times the same record: refused, but only once every record has been looked at.
-    assert (await reading).status == 422
-    assert len(times) > 3
-    assert max(times) < 1
-
-
-async def test_reading_a_large_body_ends_with_its_deadline(house: House) -> None:
-    async with open_door(house, Limits(deadline_s=0.5)) as door:
-        many = [
-            {"name": f"n{n}", "type": "A", "ttl": 60, "records": [f"192.0.{n % 250}.{i}" for i in range(90)]}
-            for n in range(6_000)
-        ]
-        reply = await door.submit({"rrsets": many})
-        assert (reply.status, reply.body["type"]) == (503, "/problems/deadline")
-        assert await door.newest() == 0
-
-
-async def test_more_requests_than_can_be_worked_on_are_503(house: House) -> None:
-    async with open_door(house, Limits(requests_max=0)) as door:
-        reply = await door.get("/v1/zones")
-        assert (reply.status, reply.body["type"]) == (503, "/problems/busy")
-        assert reply.headers["Retry-After"] == "1"
-        assert (await door.get("/v1/health/ready")).status == 200
-        assert (await door.get("/metrics")).status == 200
-
-
-async def test_those_who_wait_for_publication_take_no_place(house: House) -> None:
-    async with open_door(house, Limits(requests_max=1)) as door:
-        house.held = True
-        waiting = asyncio.create_task(door.submit(plan(), headers={"Prefer": "wait=200"}))
-        await until(door, lambda: house.waits == 1)
-        assert (await door.get("/v1/zones")).status == 200
-        await house.enact()
-        assert (await waiting).status == 200
-        assert (await door.get("/v1/zones")).status == 200
 
 
 async def test_a_taken_port_is_an_os_error(door: Door) -> None:

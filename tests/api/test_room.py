@@ -1,0 +1,72 @@
+"""What all requests share: threads, places and room for bodies. What one client takes is given back."""
+
+import asyncio
+import json
+
+from dnsguard.api.limits import Limits
+from dnsguard.api.room import ROOM
+from tests.api.house import PLANS, Door, House, open_door, plan
+from tests.api.sockets import PROMISE, connected, lives, until
+
+
+async def test_health_is_answered_while_16_mib_are_read(door: Door) -> None:
+    record = '"' + "x" * 200 + '"'
+    one = {"name": "n", "type": "TXT", "ttl": 60, "records": [record] * 50}
+    body = json.dumps({"rrsets": [one | {"name": f"n{n}"} for n in range(1_400)]}).encode()
+    body = body.ljust(16 * 2**20)
+    reading = asyncio.create_task(door.ask("POST", PLANS, raw=body, headers={"If-Match": "*"}))
+    times = []
+    while not reading.done():
+        times.append(await lives(door))
+    # Fifty times the same record: refused, but only once every record has been looked at.
+    assert (await reading).status == 422
+    assert len(times) > 3
+    assert max(times) < 1
+
+
+async def test_reading_a_large_body_ends_with_its_deadline_and_frees_its_thread(house: House) -> None:
+    async with open_door(house, Limits(deadline_s=1.0, parse_concurrency=1)) as door:
+        many = [
+            {"name": f"n{n}", "type": "A", "ttl": 60, "records": [f"192.0.{n % 250}.{i}" for i in range(90)]}
+            for n in range(6_000)
+        ]
+        reply = await door.submit({"rrsets": many})
+        assert (reply.status, reply.body["type"]) == (503, "/problems/deadline")
+        assert await door.newest() == 0
+        reply = await door.submit({"rrsets": many[:30]})
+        assert (reply.status, reply.body["rrset_count"]) == (202, 30)
+
+
+async def test_bodies_that_together_take_too_much_are_503_until_there_is_room(house: House) -> None:
+    async with open_door(house, Limits(bodies_octets_max=100_000)) as door:
+        large = b" " * 150_000
+        async with connected(door) as first:
+            first.send(PROMISE.replace(b"1000", b"900000") + large)
+            await until(door, lambda: door.app[ROOM].bodies_octets > 0)
+            reply = await door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"})
+            assert (reply.status, reply.body["type"]) == (503, "/problems/busy")
+            small = await door.submit(plan())
+            assert small.status == 202
+        await until(door, lambda: door.app[ROOM].bodies_octets == 0)
+        assert (await door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"})).status == 400
+        assert door.app[ROOM].bodies_octets == 0
+
+
+async def test_more_requests_than_can_be_worked_on_are_503(house: House) -> None:
+    async with open_door(house, Limits(requests_max=0)) as door:
+        reply = await door.get("/v1/zones")
+        assert (reply.status, reply.body["type"]) == (503, "/problems/busy")
+        assert reply.headers["Retry-After"] == "1"
+        assert (await door.get("/v1/health/ready")).status == 200
+        assert (await door.get("/metrics")).status == 200
+
+
+async def test_those_who_wait_for_publication_take_no_place(house: House) -> None:
+    async with open_door(house, Limits(requests_max=1)) as door:
+        house.held = True
+        waiting = asyncio.create_task(door.submit(plan(), headers={"Prefer": "wait=200"}))
+        await until(door, lambda: house.waits == 1)
+        assert (await door.get("/v1/zones")).status == 200
+        await house.enact()
+        assert (await waiting).status == 200
+        assert (await door.get("/v1/zones")).status == 200
