@@ -9,14 +9,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.history import Entry, PlanState, StoreUnavailable
 from dnsguard.core.message import Unreachable
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.metrics import Metrics
-from dnsguard.daemon.zones import ZoneRoom, open_room
-from dnsguard.core.history import StoreUnavailable
+from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
@@ -128,12 +127,15 @@ class DaemonDesk:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
         while True:
-            entry, _ = await self._store.plan(zone, generation)
-            left = end - loop.time()
             room = self._rooms.get(zone)
-            if entry.state not in _UNSETTLED or left <= 0 or room is None:
+            news = None if room is None else room.news.next()  # before looking: news in between is not lost
+            entry = next(iter(await self._store.plans(zone, below=generation + 1, limit=1)), None)
+            if entry is None or entry.generation != generation:
+                raise GenerationUnknown(zone, generation, generation, generation)
+            left = end - loop.time()
+            if entry.state not in _UNSETTLED or left <= 0 or news is None:
                 return entry
-            await room.news.wait(min(left, _POLL_S))
+            await wait_for_news(news, min(left, _POLL_S))
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the zone's fence from its primary now."""

@@ -30,13 +30,18 @@ class News:
         self._next.set()
         self._next = asyncio.Event()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for news, or for a time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._next.wait()
-        except TimeoutError:
-            return
+    def next(self) -> asyncio.Event:
+        """Return what is set at the next news."""
+        return self._next
+
+
+async def wait_for_news(news: asyncio.Event, seconds: float) -> None:
+    """Wait for news, or for a time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return
 
 
 @dataclass(slots=True)

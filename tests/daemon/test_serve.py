@@ -184,10 +184,10 @@ async def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(tmp
 
             async def reload(text: str, said: str) -> None:
                 path.write_text(text)
-                before = sum(said in line for line in daemon.lines)
+                before = sum(said in line for line in list(daemon.lines))
                 os.kill(daemon.pid, signal.SIGHUP)
                 async with asyncio.timeout(10):
-                    while sum(said in line for line in daemon.lines) == before:
+                    while sum(said in line for line in list(daemon.lines)) == before:
                         async with client.get("/v1/health/live") as response:
                             await response.read()
 

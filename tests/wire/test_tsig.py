@@ -65,7 +65,8 @@ def signed_response(request: Signed, of: dns.tsig.Key, at: int = NOW, **changes:
 
 @pytest.mark.parametrize("algorithm", DIGESTS)
 def test_a_signed_update_holds_before_dnspython(algorithm: str) -> None:
-    signed = Signer(primary(algorithm)).sign(encode_update(Message("example.test.", (), ())), NOW)
+    # dnspython compares with the clock of now, and the whole suite takes longer than a signature is valid.
+    signed = Signer(primary(algorithm)).sign(encode_update(Message("example.test.", (), ())), time.time())
     parsed = dns.message.from_wire(signed.wire, keyring=key(algorithm))
     assert parsed.had_tsig
     assert parsed.mac == signed.mac
