@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.core.history import Entry, PlanState, StoreUnavailable
+from dnsguard.core.history import Entry, GenerationUnknown, PlanState, StoreUnavailable
 from dnsguard.core.message import Unreachable
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
