@@ -205,8 +205,9 @@ def _fits(on_wire: Records | None, wanted: Iterable[Wanted]) -> bool:
     )
 
 
-def _place(fence: Fence) -> tuple[int, bool, int]:
-    return fence.generation, fence.progress is None, 0 if fence.progress is None else fence.progress.done
+def _place(fence: Fence) -> tuple[int, bool]:
+    """Parts may be written again: only what is complete stays complete."""
+    return fence.generation, fence.progress is None
 
 
 def _said(wanted: Wanted | None) -> str:

@@ -190,18 +190,20 @@ class MemoryStore:
         entry = history.entries.get(generation)
         if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
             return None
-        history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
         back: dict[Key, Wanted] = {}
         for key, changes in history.changes.items():
-            stood = max(changes, default=None) == generation
-            changes.pop(generation, None)
-            if stood:
-                before = history.newest_change(key, generation)
-                nothing = Absence.RETIRED if key in created else Absence.WITHDRAWN
-                back[key] = nothing if before is None or before[1] is Absence.WITHDRAWN else before[1]
+            if max(changes, default=None) == generation:
+                back[key] = _stood_before(history, key, generation, again=entry.reverts is not None)
+                if back[key] is Absence.WITHDRAWN and key in created:
+                    back[key] = Absence.RETIRED
+        if back and all(history.changes[key][generation] == wanted for key, wanted in back.items()):
+            return None
+        history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
+        for key, changes in history.changes.items():
+            if changes.pop(generation, None) is not None:
                 history.heads[key].adopt |= key in created
         if not back:
-            return None
+            return 0
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
         appended = history.zone.newest + 1
         submission = Submission(make_plan(zone, back, reason=reason), "dnsguard", at)
@@ -245,6 +247,13 @@ class MemoryStore:
                 gone += 1
         history.zone = replace(history.zone, kept_from=upto)
         return gone
+
+
+def _stood_before(history: MemoryHistory, key: Key, generation: int, *, again: bool) -> Wanted:
+    """Return what to put back: what the newest plan before says, or, if that was tried, what is on the wire."""
+    live = history.heads[key].live
+    before = history.newest_change(key, generation - 1 if not again else live or 0)
+    return Absence.WITHDRAWN if before is None else before[1]
 
 
 def _with_backlog(history: MemoryHistory) -> Zone:

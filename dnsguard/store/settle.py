@@ -126,14 +126,17 @@ def reject(
 ) -> int | None:
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
 
-    ``created`` has what was absent until a publication left half-way put it on the wire. Returns None if the plan
-    is settled already, or nothing of it stands. Raises ZoneUnknown, Moved.
+    ``created`` has what was absent until a publication left half-way put it on the wire. Returns 0 if there was
+    nothing to put back, and None, with nothing done, if the plan is settled already or what stood before is the
+    same: then only the primary can help. Raises ZoneUnknown, Moved.
     """
     ledger, row = _open_rejection(conn, zone, generation)
     if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
         return None
     put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
-    appended = None
+    if put_back and all(ledger.standing[key.name][key].wanted == wanted for key, (wanted, _) in put_back.items()):
+        return None
+    appended = 0
     if put_back:
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
         plan = make_plan(zone, {key: wanted for key, (wanted, _) in put_back.items()}, reason=reason)

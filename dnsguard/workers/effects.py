@@ -93,8 +93,9 @@ class Store(Protocol):
         """Mark a plan rejected, so that no state has its contents any more, and append one that puts them back.
 
         An RRset that stood nowhere before is nobody's again; one that is among ``created``, and so was absent
-        until this publication put it on the wire, is retired. Returns the appended generation; None if the plan
-        is settled already, or nothing of it stands.
+        until this publication put it on the wire, is retired. Returns the appended generation, 0 if nothing was
+        to be put back, and None, with nothing done, if the plan is settled already or putting back would want the
+        very same contents.
         """
         ...
 

@@ -171,11 +171,11 @@ class Enactor:
     ) -> Step:
         """Reject a plan; what it covered is put back by a new generation, which overtakes the publication."""
         appended = await self.store.reject(self.zone, generation, why, self.clock.now(), self._created)
-        newest = pending.zone.newest if appended is None else appended
-        self._doubt = Doubt(read=self._doubt.read, overtake=newest) if newest > pending.target else CERTAIN
-        if appended is None and newest <= pending.target:
-            detail = f"the primary refuses contents of generation {generation}, which is settled: {why}"
+        if appended is None:
+            self._doubt = CERTAIN
+            detail = f"the primary refuses contents that nothing can replace, of generation {generation}: {why}"
             return self._step("primary.refusing", Then.LATER, generation, detail, messages, rrsets, refused)
+        self._doubt = Doubt(read=self._doubt.read, overtake=max(appended, pending.zone.newest))
         return self._step("plan.rejected", Then.AT_ONCE, generation, why, messages, rrsets, refused)
 
     def _step(
