@@ -1,0 +1,241 @@
+"""What the specification speaks of: guards, sizes, states, messages, and how a primary takes a message or refuses it.
+Values and pure functions; what can happen, and when, is said in `spec`.
+
+The contents of an RRset are the generation that they come from; generation 0 is the zone before its first plan.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Check(enum.Enum):
+    """When an enactor compares its plan with what stands."""
+
+    START = "once at start"
+    AGAIN = "again just before the write, separate step"
+    WRITE = "compare-and-set in the writing transaction"
+    """The fence as prerequisite of each message."""
+
+
+class Sweep(enum.Enum):
+    """Which old nodes clean-up deletes."""
+
+    AGE = "by age"
+    LISTED = "skips what is live when listing"
+    INSIDE = "live check inside the deleting transaction"
+    REACHABLE = "by reachability"
+    """Neither live nor kept for a rollback nor of a publication under way, asked inside the deleting message."""
+
+
+class Bound(enum.Enum):
+    """Up to where clean-up forgets history, besides the generations that it keeps by number."""
+
+    AGE = "age alone"
+    RECORD = "the store's record of what is published"
+    FENCE = "the fence as the primary shows it"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The guards; as they stand here, all of them are on."""
+
+    check: Check = Check.WRITE
+    observed: bool = True
+    """A publication starts from the fence that was observed, not from the store's record of it."""
+    sweep: Sweep = Sweep.REACHABLE
+    bound: Bound = Bound.FENCE
+    target_exists: bool = True
+    """A name becomes an alias only to a node that exists."""
+    rollback_tolerated: bool = True
+    """Where the node before has vanished, no rollback is set; otherwise the flip is refused."""
+    fence_as_listed: bool = True
+    """A deletion is refused if anybody has published since the listing."""
+    aliases_as_listed: bool = True
+    """A deletion is refused if the aliases of its name have changed since the listing."""
+    rejection_overtakes: bool = True
+    """A publication of which a plan was rejected is not resumed but overtaken by the one that puts back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How large a world is searched. ``covers``: by turns, the RRsets that the planner's plans cover."""
+
+    rules: Rules = Rules()
+    enactors: int = 2
+    plans: int = 3
+    covers: tuple[tuple[int, ...], ...] = ((0,),)
+    versioned: bool = False
+    october: bool = False
+    """One look at start (plan and endpoint in one step), no store's record; an enactor sweeps after its flip."""
+    keep: int = 1
+    message_rrsets: int = 1
+    crashes: int = 0
+    late: int = 0
+    """How many messages may be left in flight, lost, delayed or doubled."""
+    rejections: int = 0
+    strangers: int = 0
+    """How often somebody deletes a node that no alias names."""
+    hands: int = 0
+    """How often somebody points a name at another node by hand, past the fence."""
+    cleanup: bool = False
+
+
+class Place(NamedTuple):
+    """The fence: complete at a generation, or ``done`` of ``of`` RRsets (counted per stage) on the way from base."""
+
+    generation: int
+    base: int
+    done: int = 0
+    of: int = 0
+
+
+WRITE, BUILD, FLIP = "writes", "builds", "flips"
+Part = tuple[tuple[int, int], ...]
+
+
+class Message(NamedTuple):
+    """An UPDATE: what it expects of the fence (None: nothing), the fence's next value, and (RRset, generation)s."""
+
+    expected: Place | None
+    next: Place | None
+    stage: str
+    part: Part
+
+
+IDLE, SEEN, WRITING, CHECKED, WRITTEN, SWEEPING = range(6)
+
+
+class Enactor(NamedTuple):
+    """What an enactor knows; all of it is lost in a crash."""
+
+    at: int = IDLE
+    seen: Place = Place(0, 0)
+    target: int = 0
+    changes: Part = ()
+    done: int = 0
+    listed: tuple[int, ...] = ()
+    """While sweeping: the aliases as listed."""
+
+
+class Cleaner(NamedTuple):
+    """What a clean-up read: the fence and the aliases."""
+
+    seen: Place
+    wire: tuple[int, ...]
+    back: tuple[int, ...]
+
+
+class State(NamedTuple):
+    """Everything. ``plans`` has (generation, RRsets covered) of all ever accepted, so that it is also the ghost of
+    what clean-up forgot; ``wire`` and ``back`` have generations by RRset, ``nodes`` a bit per generation.
+    """
+
+    plans: tuple[tuple[int, tuple[int, ...]], ...]
+    rejected: frozenset[int]
+    kept: int
+    published: int
+    fence: Place
+    wire: tuple[int, ...]
+    back: tuple[int, ...]
+    nodes: tuple[int, ...]
+    enactors: tuple[Enactor, ...]
+    cleaner: Cleaner | None = None
+    late: frozenset[Message] = frozenset()
+    crashes: int = 0
+    strangers: int = 0
+    hands: int = 0
+
+
+ABSENT = Place(0, 0)
+FRESH = Enactor()
+
+
+def initial(setup: Setup) -> State:
+    """Return the state before anything: an empty zone, or, as in October, one whose first plan is live."""
+    width = 1 + max(rrset for cover in setup.covers for rrset in cover)
+    enactors = (FRESH,) * setup.enactors
+    none = (0,) * width
+    if setup.october:
+        plans = ((1, setup.covers[0]),)
+        return State(plans, frozenset(), 0, 1, Place(1, 1), (1,) * width, none, (2,) * width, enactors)
+    return State((), frozenset(), 0, 0, ABSENT, none, none, none, enactors)
+
+
+def newest(state: State) -> int:
+    """Return the newest generation."""
+    return state.plans[-1][0] if state.plans else 0
+
+
+def folded(state: State, base: int, target: int, *, kept: int = 0) -> Part:
+    """Return the newest contents of each RRset that plans after base, up to target, cover; rejected ones say nothing.
+
+    ``kept``: what a newer plan up to there superseded is forgotten.
+    """
+    last: dict[int, int] = {}
+    for generation, cover in state.plans:
+        if generation not in state.rejected:
+            for rrset in cover:
+                if base < generation <= target:
+                    last[rrset] = generation
+                elif target < generation <= kept:
+                    last.pop(rrset, None)
+    return tuple(sorted(last.items()))
+
+
+def overtaken(state: State, seen: Place) -> bool:
+    """Tell whether a publication under way carries contents of a rejected plan, so that it cannot be resumed."""
+    last = {rrset: g for g, cover in state.plans if seen.base < g <= seen.generation for rrset in cover}
+    return any(generation in state.rejected for generation in last.values())
+
+
+def message_of(setup: Setup, enactor: Enactor) -> tuple[Message, int]:
+    """Return an enactor's next message, and how much is done once it is taken."""
+    changes, size, stages = enactor.changes, setup.message_rrsets, (BUILD, FLIP) if setup.versioned else (WRITE,)
+    count = len(changes)
+    stage = min(enactor.done // count, len(stages) - 1) if count else len(stages) - 1
+    first = enactor.done - stage * count
+    part = changes[first : first + size]
+    done, of = enactor.done + len(part), len(stages) * count
+    after = Place(enactor.target, enactor.target) if done == of else Place(enactor.target, enactor.seen.base, done, of)
+    fenced = setup.rules.check is Check.WRITE
+    blind = setup.october and not fenced
+    return Message(enactor.seen if fenced else None, None if blind else after, stages[stage], part), done
+
+
+def applied(rules: Rules, state: State, message: Message) -> State | None:
+    """Return the state once the primary has taken a message, None if it refuses."""
+    if message.expected is not None and message.expected != state.fence:
+        return None
+    wire, back, nodes = list(state.wire), list(state.back), list(state.nodes)
+    for rrset, generation in message.part:
+        if message.stage == BUILD:
+            nodes[rrset] |= 1 << generation
+            continue
+        if message.stage == FLIP:
+            before = wire[rrset]
+            if rules.target_exists and not nodes[rrset] >> generation & 1:
+                return None
+            if before and before != generation:
+                stands = nodes[rrset] >> before & 1
+                if not stands and not rules.rollback_tolerated:
+                    return None
+                back[rrset] = before if stands else 0
+        wire[rrset] = generation
+    fence = state.fence if message.next is None else message.next
+    return state._replace(fence=fence, wire=tuple(wire), back=tuple(back), nodes=tuple(nodes))
+
+
+def put(state: State, number: int, enactor: Enactor) -> State:
+    """Return the state with one enactor changed."""
+    return state._replace(enactors=(*state.enactors[:number], enactor, *state.enactors[number + 1 :]))
+
+
+def rejected(state: State, generation: int) -> State | None:
+    """Return the state once a plan is rejected; None if it is settled already."""
+    if generation in state.rejected or generation <= state.published:
+        return None
+    last = {rrset: g for g, cover in state.plans if g not in state.rejected for rrset in cover}
+    stood = tuple(sorted(rrset for rrset, g in last.items() if g == generation))
+    plans = (*state.plans, (newest(state) + 1, stood)) if stood else state.plans
+    return state._replace(rejected=state.rejected | {generation}, plans=plans)
