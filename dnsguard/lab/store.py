@@ -59,6 +59,8 @@ class MemoryHistory:
     changes: dict[Key, dict[int, Wanted]] = field(default_factory=dict)
     heads: dict[Key, _Head] = field(default_factory=dict)
     answered: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
+    """What rejected plans wanted."""
 
     def newest_change(self, key: Key, upto: int) -> tuple[int, Wanted] | None:
         """Return what the newest plan at or below a generation says of an RRset."""
@@ -150,6 +152,7 @@ class MemoryStore:
         base = 0 if fence is None or trusted else fence.base
         if target is None:
             resuming = fence is not None and fence.progress is not None and not trusted
+            resuming = resuming and fence is not None and not _turned_down(history, base, fence.generation)
             target = fence.generation if fence is not None and resuming else about.newest
         elif target not in history.entries:
             raise GenerationUnknown(zone, target, about.kept_from, about.newest)
@@ -199,9 +202,10 @@ class MemoryStore:
         if back and all(history.changes[key][generation] == wanted for key, wanted in back.items()):
             return None
         history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
-        for key, changes in history.changes.items():
-            if changes.pop(generation, None) is not None:
-                history.heads[key].adopt |= key in created
+        here = [key for key, changes in history.changes.items() if generation in changes]
+        history.turned_down[generation] = {key: history.changes[key].pop(generation) for key in here}
+        for key in history.turned_down[generation].keys() & set(created):
+            history.heads[key].adopt = True
         if not back:
             return 0
         reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
@@ -244,6 +248,7 @@ class MemoryStore:
             settled = entry.state is not PlanState.ACCEPTED
             if generation < upto and settled and generation not in referred and generation != history.zone.published:
                 del history.entries[generation], history.chains[generation]
+                history.turned_down.pop(generation, None)
                 gone += 1
         history.zone = replace(history.zone, kept_from=upto)
         return gone
@@ -254,6 +259,16 @@ def _stood_before(history: MemoryHistory, key: Key, generation: int, *, again: b
     live = history.heads[key].live
     before = history.newest_change(key, generation - 1 if not again else live or 0)
     return Absence.WITHDRAWN if before is None else before[1]
+
+
+def _turned_down(history: MemoryHistory, base: int, upto: int) -> bool:
+    """Tell whether a publication may have written what a rejected plan wanted and no newer one covers by then."""
+    return any(
+        not any(generation < newer <= upto for newer in history.changes[key])
+        for generation, keys in history.turned_down.items()
+        if base < generation <= upto
+        for key in keys
+    )
 
 
 def _with_backlog(history: MemoryHistory) -> Zone:
@@ -315,7 +330,20 @@ def _changes(history: MemoryHistory, base: int, target: int) -> tuple[Change, ..
             for generation, wanted in changes.items()
             if base < generation <= target
         ]
-    return fold(found)
+    return tuple(_with_turned_down(history, change, base, target) for change in fold(found))
+
+
+def _with_turned_down(history: MemoryHistory, change: Change, base: int, target: int) -> Change:
+    """Add what rejected plans wanted at an RRset that is not managed yet: a publication may have written it."""
+    if change.before is not Before.UNMANAGED:
+        return change
+    wanted = [
+        here[change.key]
+        for generation, here in sorted(history.turned_down.items())
+        if base < generation <= target and change.key in here
+    ]
+    found = tuple(dict.fromkeys((*change.earlier, *(each for each in wanted if isinstance(each, Records)))))
+    return replace(change, earlier=found)
 
 
 def _with_neighbours(history: MemoryHistory, changes: tuple[Change, ...], base: int) -> tuple[Change, ...]:

@@ -2,7 +2,7 @@
 Each is one transaction that writes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -148,8 +148,10 @@ def pending(
         goal = target
     elif fence is None or trusted:
         goal = zone.newest
+    elif fence.progress is not None and not _turned_down(conn, name, base, fence.generation):
+        goal = fence.generation
     else:
-        goal = fence.generation if fence.progress is not None else max(zone.newest, fence.generation)
+        goal = max(zone.newest, fence.generation)
     digest = chain_at(conn, name, goal)
     if digest is None and fence is not None and goal == fence.generation:
         digest = fence.digest
@@ -161,6 +163,24 @@ def pending(
     unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
     found = _folded(conn, name, base, goal, unrecorded)
     return Pending(zone, known, goal, digest, _with_neighbours(conn, name, base, found) if whole_names else found)
+
+
+def _turned_down(conn: sa.Connection, zone: str, base: int, upto: int) -> bool:
+    """Tell whether a publication may have written what a rejected plan wanted and no newer one covers by then.
+
+    It is not resumed: to finish it with what stood before would show older contents under the same generation.
+    """
+    newer = (
+        sa.select(sa.literal_column("1"))
+        .where(
+            same_rrset(changes, rejected), changes.c.generation > rejected.c.generation, changes.c.generation <= upto
+        )
+        .exists()
+    )
+    found = sa.select(rejected.c.generation).where(
+        rejected.c.zone == zone, rejected.c.generation > base, rejected.c.generation <= upto, ~newer
+    )
+    return conn.execute(found.limit(1)).first() is not None
 
 
 def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Change, ...]) -> tuple[Change, ...]:
@@ -220,10 +240,26 @@ def _folded(
         recorded = Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
         before = unrecorded.get(key, recorded)
         newest[key] = Change(key, covered_from(row).wanted, row.generation, before, row.adopt)
-    for key, wanted in earlier.items():
+    for key, wanted in _turned_down_between(conn, zone, base, goal):
+        if key in newest:
+            earlier.setdefault(key, {})[wanted] = None
+    for key, found in earlier.items():
         if newest[key].before is Before.UNMANAGED:
-            newest[key] = replace(newest[key], earlier=tuple(wanted))
+            newest[key] = replace(newest[key], earlier=tuple(found))
     return tuple(sorted(newest.values(), key=lambda change: sort_key(change.key)))
+
+
+def _turned_down_between(conn: sa.Connection, zone: str, above: int, upto: int) -> Iterator[tuple[Key, Records]]:
+    """Yield the records that rejected plans wanted: a publication that was left half-way may have written them."""
+    query = (
+        sa.select(rejected)
+        .where(rejected.c.zone == zone, rejected.c.generation > above, rejected.c.generation <= upto)
+        .order_by(rejected.c.generation)
+    )
+    for row in conn.execute(query):
+        found = covered_from(row)
+        if isinstance(found.wanted, Records):
+            yield found.key, found.wanted
 
 
 _STOOD = {"records": Before.HELD, "retired": Before.GONE, "withdrawn": Before.UNMANAGED}

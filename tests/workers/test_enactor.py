@@ -4,6 +4,7 @@ import pytest
 
 from dnsguard.core.fence import Fence, fence_key, fence_rdata, parse_fence
 from dnsguard.core.history import PlanState
+from dnsguard.core.message import Message, Outcome
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Records, parse_records
@@ -322,3 +323,24 @@ async def test_two_enactors_that_take_turns_publish_everything_once_each() -> No
     await rig.settle(two)
     assert fence_of(rig).generation == generation
     assert rig.on_wire(key("www")) == a("192.0.2.20")
+
+
+async def test_a_publication_of_which_a_plan_was_rejected_is_not_resumed_with_older_contents() -> None:
+    rig = Rig(policy=Policy(message_rrsets_max=1))
+    await rig.submit({key("n0"): a("192.0.2.1"), key("n1"): a("192.0.2.1")})
+    await rig.submit({key("n0"): a("192.0.2.2"), key("n1"): a("192.0.2.2")})
+
+    class Dying(PickyPublisher):
+        async def publish(self, message: Message) -> Outcome:
+            if len(self.sent) == 1:
+                raise ConnectionResetError("the daemon died")
+            return await PickyPublisher.publish(self, message)
+
+    with pytest.raises(ConnectionResetError):
+        await rig.enactor(Dying(rig.primary)).run_once()
+    assert rig.on_wire(key("n0")) == a("192.0.2.2")
+    appended = await rig.store.reject(ZONE, 2, "no", 1.0)
+    steps = await rig.settle()
+    assert fence_of(rig).generation == appended
+    assert steps[0].generation == appended
+    assert rig.on_wire(key("n0")) == a("192.0.2.1")
