@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Pending
+from dnsguard.core.history import GenerationUnknown, Pending
 from dnsguard.core.layout import LAYOUTS, Layout, at_names
 from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Change
@@ -56,9 +56,12 @@ class Enactor:
             if isinstance(answer, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=answer.reason)
             seen = answer
-        pending = await self.store.pending(
-            self.zone, seen.fence, self._doubt.target_from(seen.fence), whole_names=self._layout.whole_names
-        )
+        target, whole_names = self._doubt.target_from(seen.fence), self._layout.whole_names
+        try:
+            pending = await self.store.pending(self.zone, seen.fence, target, whole_names=whole_names)
+        except GenerationUnknown as gone:
+            self._doubt = CERTAIN  # what was in doubt has been pruned: others have gone far beyond it
+            return self._step("publication.overtaken", Then.AT_ONCE, target, str(gone))
         refusal = self.guards.refuse_enactment(_facts(pending, seen))
         if refusal is not None:
             await self.store.halt(self.zone, refusal.detail)
