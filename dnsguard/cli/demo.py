@@ -1,0 +1,133 @@
+"""`dnsguard demo`: the incident of October 2025 on real sockets, both with and without the guards.
+It starts name servers of its own on loopback and leaves nothing behind.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from dnsguard.cli.asking import Verb
+from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
+
+if TYPE_CHECKING:
+    from dnsguard.lab.demo.play import Run
+    from dnsguard.lab.demo.verdict import Verdict
+
+LENGTH_S = 90.0
+"""How long it takes at speed 1, about."""
+_LOOKS_S = 0.125
+
+
+@click.command(cls=Verb, examples=("dnsguard demo", "dnsguard demo --speed 4 --report incident.html"))
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws addresses and delays.")
+@click.option(
+    "--speed", type=click.FloatRange(0.5, 12.0), default=1.0, show_default=True, help="How fast the story runs."
+)
+@click.option(
+    "--server",
+    type=click.Choice(["embedded", "bind"]),
+    default="embedded",
+    show_default=True,
+    help="The name servers: dnsguard's own, or BIND's named, started here and stopped again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print only the verdict, as a JSON object.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Write the two timelines, to scale, as one HTML page.",
+)
+@click.pass_context
+def demo(ctx: click.Context, seed: int, speed: float, server: str, as_json: bool, report: Path | None) -> None:
+    """Play the incident of October 2025, with and without the guards, side by side.
+
+    Two zones on name servers on loopback, the same planner, enactors, clean-up, locks and delays; only the value
+    of `Guards` differs. It takes about 90 seconds. Exit code 0 only if the unguarded side lost its records and the
+    guarded side did not.
+    """
+    # Late, because the other commands need neither name server nor database, and should start at once.
+    from dnsguard.daemon.logs import configure_logs
+    from dnsguard.lab.demo.play import Run
+    from dnsguard.lab.demo.report import report_page
+    from dnsguard.lab.demo.script import make_script
+    from dnsguard.lab.demo.servers import ServerUnavailable
+    from dnsguard.lab.demo.verdict import judge
+
+    configure_logs("error", "auto")
+    run = Run(make_script(seed), server, speed)
+    try:
+        asyncio.run(_show(run, as_json=as_json))
+    except ServerUnavailable as refused:
+        sys.stderr.write(f"dnsguard: {refused}\n")
+        ctx.exit(CANNOT_ASK)
+    verdict = judge(run)
+    if report is not None:
+        report.write_text(report_page(run, verdict), encoding="utf-8")
+    if as_json:
+        document = {"seed": seed, "speed": speed, "server": server, **verdict.document()}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        _conclude(verdict, report)
+    ctx.exit(DONE if verdict.as_promised else REFUSED)
+
+
+async def _show(run: "Run", *, as_json: bool) -> None:
+    """Play, and show it: as a picture on a terminal, line by line elsewhere."""
+    from dnsguard.lab.demo.narrator import Narrator
+    from dnsguard.lab.demo.play import perform
+    from dnsguard.lab.demo.screen import screen
+
+    console = Console(highlight=False, emoji=False)
+    narrator = Narrator(run)
+    opened = asyncio.Event()
+    playing = asyncio.create_task(perform(run, opened=lambda _run: opened.set()))
+    ready = asyncio.create_task(opened.wait())
+    await asyncio.wait((playing, ready), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    if as_json or not opened.is_set():
+        await playing
+    elif console.is_terminal:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while not playing.done():
+                narrator.catch_up()
+                live.update(screen(run, narrator.told, LENGTH_S), refresh=True)
+                await asyncio.wait((playing,), timeout=_LOOKS_S)
+        narrator.catch_up()
+        for told in narrator.told:
+            console.print(_line(told.at, told.side, told.text), soft_wrap=True, markup=False)
+    else:
+        while not playing.done():
+            await asyncio.wait((playing,), timeout=_LOOKS_S)
+            for told in narrator.catch_up():
+                click.echo(_line(told.at, told.side, told.text))
+    await playing
+
+
+def _line(at: float, side: str, text: str) -> str:
+    return f"{at:6.1f} s  {side or 'both':<10} {text}"
+
+
+def _conclude(verdict: "Verdict", report: Path | None) -> None:
+    from dnsguard.lab.demo.screen import summary, verdict_table
+
+    console = Console(highlight=False, emoji=False)
+    if console.is_terminal:
+        console.print(verdict_table(verdict))
+    else:
+        click.echo()
+        rows = [("", "UNGUARDED", "GUARDED", "the wedged copy, GUARDED"), *verdict.rows()]
+        widths = [max(len(row[at]) for row in rows) for at in range(4)]
+        for row in rows:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo(summary(verdict))
+    if report is not None:
+        click.echo(f"The timelines are in {report}.")
+
+
+COMMANDS = (demo,)

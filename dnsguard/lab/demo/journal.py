@@ -1,0 +1,109 @@
+"""What happened on a side, as values: events, messages with the server's word, and what was answered when.
+Written by everybody who plays, read by the screen, the report and the verdict; nothing is decided here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dnsguard.core.message import Message
+
+PLANNER, CLEANUP, ZONE_LANE, CLIENT, OPERATOR = "planner", "clean-up", "zone", "client", "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An UPDATE and what became of it. Times are story seconds."""
+
+    at: float
+    answered_at: float
+    lane: str
+    site: str
+    act: str
+    """What it was for: build, flip, delete, lock, repair."""
+    about: str
+    """The node or endpoint, short."""
+    generation: int | None
+    message: Message
+    outcome: str
+    """"applied", or the server's word."""
+    failed: str = ""
+    """The prerequisite that did not hold, in words."""
+    found: str = ""
+    """What was seen instead."""
+
+    @property
+    def applied(self) -> bool:
+        """Whether the server took it."""
+        return self.outcome == "applied"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell."""
+
+    at: float
+    side: str
+    lane: str
+    kind: str
+    text: str
+    sent: Sent | None = None
+
+
+@dataclass(slots=True)
+class Span:
+    """What was answered from ``start`` on, until ``end``."""
+
+    start: float
+    end: float
+    answer: str
+    """"g10" for the generation that answers, "empty", "absent", or "silent"."""
+    said: str = ""
+    """The answer in words."""
+
+    @property
+    def length(self) -> float:
+        """How long."""
+        return self.end - self.start
+
+
+@dataclass(slots=True)
+class Journal:
+    """One side's book."""
+
+    side: str
+    story: Callable[[], float]
+    events: list[Event] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+    spans: dict[str, list[Span]] = field(default_factory=dict)
+    doing: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
+    failed: int = 0
+
+    def tell(self, lane: str, kind: str, text: str, sent: Sent | None = None) -> None:
+        """Note an event, now."""
+        self.events.append(Event(self.story(), self.side, lane, kind, text, sent))
+
+    def answered(self, lane: str, answer: str, said: str) -> bool:
+        """Note what was answered now; returns whether it is another answer than before."""
+        now = self.story()
+        spans = self.spans.setdefault(lane, [])
+        if spans:
+            spans[-1].end = now
+        if spans and (spans[-1].answer, spans[-1].said) == (answer, said):
+            return False
+        changed = not spans or spans[-1].answer != answer
+        spans.append(Span(now, now, answer, said))
+        return changed
+
+    def last(self, lane: str) -> Span | None:
+        """Return the newest answer."""
+        spans = self.spans.get(lane)
+        return spans[-1] if spans else None
+
+    def first(self, lane: str, answer: str) -> Span | None:
+        """Return the first span with an answer."""
+        return next((span for span in self.spans.get(lane, ()) if span.answer == answer), None)
+
+    def seconds(self, lane: str, answer: str) -> float:
+        """Return how long something was answered."""
+        return sum(span.length for span in self.spans.get(lane, ()) if span.answer == answer)

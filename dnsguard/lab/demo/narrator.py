@@ -1,0 +1,270 @@
+"""The story in plain words, told as it happens: each sentence once, when the event comes that it is about.
+It reads the journals and decides nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLANNER, ZONE_LANE, Event
+from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, UNGUARDED_SIDE, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A sentence of the story."""
+
+    at: float
+    side: str
+    """Whom it is about; empty for both."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """When a sentence is due, and how it reads."""
+
+    side: str
+    lane: str
+    kind: str
+    words: Callable[[Run, Event], str]
+    about: str = ""
+    """"" for both sides."""
+    when: Callable[[Run, Event], bool] = lambda _run, _event: True
+
+
+def _generation(event: Event) -> int:
+    return 0 if event.sent is None or event.sent.generation is None else event.sent.generation
+
+
+def _newest(run: Run, side: str) -> int:
+    return max(run.sides[side].generations.values(), default=0)
+
+
+def _is_old(run: Run, event: Event) -> bool:
+    return _generation(event) + 5 < _newest(run, event.side)
+
+
+def _fence_refused(_run: Run, event: Event) -> bool:
+    return event.sent is not None and event.sent.failed.startswith("the fence")
+
+
+def _node_gone(_run: Run, event: Event) -> bool:
+    return event.sent is not None and event.sent.failed.startswith("node ")
+
+
+def _plan(number: int) -> Callable[[Run, Event], bool]:
+    return lambda _run, event: event.text.startswith(f"plan {number} ")
+
+
+def _late(run: Run) -> str:
+    served = run.journal(UNGUARDED_SIDE).last(ZONE_LANE)
+    return "" if served is None else f" The server has had addresses again for {run.story - served.start:.0f} s."
+
+
+STORY = (
+    Sentence(
+        GUARDED_SIDE,
+        ZONE_LANE,
+        "answer.g1",
+        lambda _r, _e: "Plan 1 is published on both sides. The client asks for the regional endpoint, all the time.",
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        "C",
+        "build.applied",
+        lambda _r, _e: (
+            "Plan 2. Enactor C sees it first, checks once that it is newer than what is published (it is), "
+            "and builds its records."
+        ),
+        when=lambda _r, e: _generation(e) == 2,
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        "C",
+        "lock.lost",
+        lambda _r, _e: (
+            "C finds the endpoint's lock held by A. It backs off; it will try again, with plan 2 in its hand."
+        ),
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        PLANNER,
+        "plan.accepted",
+        lambda _r, _e: (
+            "The planner goes on, A publishes every plan, and renews the lock each time. C loses it again and again."
+        ),
+        when=_plan(6),
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        "A",
+        "publication.completed",
+        lambda _r, _e: "A has published plan 10 everywhere and starts the clean-up of what is old. It lists the zone.",
+        when=lambda _r, e: e.text.endswith(" g10"),
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        "C",
+        "flip.applied",
+        lambda r, e: (
+            f"The lock is free, and C gets it. Nobody asks how old C's check is: plan 2 goes over plan "
+            f"{_newest(r, e.side)}. The lock did its job; it compares holders, not generations."
+        ),
+        UNGUARDED_SIDE,
+        _is_old,
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        "C",
+        "flip.refused",
+        lambda _r, e: (
+            f"C gets the lock and sends the same message, with what it believes: {e.sent and e.sent.failed}. "
+            f"The server finds {e.sent and e.sent.found} and refuses ({e.sent and e.sent.outcome}). "
+            "C looks again: nothing to do."
+        ),
+        GUARDED_SIDE,
+        _fence_refused,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        ZONE_LANE,
+        "answer.empty",
+        lambda _r, e: (
+            f"A's clean-up deletes what is old by its age. Plan 2 is old, and it is what the endpoint names: "
+            f"{e.text}. Not NXDOMAIN: the name is there, and empty."
+        ),
+        UNGUARDED_SIDE,
+    ),
+    Sentence(
+        GUARDED_SIDE,
+        CLEANUP,
+        "clean-up.ended",
+        lambda _r, _e: (
+            "The same clean-up deletes the same old plans here, since no alias names them, and the server was "
+            "asked that inside each deleting message."
+        ),
+        GUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        CLIENT,
+        "answer.empty",
+        lambda _r, _e: "The client's last good answer has expired. It has no address, and remembers that (RFC 2308).",
+        UNGUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        "A",
+        "flip.refused",
+        lambda _r, e: (
+            f"Plan 11 would mend it, and cannot be installed: the rollback alias must name what was live before, "
+            f"and that is gone ({e.sent and e.sent.outcome}). The zone is wedged."
+        ),
+        UNGUARDED_SIDE,
+        _node_gone,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        "B",
+        "flip.refused",
+        lambda _r, _e: "Every enactor fails in the same way, with every plan, for ever. The planner goes on.",
+        UNGUARDED_SIDE,
+        _node_gone,
+    ),
+    *(
+        Sentence(
+            UNGUARDED_SIDE,
+            name,
+            "plan.rejected",
+            lambda _r, e: f"{e.lane} takes the plan for what is wrong, and throws it away: {e.text.split()[-1]}.",
+            UNGUARDED_SIDE,
+        )
+        for name in "ABC"
+    ),
+    Sentence(
+        RESCUED_SIDE,
+        OPERATOR,
+        "zone.copied",
+        lambda _r, _e: (
+            "The wedged zone and its history are copied, as they are, and guarded enactors are started on the copy."
+        ),
+        RESCUED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        OPERATOR,
+        "automation.stopped",
+        lambda _r, _e: "People have found out. They switch the automation off.",
+        UNGUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        OPERATOR,
+        "repair.applied",
+        lambda _r, _e: "By hand, with the TSIG key and one plain UPDATE, they put records where the aliases point.",
+        UNGUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        OPERATOR,
+        "automation.started",
+        lambda _r, _e: "The automation is switched on again, and plans can be installed.",
+        UNGUARDED_SIDE,
+    ),
+)
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Tells a run; ask it again and again."""
+
+    run: Run
+    told: list[Told] = field(default_factory=list)
+    _due: list[Sentence] = field(default_factory=lambda: list(STORY))
+    _read: dict[str, int] = field(default_factory=dict)
+
+    def catch_up(self) -> list[Told]:
+        """Read what is new in the journals and return what is new in the story."""
+        fresh: list[Event] = []
+        for name, side in self.run.sides.items():
+            events = side.journal.events
+            fresh += events[self._read.get(name, 0) :]
+            self._read[name] = len(events)
+        before = len(self.told)
+        for event in sorted(fresh, key=lambda one: one.at):
+            if event.at <= self.run.story:
+                self._tell(event)
+        return self.told[before:]
+
+    def _tell(self, event: Event) -> None:
+        for sentence in self._due:
+            if (sentence.side, sentence.lane, sentence.kind) == (event.side, event.lane, event.kind) and sentence.when(
+                self.run, event
+            ):
+                self.told.append(Told(event.at, sentence.about, sentence.words(self.run, event)))
+                self._due.remove(sentence)
+                break
+        else:
+            self._tell_recovery(event)
+
+    def _tell_recovery(self, event: Event) -> None:
+        """Tell the two sentences that are due only when something has been empty before."""
+        healed = event.kind.startswith("answer.g") and self.run.journal(event.side).first(event.lane, "empty")
+        if not healed or any(told.text.startswith(_RECOVERED[event.side, event.lane]) for told in self.told):
+            return
+        start = _RECOVERED[event.side, event.lane]
+        if event.side == RESCUED_SIDE:
+            after = event.at - self.run.chapters["copied"]
+            self.told.append(Told(event.at, event.side, f"{start} {after:.1f} s later, without a person."))
+        elif event.lane == CLIENT:
+            self.told.append(Told(event.at, event.side, start + _late(self.run)))
+
+
+_RECOVERED = {
+    (RESCUED_SIDE, ZONE_LANE): "The copy answers again",
+    (UNGUARDED_SIDE, CLIENT): "The client's empty answer has expired at last, and it has addresses again.",
+    (UNGUARDED_SIDE, ZONE_LANE): "The endpoint answers again.",
+    (RESCUED_SIDE, CLIENT): "",
+    (GUARDED_SIDE, CLIENT): "",
+    (GUARDED_SIDE, ZONE_LANE): "",
+}
