@@ -224,6 +224,8 @@ def _flip(facts: Written) -> tuple[Update, ...]:
         alias = Key(name, "CNAME")
         found = target_of(facts.wire.get(alias))
         node = live_node(facts.zone, name, here)
+        if all(change.wanted is Absence.WITHDRAWN for change in here):
+            continue  # it is nobody's again, whatever stands there
         if node is None:
             if found is not None:
                 updates.append(DeleteRRset(alias))

@@ -193,13 +193,11 @@ class MemoryStore:
         entry = history.entries.get(generation)
         if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
             return None
-        back: dict[Key, Wanted] = {}
-        for key, changes in history.changes.items():
-            if max(changes, default=None) == generation:
-                back[key] = _stood_before(history, key, generation, again=entry.reverts is not None)
-                if back[key] is Absence.WITHDRAWN and key in created:
-                    back[key] = Absence.RETIRED
-        if back and all(history.changes[key][generation] == wanted for key, wanted in back.items()):
+        own = {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
+        back = _put_back(history, own, generation, created, again=entry.reverts is not None)
+        if back and back == own:
+            back = _put_back(history, own, generation, created, again=True)
+        if back and back == own:
             return None
         history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
         here = [key for key, changes in history.changes.items() if generation in changes]
@@ -254,11 +252,22 @@ class MemoryStore:
         return gone
 
 
-def _stood_before(history: MemoryHistory, key: Key, generation: int, *, again: bool) -> Wanted:
+def _put_back(
+    history: MemoryHistory, own: Mapping[Key, Wanted], generation: int, created: Collection[Key], *, again: bool
+) -> dict[Key, Wanted]:
     """Return what to put back: what the newest plan before says, or, if that was tried, what is on the wire."""
-    live = history.heads[key].live
-    before = history.newest_change(key, generation - 1 if not again else live or 0)
-    return Absence.WITHDRAWN if before is None else before[1]
+    back: dict[Key, Wanted] = {}
+    for key in own:
+        before = history.newest_change(key, (history.heads[key].live or 0) if again else generation - 1)
+        back[key] = Absence.WITHDRAWN if before is None else before[1]
+        if back[key] is Absence.WITHDRAWN and (key in created or _created_before(history, key, own[key], again=again)):
+            back[key] = Absence.RETIRED
+    return back
+
+
+def _created_before(history: MemoryHistory, key: Key, wanted: Wanted, *, again: bool) -> bool:
+    """Tell whether an RRset was already to be retired because a publication left half-way had created it."""
+    return again and history.heads[key].adopt and wanted is Absence.RETIRED
 
 
 def _turned_down(history: MemoryHistory, base: int, upto: int) -> bool:
@@ -324,13 +333,28 @@ def _changes(history: MemoryHistory, base: int, target: int) -> tuple[Change, ..
     found = []
     for key, changes in history.changes.items():
         head = history.heads[key]
-        before = Before.UNMANAGED if head.live is None else Before.HELD if head.held else Before.GONE
+        before = _before(history, key, base)
         found += [
             Change(key, wanted, generation, before, head.adopt)
             for generation, wanted in changes.items()
             if base < generation <= target
         ]
     return tuple(_with_turned_down(history, change, base, target) for change in fold(found))
+
+
+def _before(history: MemoryHistory, key: Key, base: int) -> Before:
+    """Return how an RRset stands on the wire at a fence, which may be ahead of the record."""
+    unrecorded = history.newest_change(key, base)
+    if unrecorded is not None and unrecorded[0] > history.zone.published:
+        match unrecorded[1]:
+            case Absence.WITHDRAWN:
+                return Before.UNMANAGED
+            case Absence.RETIRED:
+                return Before.GONE
+            case Records():
+                return Before.HELD
+    head = history.heads[key]
+    return Before.UNMANAGED if head.live is None else Before.HELD if head.held else Before.GONE
 
 
 def _with_turned_down(history: MemoryHistory, change: Change, base: int, target: int) -> Change:

@@ -134,7 +134,10 @@ def reject(
     if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
         return None
     put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
-    if put_back and all(ledger.standing[key.name][key].wanted == wanted for key, (wanted, _) in put_back.items()):
+    own = {key: ledger.standing[key.name][key].wanted for key in put_back}
+    if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
+        put_back = _stood_before(conn, ledger.seen, generation, created, again=True)
+    if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
         return None
     appended = 0
     if put_back:

@@ -1,0 +1,129 @@
+"""Many worlds, seed by seed, on all cores: what each came to, counted, and the shortest story of each violation.
+A seed says everything: the same number gives the same world, the same faults and the same end.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from dnsguard.core.guards import GUARDED, Guards
+from dnsguard.lab.minimise import minimise
+from dnsguard.lab.moves import Faults, Kind, Schedule
+from dnsguard.lab.simulation import Outcome, Simulation, Violation
+from dnsguard.lab.simulator import Simulator
+from dnsguard.lab.strangers import meddle
+from dnsguard.lab.strategies import RandomWalk
+from dnsguard.lab.swarm import Swarm, swarm
+from dnsguard.lab.world import scene
+
+SEEDS_AT_ONCE = 50
+MOVES_MAX = 20_000
+STORY_RUNS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A violated world."""
+
+    seed: int
+    violation: Violation
+    moves: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a range of seeds came to."""
+
+    seeds: int = 0
+    moves: int = 0
+    bad: list[Bad] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Take another range in."""
+        self.seeds += other.seeds
+        self.moves += other.moves
+        self.bad += other.bad
+
+    @property
+    def by_name(self) -> Counter[str]:
+        """How many worlds violated which invariant."""
+        return Counter(bad.violation.name for bad in self.bad)
+
+
+def simulator(seed: int, guards: Guards = GUARDED, settings: Swarm | None = None) -> Simulator:
+    """Return what runs the world of a seed."""
+    drawn = settings or swarm(seed)
+    set_up = scene(drawn, meddle, guards)
+
+    def scenario(simulation: Simulation) -> None:
+        set_up(simulation, seed)
+
+    faults = Faults(drawn.crashes_max, drawn.losses_max)
+    return Simulator(scenario, faults=faults, timed=True, moves_max=MOVES_MAX)
+
+
+def live_through(seed: int, guards: Guards = GUARDED) -> Outcome:
+    """Run the world of a seed once."""
+    drawn = swarm(seed)
+    weights = dict.fromkeys((Kind.LOST_REQUEST, Kind.LOST_ANSWER), drawn.loss_weight) | {Kind.CRASH: drawn.crash_weight}
+    walk = RandomWalk(seed, 1, weights=weights)
+    walk.begin()
+    return simulator(seed, guards, drawn).run(walk)
+
+
+def shortest_story(
+    seed: int, guards: Guards = GUARDED, runs_max: int = STORY_RUNS_MAX
+) -> tuple[Violation, Schedule] | None:
+    """Return the shortest schedule found that violates as the world of a seed does; None if it does not."""
+    outcome = live_through(seed, guards)
+    if not outcome.violations:
+        return None
+    violation = outcome.violations[0]
+    return minimise(simulator(seed, guards).run, outcome.schedule_to(violation), violation, runs_max=runs_max)
+
+
+def _tally(guards: Guards, seeds: range) -> Tally:
+    tally = Tally()
+    for seed in seeds:
+        outcome = live_through(seed, guards)
+        tally.seeds += 1
+        tally.moves += len(outcome.moves)
+        tally.bad += [Bad(seed, violation, len(outcome.moves)) for violation in outcome.violations[:1]]
+    return tally
+
+
+def campaign(
+    start: int,
+    count: int,
+    guards: Guards = GUARDED,
+    *,
+    cores: int | None = None,
+    stop: Callable[[Tally], bool] | None = None,
+) -> Iterator[tuple[Tally, float]]:
+    """Run many seeds; yield the tally so far and the seconds gone, after each batch, in the order of the seeds."""
+    begun = time.perf_counter()
+    total = Tally()
+    batches = [
+        range(first, min(first + SEEDS_AT_ONCE, start + count)) for first in range(start, start + count, SEEDS_AT_ONCE)
+    ]
+    workers = cores or os.cpu_count() or 1
+    for tally in _mapped(partial(_tally, guards), batches, workers):
+        total.add(tally)
+        yield total, time.perf_counter() - begun
+        if stop is not None and stop(total):
+            return
+
+
+def _mapped(act: Callable[[range], Tally], batches: Sequence[range], workers: int) -> Iterator[Tally]:
+    if workers == 1 or len(batches) == 1:
+        yield from map(act, batches)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        try:
+            yield from pool.map(act, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,136 @@
+"""What others do past dnsguard: put records where nobody manages any, overwrite the fence, delete a node, flip an
+alias by hand, restore the database from a backup. Afterwards an operator settles what only a person can settle.
+Each act is one effect, and leaves a note of what must hold from then on.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+from dnsguard.core.fence import fence_key
+from dnsguard.core.history import StoreUnavailable
+from dnsguard.core.layout import alias_to, node_of, target_of
+from dnsguard.core.names import name_wire
+from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.lab.primary import Contents
+from dnsguard.lab.store import MemoryHistory
+from dnsguard.lab.world import ZONE, World
+from dnsguard.workers.resync import Keep, ResyncRefused, resync
+
+THEIRS = parse_records("A", 60, ["203.0.113.7"])
+ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
+JUNK = parse_records("TXT", 60, ['"somebody was here"'])
+
+
+async def meddle(world: World) -> None:
+    """Do what the swarm says, one thing after the other."""
+    backup = deepcopy(world.history)
+    for kind in world.swarm.strangers:
+        await world.simulation.pause(world.draw.uniform(0, world.swarm.storm_s))
+        if kind == "old database":
+            await _restore_database(world, deepcopy(backup))
+        else:
+            await world.simulation.gate.pass_through(f"stranger: {kind}", reads=_all(), writes=_all())
+            contents = dict(world.primary.contents)
+            if _ACTS[kind](world, contents):
+                world.primary.contents = contents
+                world.settle_views()
+        backup = deepcopy(world.history)
+    await _settle_halts(world)
+
+
+def _all() -> tuple[str, ...]:
+    return (f"zone {ZONE}", f"history {ZONE}", f"record {ZONE}")
+
+
+def _free(world: World, contents: Contents) -> list[Key]:
+    """Return the RRsets at names that hold nothing and that dnsguard has never published."""
+    used = {key.name for key in contents}
+    return [
+        key
+        for key in world.keys
+        if key.name not in used
+        and (key not in world.history.heads or world.history.heads[key].live is None)
+        and not world.is_under_way(key)
+    ]
+
+
+def _put_address(world: World, contents: Contents) -> bool:
+    for key in _free(world, contents)[:1]:
+        contents[key] = THEIRS
+        world.strange = frozenset((THEIRS,))
+        if key not in world.adopting:
+            world.theirs[key] = THEIRS
+        return True
+    return False
+
+
+def _put_alias(world: World, contents: Contents) -> bool:
+    for key in _free(world, contents)[-1:]:
+        alias = Key(key.name, "CNAME")
+        contents[alias] = ELSEWHERE
+        world.theirs[alias] = ELSEWHERE
+        return True
+    return False
+
+
+def _junk_fence(world: World, contents: Contents) -> bool:
+    contents[fence_key(ZONE)] = JUNK
+    world.junk = JUNK
+    return True
+
+
+def _no_node(_: World, contents: Contents) -> bool:
+    """Delete the records of a node to which no alias points."""
+    named = {target_of(records) for key, records in contents.items() if key.type == "CNAME"}
+    for key in sorted(contents, reverse=True):
+        if node_of(key.name) is not None and key.name not in named:
+            del contents[key]
+            return True
+    return False
+
+
+def _hand_flip(world: World, contents: Contents) -> bool:
+    """Point an alias back at an older node that is still there, as an operator in a hurry does."""
+    for key in sorted(contents):
+        place = node_of(key.name)
+        alias = None if place is None else Key(place[1], "CNAME")
+        if alias is not None and target_of(contents.get(alias)) not in {None, key.name}:
+            contents[alias] = alias_to(key.name, 60)
+            world.by_hand.add(Key(alias.name, "A"))
+            return True
+    return False
+
+
+_ACTS: dict[str, Callable[[World, Contents], bool]] = {
+    "address": _put_address,
+    "alias": _put_alias,
+    "junk fence": _junk_fence,
+    "no node": _no_node,
+    "hand flip": _hand_flip,
+}
+
+
+async def _restore_database(world: World, backup: MemoryHistory) -> None:
+    await world.simulation.gate.pass_through("stranger: old database", reads=_all(), writes=_all())
+    world.restore_history(backup)
+
+
+async def _settle_halts(world: World) -> None:
+    """Be the operator who looks once the storm is over, and settles what a person must."""
+    while not world.storm.calm:
+        await world.simulation.pause(5.0)
+    await world.simulation.pause(world.swarm.pause_s_max)  # whoever is held up comes back within that
+    for _ in range(60):
+        store, publisher = world.ends()
+        await world.simulation.pause(world.draw.uniform(20, 60))
+        if world.history.zone.halted is None:
+            continue
+        keep: Keep = "wire" if world.draw.random() < 0.5 else "store"
+        try:
+            generation = await resync(
+                ZONE, keep, "operator", "", store=store, publisher=publisher, clock=world, guards=world.guards
+            )
+        except (ResyncRefused, StoreUnavailable):
+            continue
+        world.settled_by_operator(generation)
+    world.operator_done = True

@@ -1,0 +1,87 @@
+"""What goes wrong in a simulated world, drawn from a seed: which kinds of fault, how often, and how badly.
+Not every world has every fault: a world in which all goes wrong at once hides what one fault alone would show.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+HOUR_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """The settings of one world. Chances are per effect, times in virtual seconds."""
+
+    layout: str
+    enactors: int
+    planners: int
+    names: int
+    plans: int
+    keep: int
+    message_rrsets_max: int
+    storm_s: float
+    """How long faults go on; then they stop, and the world must converge."""
+    crashes_max: int
+    losses_max: int
+    crash_weight: float
+    loss_weight: float
+    pause: float
+    pause_s_max: float
+    late: float
+    """The message is delivered later, and its sender told that nobody knows."""
+    doubled: float
+    refused: float
+    store_before: float
+    """The store fails and nothing is written."""
+    store_after: float
+    """The store fails and all is written."""
+    away: float
+    """Of the weather's turns: the primary goes away, or comes back."""
+    poisoned: float
+    """Of the weather's turns: the primary cannot hold some contents, or can again."""
+    restored: float
+    """Of the weather's turns: the primary is restored from a backup."""
+    clock_jump_s_max: float
+    strangers: tuple[str, ...]
+    """What others do to the zone or the database past dnsguard, in this order (see `strangers`)."""
+    rollback: float
+    """Of the planners' turns: an operator goes back to older contents."""
+    retire: float
+
+
+def swarm(seed: int) -> Swarm:
+    """Draw the settings of a world."""
+    draw = Random(f"swarm {seed}")  # noqa: S311  a simulation, no secret
+
+    def sometimes(chance: float, low: float, high: float) -> float:
+        return draw.uniform(low, high) if draw.random() < chance else 0.0
+
+    kinds = ("address", "alias", "junk fence", "no node", "hand flip", "old database")
+    return Swarm(
+        layout=draw.choice(("inline", "versioned")),
+        enactors=draw.choice((1, 2, 2, 3)),
+        planners=draw.choice((1, 1, 2)),
+        names=draw.choice((1, 2, 3)),
+        plans=draw.randrange(2, 7),
+        keep=draw.choice((1, 2, 5)),
+        message_rrsets_max=draw.choice((1, 2, 300)),
+        storm_s=draw.choice((5.0, 30.0, 120.0)),
+        crashes_max=draw.choice((0, 0, 1, 3)),
+        losses_max=draw.choice((0, 1, 4)),
+        crash_weight=draw.uniform(0.02, 0.2),
+        loss_weight=draw.uniform(0.05, 0.5),
+        pause=sometimes(0.6, 0.02, 0.3),
+        pause_s_max=draw.choice((2.0, 60.0, 6 * HOUR_S)),
+        late=sometimes(0.4, 0.02, 0.2),
+        doubled=sometimes(0.4, 0.02, 0.3),
+        refused=sometimes(0.3, 0.02, 0.15),
+        store_before=sometimes(0.3, 0.02, 0.15),
+        store_after=sometimes(0.3, 0.02, 0.15),
+        away=sometimes(0.3, 0.2, 0.6),
+        poisoned=sometimes(0.3, 0.2, 0.6),
+        restored=sometimes(0.2, 0.1, 0.4),
+        clock_jump_s_max=draw.choice((0.0, 0.0, 5.0, 24 * HOUR_S)),
+        strangers=tuple(draw.choice(kinds) for _ in range(draw.choice((0, 0, 1, 1, 3)))),
+        rollback=sometimes(0.4, 0.05, 0.4),
+        retire=sometimes(0.5, 0.05, 0.3),
+    )
