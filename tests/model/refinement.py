@@ -1,0 +1,330 @@
+"""Tells whether what the real code did is a behaviour of the specification: a trace of its effects is replayed through
+the very actions of `spec`. What the trace does not say (did a message without an answer arrive, and when?) is
+followed in all ways at once; only a trace that fits none of them is refused.
+
+Contents that the primary refuses are nobody's rule here: a refused message changes nothing, whatever the reason.
+Not spoken of: resync (an operator's new beginning), halts. In the versioned layout each name holds one RRset, and a
+deletion without an answer happens at once or not at all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dnsguard.core.fence import Fence
+from dnsguard.core.plan import sort_key
+from dnsguard.core.records import Key
+from tests.model.search import ALWAYS
+from tests.model.spec import record, without_node
+from tests.model.world import (
+    ABSENT,
+    BUILD,
+    FRESH,
+    SEEN,
+    WRITING,
+    WRITTEN,
+    Enactor,
+    Place,
+    Rules,
+    Setup,
+    State,
+    applied,
+    folded,
+    message_of,
+    newest,
+    overtaken,
+    put,
+    rejected,
+)
+
+Outcome = Literal["applied", "refused", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The store took a plan."""
+
+    generation: int
+    covered: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The primary showed its fence (to an enactor, or to a clean-up with or without the whole zone)."""
+
+    fence: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The store gave what there is to publish, each RRset with the generation of its contents."""
+
+    base: int
+    target: int
+    changes: tuple[tuple[Key, int], ...]
+    silent: frozenset[Key] = frozenset()
+    """Those of which a message may say nothing: withdrawn, or retired in a layout that builds first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An UPDATE was sent. ``prerequisite`` is the fence's, None if none travelled with it; ``touched`` has the RRsets
+    that it changes with the generation of what it gives them, 0 for contents that were not fetched.
+    """
+
+    prerequisite: Place | None
+    next: Place
+    touched: tuple[tuple[Key, int], ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The store wrote down a fence."""
+
+    fence: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The store forgot what was superseded up to a generation."""
+
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A node was deleted at the primary, or not."""
+
+    rrset: Key
+    generation: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The store was asked to mark a plan rejected, and appended one that puts back what stood: 0 if nothing did, None
+    if it left the plan as it was.
+    """
+
+    generation: int
+    appended: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The actor is gone; the next of its name knows nothing."""
+
+
+Act = Accepted | Observed | Fetched | Published | Recorded | Pruned | Deleted | Rejected | Crashed
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One effect, in the order in which the world saw them: who did what."""
+
+    actor: str
+    act: Act
+
+
+def place_of(fence: Fence | None) -> Place:
+    """Return where a fence says that the zone stands."""
+    if fence is None:
+        return ABSENT
+    part = fence.progress
+    if part is None:
+        return Place(fence.generation, fence.generation)
+    return Place(fence.generation, part.base, part.done, part.of)
+
+
+def accepts(
+    trace: Sequence[Event], *, versioned: bool = False, keep: int = 0, rules: Rules | None = None
+) -> str | None:
+    """Return where a trace, from an empty zone on, is no behaviour of the specification; None if it is one.
+
+    ``keep``: how many of the newest generations clean-up must leave, whatever is published.
+    """
+    replay = _Replay(trace, Setup(rules=rules or Rules(), versioned=versioned, keep=keep))
+    states = {replay.first}
+    for number, event in enumerate(trace, 1):
+        before = replay.with_late_arrivals(states)
+        states, why = set(), set()
+        for state in before:
+            for after in replay.follow(state, event):
+                if isinstance(after, str):
+                    why.add(after)
+                elif broken := replay.broken(state, after):
+                    why.add(f"it breaks {broken}")
+                else:
+                    states.add(after)
+        if not states:
+            return f"event {number}, {event.actor} {event.act}: {'; or '.join(sorted(why)[:3])}"
+    return None
+
+
+class _Replay:
+    """Knows which number an RRset and an actor have in the specification's states."""
+
+    def __init__(self, trace: Sequence[Event], setup: Setup) -> None:
+        keys = {key for event in trace if isinstance(event.act, Accepted) for key in event.act.covered}
+        self.setup = setup
+        self.rrsets = {key: number for number, key in enumerate(sorted(keys, key=sort_key))}
+        self.actors = {actor: n for n, actor in enumerate(dict.fromkeys(event.actor for event in trace))}
+        self.silent: dict[str, frozenset[int]] = {}
+        none = (0,) * len(keys)
+        enactors = (FRESH,) * len(self.actors)
+        self.first = State((), frozenset(), 0, 0, ABSENT, none, none, none, enactors)
+
+    def broken(self, before: State, after: State) -> str | None:
+        return next((each.__name__ for each in ALWAYS if each(self.setup, before, after)), None)
+
+    def with_late_arrivals(self, states: set[State]) -> set[State]:
+        """Return these states and all to which messages without an answer may lead by arriving."""
+        found, left = set(states), list(states)
+        while left:
+            state = left.pop()
+            for message in state.late:
+                after = applied(self.setup.rules, state, message)
+                if after is not None and after not in found and not self.broken(state, after):
+                    found.add(after)
+                    left.append(after)
+        return found
+
+    def follow(self, state: State, event: Event) -> Iterator[State | str]:
+        """Yield the states to which an event may lead, or what forbids it."""
+        number = self.actors[event.actor]
+        enactor = state.enactors[number]
+        match event.act:
+            case Accepted(generation, covered):
+                yield from self._accepted(state, generation, covered)
+            case Observed(fence):
+                if fence == state.fence:
+                    yield put(state, number, Enactor(SEEN, fence))
+                else:
+                    yield f"the fence is {state.fence}"
+            case Fetched() as fetched:
+                yield from self._fetched(state, event.actor, fetched)
+            case Published() as published:
+                yield from self._published(state, event.actor, published)
+            case Recorded(fence):
+                # Reading back may have shown it a newer fence than the one that it wrote and records.
+                if enactor.at in {SEEN, WRITTEN} and (fence == enactor.seen or fence.base <= enactor.seen.base):
+                    recorded = put(state, number, Enactor(WRITTEN, fence))
+                    yield from (after for _, after in record(self.setup, recorded, number, recorded.enactors[number]))
+                else:
+                    yield f"it last saw {enactor.seen}"
+            case Pruned(upto):
+                bound = min(enactor.seen.base, state.published, newest(state) - self.setup.keep)
+                if enactor.at == SEEN and upto <= bound:
+                    yield state._replace(kept=max(state.kept, upto))
+                else:
+                    yield f"history up to {bound} could go, by what it saw"
+            case Deleted() as deleted:
+                yield from self._deleted(state, enactor, deleted)
+            case Rejected(_, None):
+                yield put(state, number, FRESH)
+            case Rejected(generation, appended):
+                after = rejected(state, generation)
+                if after is None:
+                    yield "that plan is settled"
+                elif appended != (gained := 0 if after.plans == state.plans else newest(after)):
+                    yield f"generation {gained} would be appended" if gained else "nothing would be appended"
+                else:
+                    yield put(after, number, FRESH)
+            case Crashed():
+                yield put(state, number, FRESH)
+
+    def _numbers(self, keys: Sequence[Key]) -> tuple[int, ...]:
+        return tuple(sorted(self.rrsets[key] for key in keys))
+
+    def _accepted(self, state: State, generation: int, covered: tuple[Key, ...]) -> Iterator[State | str]:
+        if generation > newest(state):
+            yield state._replace(plans=(*state.plans, (generation, self._numbers(covered))))
+        else:
+            yield f"the newest plan is {newest(state)} already"
+
+    def _fetched(self, state: State, actor: str, fetched: Fetched) -> Iterator[State | str]:
+        """An enactor may aim at any accepted generation ahead, and may begin a publication under way anew."""
+        number = self.actors[actor]
+        seen = state.enactors[number].seen
+        if state.enactors[number].at != SEEN or fetched.base != seen.base:
+            yield f"it saw {seen}"
+            return
+        resumed = fetched.target == seen.generation and seen.of > 0
+        if resumed and self.setup.rules.rejection_overtakes and overtaken(state, seen):
+            yield f"a plan of what is under way at {seen} was rejected: it must be overtaken, not resumed"
+            return
+        if fetched.target < seen.generation or fetched.target not in {seen.generation, *(g for g, _ in state.plans)}:
+            yield f"the zone stands at {seen}, and the newest plan is {newest(state)}"
+            return
+        changes = tuple((self.rrsets[key], generation) for key, generation in fetched.changes)
+        self.silent[actor] = frozenset(self._numbers(tuple(fetched.silent)))
+        expected = folded(state, seen.base, fetched.target, kept=state.kept)
+        if changes != expected:
+            yield f"the changes are {expected}, with RRsets numbered {self.rrsets}"
+            return
+        if not changes and fetched.target == seen.generation and not seen.of:
+            yield state
+            return
+        of = len(changes) * (2 if self.setup.versioned else 1)
+        for done in {0, seen.done if resumed and seen.of == of else 0}:
+            yield put(state, number, Enactor(WRITING, seen, fetched.target, changes, done))
+
+    def _published(self, state: State, actor: str, published: Published) -> Iterator[State | str]:
+        number = self.actors[actor]
+        enactor = state.enactors[number]
+        if published.next == published.prerequisite and not published.touched:
+            # It says what stands already: to learn whether the primary takes anything, or to read back.
+            if published.outcome != "applied" or published.prerequisite == state.fence:
+                yield state
+            else:
+                yield f"the fence is {state.fence}"
+            return
+        if enactor.at != WRITING:
+            yield "it has fetched nothing to publish"
+            return
+        size = self._size(enactor, published.next)
+        message, done = message_of(_sized(self.setup, max(1, size)), enactor)
+        if message.expected != published.prerequisite:
+            yield f"the prerequisite would be {message.expected}"
+            return
+        if size < 0 or message.next != published.next:
+            yield f"{enactor.done} is done, and the fence's next value would be such as {message.next}"
+            return
+        touched = tuple(sorted((self.rrsets[key], generation) for key, generation in published.touched))
+        silent = self.silent.get(actor, frozenset()) if message.stage != BUILD else set(self.rrsets.values())
+        said = tuple(part for part in message.part if part in touched or part[0] not in silent)
+        if touched != said:
+            yield f"the message would change {message.part}, with RRsets numbered {self.rrsets}"
+            return
+        if published.outcome == "refused":
+            yield put(state, number, FRESH)
+        elif published.outcome == "unknown":
+            yield put(state._replace(late=state.late | {message}), number, FRESH)
+        elif (after := applied(self.setup.rules, state, message)) is None:
+            yield f"the primary at {state.fence} would refuse it"
+        elif message.next.of:
+            yield put(after, number, enactor._replace(seen=message.next, done=done))
+        else:
+            yield put(after, number, Enactor(WRITTEN, message.next))
+
+    def _size(self, enactor: Enactor, then: Place) -> int:
+        of = len(enactor.changes) * (2 if self.setup.versioned else 1)
+        return (then.done if then.of else of) - enactor.done
+
+    def _deleted(self, state: State, enactor: Enactor, deleted: Deleted) -> Iterator[State | str]:
+        rrset, generation = self.rrsets[deleted.rrset], deleted.generation
+        after = without_node(state, rrset, generation)
+        if deleted.outcome != "applied":
+            yield state
+        if deleted.outcome != "refused":
+            if enactor.seen == state.fence and generation <= enactor.seen.base and generation not in {
+                state.wire[rrset], state.back[rrset]
+            }:  # fmt: skip
+                yield after
+            elif deleted.outcome == "applied":
+                yield f"the node is in use, or the zone went on to {state.fence} since it was listed"
+
+
+def _sized(setup: Setup, size: int) -> Setup:
+    return Setup(setup.rules, versioned=setup.versioned, keep=setup.keep, message_rrsets=size)
