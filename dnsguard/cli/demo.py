@@ -54,10 +54,8 @@ def demo(ctx: click.Context, seed: int, speed: float, server: str, as_json: bool
     # Late, because the other commands need neither name server nor database, and should start at once.
     from dnsguard.daemon.logs import configure_logs
     from dnsguard.lab.demo.play import Run
-    from dnsguard.lab.demo.report import report_page
     from dnsguard.lab.demo.script import make_script
     from dnsguard.lab.demo.servers import ServerUnavailable
-    from dnsguard.lab.demo.verdict import judge
 
     configure_logs("error", "auto")
     run = Run(make_script(seed), server, speed)
@@ -66,15 +64,23 @@ def demo(ctx: click.Context, seed: int, speed: float, server: str, as_json: bool
     except ServerUnavailable as refused:
         sys.stderr.write(f"dnsguard: {refused}\n")
         ctx.exit(CANNOT_ASK)
+    ctx.exit(finish(run, as_json=as_json, report=report))
+
+
+def finish(run: "Run", *, as_json: bool, report: Path | None) -> int:
+    """Say what a run came to, and write the report. Returns the exit code."""
+    from dnsguard.lab.demo.report import report_page
+    from dnsguard.lab.demo.verdict import judge
+
     verdict = judge(run)
     if report is not None:
         report.write_text(report_page(run, verdict), encoding="utf-8")
     if as_json:
-        document = {"seed": seed, "speed": speed, "server": server, **verdict.document()}
+        document = {"seed": run.script.seed, "speed": run.speed, "server": run.server, **verdict.document()}
         click.echo(json.dumps(document, indent=2))
     else:
         _conclude(verdict, report)
-    ctx.exit(DONE if verdict.as_promised else REFUSED)
+    return DONE if verdict.as_promised else REFUSED
 
 
 async def _show(run: "Run", *, as_json: bool) -> None:

@@ -49,6 +49,18 @@ class Event:
     sent: Sent | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run of a worker: when, for which generation, and what it came to."""
+
+    lane: str
+    site: str
+    start: float
+    end: float
+    event: str
+    generation: int | None
+
+
 @dataclass(slots=True)
 class Span:
     """What was answered from ``start`` on, until ``end``."""
@@ -74,6 +86,9 @@ class Journal:
     story: Callable[[], float]
     events: list[Event] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
+    accepted: list[tuple[float, int, int]] = field(default_factory=list)
+    """The planner's plans: when, which number, which generation."""
     spans: dict[str, list[Span]] = field(default_factory=dict)
     doing: dict[str, str] = field(default_factory=dict)
     asked: int = 0
@@ -82,6 +97,14 @@ class Journal:
     def tell(self, lane: str, kind: str, text: str, sent: Sent | None = None) -> None:
         """Note an event, now."""
         self.events.append(Event(self.story(), self.side, lane, kind, text, sent))
+
+    def worked(self, lane: str, site: str, start: float, event: str, generation: int | None) -> None:
+        """Note a run that has ended now."""
+        self.works.append(Work(lane, site, start, self.story(), event, generation))
+
+    def newest(self, at: float) -> int:
+        """Return the newest generation that the planner had been given at a time."""
+        return max((generation for time, _, generation in self.accepted if time <= at), default=0)
 
     def answered(self, lane: str, answer: str, said: str) -> bool:
         """Note what was answered now; returns whether it is another answer than before."""

@@ -30,18 +30,19 @@ class Sentence:
     about: str = ""
     """"" for both sides."""
     when: Callable[[Run, Event], bool] = lambda _run, _event: True
+    """``kind`` is how the event's kind begins."""
 
 
 def _generation(event: Event) -> int:
     return 0 if event.sent is None or event.sent.generation is None else event.sent.generation
 
 
-def _newest(run: Run, side: str) -> int:
-    return max(run.sides[side].generations.values(), default=0)
+def _newest(run: Run, event: Event) -> int:
+    return run.journal(event.side).newest(event.at)
 
 
 def _is_old(run: Run, event: Event) -> bool:
-    return _generation(event) + 5 < _newest(run, event.side)
+    return _generation(event) + 5 < _newest(run, event)
 
 
 def _fence_refused(_run: Run, event: Event) -> bool:
@@ -56,9 +57,16 @@ def _plan(number: int) -> Callable[[Run, Event], bool]:
     return lambda _run, event: event.text.startswith(f"plan {number} ")
 
 
-def _late(run: Run) -> str:
-    served = run.journal(UNGUARDED_SIDE).last(ZONE_LANE)
-    return "" if served is None else f" The server has had addresses again for {run.story - served.start:.0f} s."
+def _was_empty(run: Run, event: Event) -> bool:
+    empty = run.journal(event.side).first(event.lane, "empty")
+    return empty is not None and empty.start < event.at
+
+
+def _late(run: Run, event: Event) -> str:
+    spans = run.journal(event.side).spans.get(ZONE_LANE, ())
+    empty = next((span.start for span in spans if span.answer == "empty"), event.at)
+    served = next((span.start for span in spans if span.start > empty and span.answer.startswith("g")), event.at)
+    return f" The server had addresses again {event.at - served:.0f} s ago."
 
 
 STORY = (
@@ -108,7 +116,7 @@ STORY = (
         "flip.applied",
         lambda r, e: (
             f"The lock is free, and C gets it. Nobody asks how old C's check is: plan 2 goes over plan "
-            f"{_newest(r, e.side)}. The lock did its job; it compares holders, not generations."
+            f"{_newest(r, e)}. The lock did its job; it compares holders, not generations."
         ),
         UNGUARDED_SIDE,
         _is_old,
@@ -191,6 +199,14 @@ STORY = (
         RESCUED_SIDE,
     ),
     Sentence(
+        RESCUED_SIDE,
+        ZONE_LANE,
+        "answer.g",
+        lambda r, e: f"The copy answers again, {e.at - r.chapters['copied']:.1f} s later, without a person.",
+        RESCUED_SIDE,
+        _was_empty,
+    ),
+    Sentence(
         UNGUARDED_SIDE,
         OPERATOR,
         "automation.stopped",
@@ -203,6 +219,14 @@ STORY = (
         "repair.applied",
         lambda _r, _e: "By hand, with the TSIG key and one plain UPDATE, they put records where the aliases point.",
         UNGUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        CLIENT,
+        "answer.g",
+        lambda r, e: f"The client's empty answer has expired, and it has addresses again.{_late(r, e)}",
+        UNGUARDED_SIDE,
+        _was_empty,
     ),
     Sentence(
         UNGUARDED_SIDE,
@@ -238,33 +262,8 @@ class Narrator:
 
     def _tell(self, event: Event) -> None:
         for sentence in self._due:
-            if (sentence.side, sentence.lane, sentence.kind) == (event.side, event.lane, event.kind) and sentence.when(
-                self.run, event
-            ):
+            here = (sentence.side, sentence.lane) == (event.side, event.lane)
+            if here and event.kind.startswith(sentence.kind) and sentence.when(self.run, event):
                 self.told.append(Told(event.at, sentence.about, sentence.words(self.run, event)))
                 self._due.remove(sentence)
-                break
-        else:
-            self._tell_recovery(event)
-
-    def _tell_recovery(self, event: Event) -> None:
-        """Tell the two sentences that are due only when something has been empty before."""
-        healed = event.kind.startswith("answer.g") and self.run.journal(event.side).first(event.lane, "empty")
-        if not healed or any(told.text.startswith(_RECOVERED[event.side, event.lane]) for told in self.told):
-            return
-        start = _RECOVERED[event.side, event.lane]
-        if event.side == RESCUED_SIDE:
-            after = event.at - self.run.chapters["copied"]
-            self.told.append(Told(event.at, event.side, f"{start} {after:.1f} s later, without a person."))
-        elif event.lane == CLIENT:
-            self.told.append(Told(event.at, event.side, start + _late(self.run)))
-
-
-_RECOVERED = {
-    (RESCUED_SIDE, ZONE_LANE): "The copy answers again",
-    (UNGUARDED_SIDE, CLIENT): "The client's empty answer has expired at last, and it has addresses again.",
-    (UNGUARDED_SIDE, ZONE_LANE): "The endpoint answers again.",
-    (RESCUED_SIDE, CLIENT): "",
-    (GUARDED_SIDE, CLIENT): "",
-    (GUARDED_SIDE, ZONE_LANE): "",
-}
+                return

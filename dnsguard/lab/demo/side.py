@@ -75,8 +75,9 @@ class EnactorSite:
     async def _round(self) -> None:
         while not self.stopping.is_set():
             self.journal.doing[self.site.name] = "publishes the newest plan that it sees"
+            began = self.clock.story
             step = await self.enactor.run_once()
-            self._tell(step)
+            self._tell(step, began)
             if step.event == "publication.completed":
                 await self._clean()
             if step.then is Then.WOKEN:
@@ -87,7 +88,10 @@ class EnactorSite:
 
     async def _clean(self) -> None:
         self.journal.doing[self.site.name] = f"{CLEANUP}: looks for old plans"
+        began = self.clock.story
         step = await self.cleanup.run_once()
+        if self.clock.story - began >= self.site.listing_s / 2:
+            self.journal.worked(CLEANUP, self.site.name, began, step.event, step.generation)
         if step.messages or step.refused:
             self.journal.tell(
                 CLEANUP,
@@ -95,8 +99,9 @@ class EnactorSite:
                 f"started by {self.site.name}: {step.messages} nodes deleted, {step.refused} refused",
             )
 
-    def _tell(self, step: Step) -> None:
+    def _tell(self, step: Step, began: float) -> None:
         if step.event != "zone.current":
+            self.journal.worked(self.site.name, self.site.name, began, step.event, step.generation)
             about = "" if step.generation is None else f" g{step.generation}"
             self.journal.tell(self.site.name, step.event, f"{step.event}{about}")
 
@@ -128,6 +133,7 @@ class Side:
         if not isinstance(answer, Accepted):
             raise PlanNotTaken(f"expected plan {number} to be accepted, found {answer}")
         self.generations[number] = answer.generation
+        self.journal.accepted.append((clock.story, number, answer.generation))
         self.journal.tell(PLANNER, "plan.accepted", f"plan {number} is accepted as g{answer.generation}")
 
     async def play(self, beat: Beat) -> None:

@@ -1,0 +1,271 @@
+"""One side's timeline as SVG, to scale: a lane for each enactor, clean-up, zone and client.
+Every message is a mark that can be pointed at and reached by keyboard; pure string building.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLANNER, ZONE_LANE, Journal, Sent, Span, Work
+from dnsguard.lab.demo.verdict import stale
+
+PX_PER_S = 12.0
+LEFT = 92
+RIGHT = 16
+TOP = 62
+LANE = 38
+_BAR = 20
+_GAP_S = 1.2
+"""Work closer together than this is drawn as one bar."""
+_BAD = frozenset({"publication.questioned", "publication.narrowed", "plan.rejected", "primary.refusing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a timeline shows: which side, from when to when, with which lanes and which sentences' numbers."""
+
+    name: str
+    title: str
+    description: str
+    journal: Journal
+    lanes: tuple[str, ...]
+    end: float
+    numbers: Sequence[tuple[int, float]]
+    start: float = 0.0
+
+    @property
+    def height(self) -> float:
+        """Of the picture, in pixels."""
+        return TOP + LANE * len(self.lanes) + 26
+
+    @property
+    def width(self) -> float:
+        """Of the picture, in pixels."""
+        return LEFT + self.end * PX_PER_S + RIGHT
+
+
+def x_of(at: float) -> float:
+    """Return where a story second is."""
+    return round(LEFT + at * PX_PER_S, 1)
+
+
+def draw(figure: Figure, first_mark: int, marks: list[Sent]) -> str:
+    """Return the SVG; the messages that it shows are appended to ``marks``, which has ``first_mark`` already."""
+    journal = figure.journal
+    tops = {lane: TOP + LANE * index for index, lane in enumerate(figure.lanes)}
+    ident = f"{figure.name}-timeline"
+    wide, high = f"{figure.width:.0f}", f"{figure.height:.0f}"
+    size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
+    parts = [
+        f'<svg class="timeline" {size} role="group" aria-labelledby="{ident}-title {ident}-desc">',
+        f'<title id="{ident}-title">{escape(figure.title)}</title>',
+        f'<desc id="{ident}-desc">{escape(figure.description)}</desc>',
+        _hatches(figure.name),
+        _axis(figure),
+    ]
+    for lane, top in tops.items():
+        parts.append(f'<text class="lane" x="8" y="{top + 24}">{escape(_lane_title(lane))}</text>')
+        parts.append(f'<line class="rule" x1="0" x2="{figure.width:.0f}" y1="{top + LANE}" y2="{top + LANE}"/>')
+    for lane in (ZONE_LANE, CLIENT):
+        if lane in tops:
+            spans = [span for span in journal.spans.get(lane, ()) if span.start < figure.end]
+            parts += [_span(figure, span, tops[lane], newest) for span, newest in _with_newest(spans)]
+    for work in _joined([work for work in journal.works if work.start < figure.end]):
+        if work.lane in tops:
+            parts.append(_work(figure, work, tops[work.lane]))
+    if OPERATOR in tops:
+        parts.append(_switched_off(figure, tops[OPERATOR]))
+    if PLANNER in tops:
+        parts += [
+            _plan(at, number, tops[PLANNER]) for at, number, _ in journal.accepted if figure.start <= at < figure.end
+        ]
+    old = {id(sent) for sent in stale([sent for sent in journal.sent if sent.answered_at < figure.end])}
+    shown = [
+        sent for sent in journal.sent if sent.answered_at < figure.end and sent.lane in tops and sent.act != "control"
+    ]
+    for index, sent in enumerate(sorted(shown, key=lambda each: each.answered_at)):
+        parts.append(_mark(sent, first_mark + index, tops[sent.lane], is_first=index == 0, is_old=id(sent) in old))
+        marks.append(sent)
+    parts += _numbers(figure)
+    return "\n".join((*parts, "</svg>"))
+
+
+def lane_labels(figure: Figure) -> str:
+    """Return the lanes' names as an overlay for narrow screens, where the picture scrolls under them."""
+    rows = "".join(
+        f'<span style="top:{TOP + LANE * index + 9}px">{escape(_lane_title(lane))}</span>'
+        for index, lane in enumerate(figure.lanes)
+    )
+    return f'<div class="labels" aria-hidden="true">{rows}</div>'
+
+
+def _lane_title(lane: str) -> str:
+    return f"enactor {lane}" if lane in {"A", "B", "C"} else lane
+
+
+def _hatches(name: str) -> str:
+    return (
+        f'<defs><pattern id="{name}-old" width="7" height="7" patternTransform="rotate(45)" '
+        'patternUnits="userSpaceOnUse">'
+        '<rect class="old-ground" width="7" height="7"/><rect class="old-line" width="2" height="7"/></pattern></defs>'
+    )
+
+
+def _axis(figure: Figure) -> str:
+    bottom = figure.height - 20
+    parts = []
+    for second in range(0, int(figure.end) + 1, 5):
+        x = x_of(second)
+        major = second % 10 == 0
+        parts.append(
+            f'<line class="{"grid" if major else "grid minor"}" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{bottom}"/>'
+        )
+        if major:
+            parts.append(f'<text class="tick" x="{x}" y="{bottom + 14}">{second} s</text>')
+    return "".join(parts)
+
+
+def _with_newest(spans: Sequence[Span]) -> list[tuple[Span, int]]:
+    """Give each span the newest generation that had been answered before it."""
+    newest, found = 0, []
+    for span in spans:
+        found.append((span, newest))
+        newest = max(newest, _generation(span))
+    return found
+
+
+def _generation(span: Span) -> int:
+    return int(span.answer[1:]) if span.answer[1:].isdigit() else 0
+
+
+def _span(figure: Figure, span: Span, top: float, newest: int) -> str:
+    if span.answer in {"absent", "silent"} and span.start < 3:
+        return ""
+    x, width = x_of(span.start), max(1.5, (min(span.end, figure.end) - span.start) * PX_PER_S)
+    generation = _generation(span)
+    is_old = 0 < generation < newest
+    kind = "empty" if span.answer == "empty" else "old" if is_old else "live"
+    fill = f' style="fill:url(#{figure.name}-old)"' if kind == "old" else ""
+    length = f"{span.start:.1f} to {span.end:.1f} s"
+    words = (
+        f"{length}: {span.said}"
+        + (f", generation {generation}" if generation else "")
+        + (", older than before" if is_old else "")
+    )
+    label = "NOERROR, no address" if kind == "empty" and width > 150 else "empty" if kind == "empty" else span.answer
+    if kind == "old" and width > 60:
+        label = f"{span.answer}, old"
+    text = f'<text class="in {kind}" x="{x + 5}" y="{top + 24}">{label}</text>' if width > 7.5 * len(label) + 6 else ""
+    return (
+        f'<g><title>{escape(words)}</title><rect class="span {kind}"{fill} x="{x}" y="{top + 8}" width="{width:.1f}" '
+        f'height="{_BAR + 2}" rx="2"/>{text}</g>'
+    )
+
+
+def _joined(works: Sequence[Work]) -> list[Work]:
+    """Join a worker's refused tries that follow each other into one bar."""
+    joined: list[Work] = []
+    for work in sorted(works, key=lambda each: (each.lane, each.start)):
+        last = joined[-1] if joined else None
+        if (
+            last
+            and last.lane == work.lane
+            and work.event in _BAD
+            and last.event in _BAD
+            and work.start - last.end < _GAP_S * 2
+        ):
+            joined[-1] = Work(last.lane, last.site, last.start, work.end, last.event, last.generation)
+        else:
+            joined.append(work)
+    return joined
+
+
+def _work(figure: Figure, work: Work, top: float) -> str:
+    x, width = x_of(work.start), max(2.0, (min(work.end, figure.end) - work.start) * PX_PER_S)
+    kind = "failing" if work.event in _BAD else "overtaken" if work.event == "publication.overtaken" else "working"
+    if work.lane == CLEANUP:
+        kind, label, words = "listing", f"started by {work.site}", f"clean-up started by {work.site}: {work.event}"
+    elif kind == "failing":
+        label, words = "", f"{work.site} tries to install plans, and is refused each time"
+    else:
+        label = f"g{work.generation}" + (", checked once, at its start" if width > 200 else "")
+        words = f"{work.site} publishes generation {work.generation}: {work.event}"
+    y, height = top + 8, _BAR + 2
+    if work.lane == CLEANUP:
+        y, height = top + 4 + 10 * "ABC".index(work.site), 9
+        text = f'<text class="in small" x="{x + 4}" y="{y + 8}">{label}</text>' if width > 60 else ""
+    else:
+        wide_enough = bool(label) and width > 6.4 * len(label) + 34
+        text = f'<text class="in quiet" x="{x + 16}" y="{top + 24}">{label}</text>' if wide_enough else ""
+    return (
+        f"<g><title>{escape(f'{work.start:.1f} to {work.end:.1f} s: {words}')}</title>"
+        f'<rect class="work {kind}" x="{x}" y="{y}" width="{width:.1f}" height="{height}" rx="2"/>{text}</g>'
+    )
+
+
+def _switched_off(figure: Figure, top: float) -> str:
+    """Draw for how long people kept the automation switched off."""
+    times = {event.kind: event.at for event in figure.journal.events if event.lane == OPERATOR}
+    start = times.get("automation.stopped")
+    if start is None:
+        return ""
+    x, width = x_of(start), (times.get("automation.started", figure.end) - start) * PX_PER_S
+    return (
+        f"<g><title>{escape(f'from {start:.1f} s on people keep the automation switched off')}</title>"
+        f'<rect class="work off" x="{x}" y="{top + 8}" width="{width:.1f}" height="{_BAR + 2}" rx="2"/>'
+        f'<text class="in quiet" x="{x + 40}" y="{top + 24}">automation off</text></g>'
+    )
+
+
+def _plan(at: float, number: int, top: float) -> str:
+    x = x_of(at)
+    shift = 14 if number == 10 else 0
+    return (
+        f"<g><title>{escape(f'{at:.1f} s: plan {number} is accepted')}</title>"
+        f'<line class="plan" x1="{x}" x2="{x}" y1="{top + 22}" y2="{top + 32}"/>'
+        f'<text class="plan" x="{x + shift}" y="{top + 18}">{number}</text></g>'
+    )
+
+
+def _mark(sent: Sent, index: int, top: float, *, is_first: bool, is_old: bool) -> str:
+    x, y = x_of(sent.answered_at), top + 19
+    if not sent.applied:
+        shape = f'<path d="M{x - 4.5} {y - 4.5}l9 9m0-9l-9 9"/>'
+        kind = "refused"
+    elif sent.act == "build":
+        shape, kind = f'<rect x="{x - 1}" y="{y - 6}" width="2" height="12"/>', "build"
+    elif sent.act == "delete":
+        shape, kind = f'<path d="M{x - 4} {y - 5}h8l-4 10z"/>', "delete"
+    else:
+        shape, kind = f'<circle cx="{x}" cy="{y}" r="4.5"/>', "flip"
+    if is_old:
+        kind += " stale"
+    to = f" to generation {sent.generation}" if sent.act == "flip" else ""
+    words = f"{sent.answered_at:.1f} s, {sent.lane}: {sent.act} {sent.about}{to}: {sent.outcome}"
+    tab = "0" if is_first else "-1"
+    return (
+        f'<g class="mark {kind}" data-m="{index}" tabindex="{tab}" role="button" aria-label="{escape(words)}">'
+        f'<rect class="reach" x="{x - 7}" y="{top + 4}" width="14" height="{LANE - 8}"/>{shape}</g>'
+    )
+
+
+def _numbers(figure: Figure) -> list[str]:
+    """Draw the numbers of the story's sentences above the lanes, in two rows where they are close."""
+    parts = []
+    last = [-1e9, -1e9]
+    for number, at in figure.numbers:
+        x = x_of(at)
+        row = 1 if x - last[1] >= 19 else 0
+        last[row] = x
+        y = 14 + 23 * row
+        parts.append(
+            f'<a href="#story-{number}" class="number" aria-label="story, sentence {number}">'
+            f'<line x1="{x}" x2="{x}" y1="{y + 9}" y2="{figure.height - 20}"/><circle cx="{x}" cy="{y}" r="9"/>'
+            f'<text x="{x}" y="{y + 4}">{number}</text></a>'
+        )
+    return parts
+
+
+LANES = (PLANNER, "A", "B", "C", CLEANUP, ZONE_LANE, CLIENT)
+LANES_BY_HAND = (PLANNER, "A", "B", "C", CLEANUP, OPERATOR, ZONE_LANE, CLIENT)
+LANES_OF_COPY = ("A", "B", "C", ZONE_LANE)

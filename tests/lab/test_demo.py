@@ -1,0 +1,258 @@
+"""The demo: played once, fast, on real sockets; it ends as promised, and its report is a page of its own."""
+
+import asyncio
+import inspect
+import io
+import json
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dnsguard.cli.demo import finish
+from dnsguard.cli.main import program
+from dnsguard.core.guards import GUARDED, UNGUARDED
+from dnsguard.core.message import Message, NameInUse, RRsetIs
+from dnsguard.core.names import fence_name
+from dnsguard.daemon.logs import configure_logs
+from dnsguard.lab.demo import play, servers
+from dnsguard.lab.demo.clock import StoryClock
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, ZONE_LANE, Sent
+from dnsguard.lab.demo.narrator import Narrator
+from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, UNGUARDED_SIDE, Run, perform
+from dnsguard.lab.demo.report import report_page
+from dnsguard.lab.demo.script import MAIN, ZONE, make_script
+from dnsguard.lab.demo.side import open_side
+from dnsguard.lab.demo.verdict import judge, stale, wedged
+
+SPEED = 8.0
+VOID = {"meta", "link", "br", "hr", "img", "input", "path", "rect", "line", "circle"}
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    configure_logs("error", "json")
+    run = Run(make_script(7), "embedded", SPEED)
+    asyncio.run(perform(run))
+    return run
+
+
+def old_flips(run: Run, side: str) -> list[Sent]:
+    """The flips that C sent when the lock was free at last, with plan 2."""
+    return [s for s in run.journal(side).sent if s.lane == "C" and s.act == "flip" and s.generation == 2]
+
+
+def test_the_unguarded_side_loses_and_the_guarded_side_does_not(run: Run) -> None:
+    verdict = judge(run)
+    assert (verdict.unguarded_lost, verdict.guarded_held) == (True, True), verdict.document()
+    assert verdict.guarded.queries_failed == 0
+    assert verdict.unguarded.queries_failed > 20
+
+
+def test_the_endpoint_is_empty_and_not_absent(run: Run) -> None:
+    journal = run.journal(UNGUARDED_SIDE)
+    empty = journal.first(ZONE_LANE, "empty")
+    assert empty is not None
+    assert empty.said == "NOERROR, no address"
+    assert not any(span.answer == "absent" for span in journal.spans[ZONE_LANE] if span.start > 5)
+
+
+def test_the_clean_up_that_empties_it_is_the_fast_enactors(run: Run) -> None:
+    journal = run.journal(UNGUARDED_SIDE)
+    empty = run.chapters["empty"]
+    deleted = next(s for s in journal.sent if s.act == "delete" and s.about == "g2.db" and s.applied)
+    assert (deleted.lane, deleted.site) == (CLEANUP, "A")
+    assert deleted.at < empty < deleted.answered_at + 2
+    assert stale(journal.sent)[0].answered_at < deleted.at
+
+
+def test_the_old_plan_waits_for_the_lock_and_then_goes_over_the_newest(run: Run) -> None:
+    flips = old_flips(run, UNGUARDED_SIDE)
+    assert [flip.applied for flip in flips] == [True] * 4
+    assert [flip.about for flip in stale(run.journal(UNGUARDED_SIDE).sent)] == [flip.about for flip in flips]
+    lost = [e for e in run.journal(UNGUARDED_SIDE).events if e.lane == "C" and e.kind == "lock.lost"]
+    assert sum(event.at < flips[0].at for event in lost) >= 10
+
+
+def test_the_same_message_at_the_same_moment_is_refused_at_the_fence(run: Run) -> None:
+    [refused] = old_flips(run, GUARDED_SIDE)
+    applied = old_flips(run, UNGUARDED_SIDE)[0]
+    assert (refused.outcome, refused.found) == ("NXRRSET", "g10")
+    assert refused.failed.startswith("the fence is still g2")
+    assert abs(refused.at - applied.at) < 2
+    assert without_times(refused.message) == without_times(applied.message)
+    assert fenced(refused.message)
+    assert not fenced(applied.message)
+
+
+def without_times(message: Message) -> list[object]:
+    """What a message changes, the lock with its time of expiry left out."""
+    return [update for update in message.updates if not update.key.name.startswith("_lock.")]
+
+
+def fenced(message: Message) -> bool:
+    return any(isinstance(p, RRsetIs) and p.key.name == fence_name(ZONE) for p in message.prerequisites)
+
+
+def test_every_enactor_is_wedged_by_the_rollback_target_that_is_gone(run: Run) -> None:
+    refused = wedged(run.journal(UNGUARDED_SIDE).sent)
+    assert {each.lane for each in refused} == {"A", "B", "C"}
+    assert {(each.failed, each.outcome) for each in refused} == {("node g2.db exists", "NXDOMAIN")}
+    gone = NameInUse(f"g2.{MAIN.name}")
+    assert all(gone in each.message.prerequisites for each in refused)
+    repaired = run.chapters["repaired"]
+    flips = [s for s in run.journal(UNGUARDED_SIDE).sent if s.act == "flip" and s.applied]
+    assert not [s for s in flips if run.chapters["empty"] + 2 < s.at < repaired]
+
+
+def test_a_plain_update_by_hand_repairs_it_and_the_automation_can_go_on(run: Run) -> None:
+    [repair] = [s for s in run.journal(UNGUARDED_SIDE).sent if s.lane == OPERATOR]
+    assert repair.message.prerequisites == ()
+    assert len(repair.message.updates) == 4
+    later = [s for s in run.journal(UNGUARDED_SIDE).sent if s.act == "flip" and s.at > run.chapters["switched on"]]
+    assert any(each.applied for each in later)
+
+
+def test_the_client_suffers_longer_than_the_record_was_empty(run: Run) -> None:
+    journal = run.journal(UNGUARDED_SIDE)
+    assert journal.seconds(CLIENT, "empty") > journal.seconds(ZONE_LANE, "empty") + 2
+    last = [span for span in journal.spans[CLIENT] if span.answer == "empty"][-1]
+    assert last.end > run.chapters["repaired"] + 2
+
+
+def test_guarded_enactors_heal_the_wedged_zone_by_themselves(run: Run) -> None:
+    verdict = judge(run)
+    assert verdict.rescued.recovered_s is not None
+    assert verdict.rescued.recovered_s < 10
+    assert verdict.unguarded.recovered_s is None
+    assert OPERATOR not in {sent.lane for sent in run.journal(RESCUED_SIDE).sent}
+
+
+def test_the_story_is_told_in_order_and_once(run: Run) -> None:
+    told = Narrator(run).catch_up()
+    assert [each.at for each in told] == sorted(each.at for each in told)
+    assert len({each.text for each in told}) == len(told) >= 15
+
+
+def test_the_sides_are_composed_by_one_function_that_is_told_nothing_but_the_guards(run: Run) -> None:
+    assert list(inspect.signature(open_side).parameters) == ["name", "guards", "setting"]
+    left, right = run.sides[UNGUARDED_SIDE], run.sides[GUARDED_SIDE]
+    assert (left.guards, right.guards) == (UNGUARDED, GUARDED)
+    assert left.setting is right.setting
+    for name, site in left.sites.items():
+        other = right.sites[name]
+        assert site.site is other.site
+        assert site.enactor.policy is other.enactor.policy is site.cleanup.policy
+        assert (site.enactor.guards, other.enactor.guards) == (UNGUARDED, GUARDED)
+        assert (site.cleanup.guards, other.cleanup.guards) == (UNGUARDED, GUARDED)
+        assert chain(site.enactor.publisher) == chain(other.enactor.publisher)
+        assert chain(site.cleanup.publisher) == chain(other.cleanup.publisher)
+
+
+def chain(publisher: object) -> list[type]:
+    """The kinds of what stands between a worker and the wire."""
+    found = [type(publisher)]
+    while (publisher := getattr(publisher, "publisher", None)) is not None:
+        found.append(type(publisher))
+    return found
+
+
+def test_nothing_of_the_demo_but_the_play_names_a_mode() -> None:
+    folder = Path(play.__file__).parent
+    naming = [
+        path.name for path in folder.glob("*.py") if {"GUARDED", "UNGUARDED"} & set(words(path.read_text("utf-8")))
+    ]
+    assert naming == ["play.py"]
+
+
+def words(source: str) -> Iterator[str]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME:
+            yield token.string
+
+
+async def test_a_seed_draws_the_same_story_twice_and_another_seed_another() -> None:
+    assert make_script(3) == make_script(3)
+    assert make_script(3).plan(5) == make_script(3).plan(5) != make_script(4).plan(5)
+    one, two = (StoryClock(1.0, "3", 0.0).of("A") for _ in range(2))
+    assert [one.random(), one.hex_digits(8)] == [two.random(), two.hex_digits(8)]
+    assert one.of("x").random() != one.of("y").random()
+
+
+@dataclass
+class Page(HTMLParser):
+    """Whether a page's elements are closed as they were opened, and what it refers to."""
+
+    open: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    titles: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.references += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href", "data"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.titles += tag in {"title", "desc"}
+        if tag not in VOID:
+            self.open.append(tag)
+        assert tag != "script" or "src" not in given
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and (not self.open or self.open.pop() != tag):
+            self.wrong.append(f"</{tag}> at line {self.getpos()[0]}")
+
+
+def test_the_report_is_one_well_formed_page_that_needs_nothing_from_elsewhere(run: Run) -> None:
+    text = report_page(run, judge(run))
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert (page.wrong, page.open) == ([], [])
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(reference.startswith("#") and reference[1:] in page.ids for reference in page.references)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "@import" not in text
+    assert page.titles > 6
+    details = json.loads(text.partition('id="marks">')[2].partition("</script>")[0])
+    assert len(details) == text.count('data-m="')
+    assert {"NXRRSET: nothing of it is applied", "NXDOMAIN: nothing of it is applied"} <= {d["word"] for d in details}
+
+
+def test_the_command_ends_with_0_prints_json_and_writes_the_report(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    report = tmp_path / "incident.html"
+    assert finish(run, as_json=True, report=report) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["seed"], document["as_promised"]) == (7, True)
+    assert document["sides"]["guarded"]["empty_s"] == 0
+    assert report.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_the_command_ends_with_a_table_for_people(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert finish(run, as_json=False, report=None) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "wedged installations" in {line.partition("  ")[0] for line in lines}
+    assert lines[-1].startswith("The unguarded side lost; the guarded side did not")
+
+
+def test_the_command_ends_with_1_when_the_incident_did_not_happen(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = {**run.sides, UNGUARDED_SIDE: run.sides[GUARDED_SIDE]}
+    assert finish(replace(run, sides=sides), as_json=True, report=None) == 1
+    assert json.loads(capsys.readouterr().out)["unguarded_lost"] is False
+
+
+def test_without_bind_the_command_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "_FOLDERS", ())
+    ended = CliRunner(env={"PATH": ""}).invoke(program, ["demo", "--server", "bind", "--json"])
+    assert ended.exit_code == 2
+    assert "--server embedded" in ended.stderr
