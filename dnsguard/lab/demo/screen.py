@@ -80,14 +80,14 @@ def _answer(span: Span | None) -> Text:
 
 
 def _client(journal: Journal) -> Text:
-    span = journal.last(CLIENT)
-    text = _answer(span)
-    text.append(f"   {journal.failed} of {journal.asked} failed", style="red" if journal.failed else "dim")
-    return text
+    text = Text(f"{journal.failed} of {journal.asked} queries failed; now ", overflow="ellipsis", no_wrap=True)
+    if journal.failed:
+        text.stylize("red")
+    return text.append_text(_answer(journal.last(CLIENT)))
 
 
 def _last_sent(journal: Journal, lane: str) -> Text:
-    sent = next((each for each in reversed(journal.sent) if each.lane == lane), None)
+    sent = next((each for each in reversed(journal.sent) if each.lane == lane and each.act != "control"), None)
     if sent is None:
         return Text("", style="dim")
     to = f" to g{sent.generation}" if sent.act == "flip" else ""
@@ -117,9 +117,11 @@ def _story(told: Sequence[Told]) -> RenderableType:
     lines.add_column(width=7, justify="right", style="dim")
     lines.add_column(width=10)
     lines.add_column(ratio=1)
-    for each in told[-STORY_LINES:]:
+    for each in reversed(told[-STORY_LINES:]):
         lines.add_row(f"{each.at:.1f} s", Text(each.side or "both", style=_STYLES[each.side]), Text(each.text))
-    return Panel(lines, title=f"what happens ({MAIN.name})", title_align="left", box=ROUNDED, border_style="dim")
+    return Panel(
+        lines, title=f"what happens to {MAIN.name}, newest first", title_align="left", box=ROUNDED, border_style="dim"
+    )
 
 
 def verdict_table(verdict: Verdict) -> RenderableType:
