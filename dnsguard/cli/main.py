@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from dnsguard import __version__
-from dnsguard.cli import demo, local, reads, simulate, writes
+from dnsguard.cli import demo, explore, local, reads, simulate, writes
 from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
 
 
@@ -53,7 +53,14 @@ def program() -> None:
     """
 
 
-for command in (*local.COMMANDS, *writes.COMMANDS, *reads.COMMANDS, *demo.COMMANDS, *simulate.COMMANDS):
+for command in (
+    *local.COMMANDS,
+    *writes.COMMANDS,
+    *reads.COMMANDS,
+    *demo.COMMANDS,
+    *explore.COMMANDS,
+    *simulate.COMMANDS,
+):
     program.add_command(command)
 
 

@@ -136,6 +136,14 @@ def bound_by_age(facts: Reach) -> int:
     return facts.newest - facts.policy.history_generations_min
 
 
+def bound_by_age_published(facts: Reach) -> int:
+    """Keep the last N generations before the newest that was published.
+
+    This is the October system's, and none of ours: what is older than what was just published is taken for unused.
+    """
+    return facts.published - facts.policy.history_generations_min
+
+
 def bound_by_record(facts: Reach) -> int:
     """Keep what is newer than the newest generation on record as published. Without this, a backlog is pruned."""
     return facts.published

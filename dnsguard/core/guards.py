@@ -9,6 +9,7 @@ from dnsguard.core.enactment import (
     Enacted,
     Reach,
     bound_by_age,
+    bound_by_age_published,
     bound_by_fence,
     bound_by_record,
     cname_alone_on_the_wire,
@@ -135,7 +136,7 @@ UNGUARDED = replace(
     write=(target_exists, rollback_target_exists),
     spare=(),
     delete=(),
-    prune=(bound_by_age,),
+    prune=(bound_by_age_published,),
 )
 """What the October system had: the check at the start of each run, and the name service's own refusal of an alias
 to nothing. Writes are blind, and clean-up goes by age and asks nobody."""

@@ -30,6 +30,10 @@ class Gate(Protocol):
         """
         ...
 
+    def touched(self, *, reads: Iterable[str] = (), writes: Iterable[str] = ()) -> None:
+        """Say what the effect that has its turn touched in truth: all that decided it, and no more than declared."""
+        ...
+
 
 class OpenGate:
     """Lets every effect happen at once."""
@@ -44,3 +48,6 @@ class OpenGate:
     ) -> Turn:
         """Return at once."""
         return Turn.GO
+
+    def touched(self, *, reads: Iterable[str] = (), writes: Iterable[str] = ()) -> None:
+        """Need not care."""

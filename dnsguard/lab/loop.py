@@ -41,6 +41,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.escaped: EscapedSimulation | None = None
         self.hidden: str | None = None
         """What happened between actors other than through an effect."""
+        self.touched: tuple[int, int] | None = None
+        """What the move under way read and wrote, where that was less than declared."""
         self.faults: list[str] = []
         self._busy: deque[Actor] = deque()
         self._current: Actor | None = None
@@ -259,3 +261,9 @@ class SimulatedGate:
         waiting = self._loop.table.waiting(actor.name, label, reads, writes, losable=losable, may_crash=actor.may_crash)
         actor.parked.append((future, waiting))
         return await future
+
+    def touched(self, *, reads: Iterable[str] = (), writes: Iterable[str] = ()) -> None:
+        """Narrow what the move under way counts as having touched."""
+        actor = ACTOR.get()
+        if actor is not None and not actor.free:
+            self._loop.touched = self._loop.table.footprint(tuple(reads), tuple(writes))

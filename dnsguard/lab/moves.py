@@ -72,6 +72,7 @@ class MoveTable:
     _bits: dict[str, int] = field(default_factory=dict)
     _waiting: dict[tuple[str, str, tuple[str, ...], tuple[str, ...], bool, bool], Waiting] = field(default_factory=dict)
     _alone: dict[tuple[str, Kind], Move] = field(default_factory=dict)
+    _footprints: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, int]] = field(default_factory=dict)
 
     def waiting(
         self, actor: str, label: str, reads: Iterable[str], writes: Iterable[str], *, losable: bool, may_crash: bool
@@ -100,17 +101,25 @@ class MoveTable:
         losable: bool,
         may_crash: bool,
     ) -> Waiting:
-        read, written = self._mask(reads), self._mask(writes)
-        for number, group in enumerate(self.watched):
-            # A check reads its whole group after each write to any of it: such writes don't commute.
-            if written & self._mask(group):
-                written |= self._mask((f"(check {number})",))
+        read, written = self.footprint(reads, writes)
         go = Move(actor, Kind.GO, label, read, written)
         crash = (Move(actor, Kind.CRASH, label),) if may_crash else ()
         lost: Offer = ()
         if losable:
             lost = (Move(actor, Kind.LOST_REQUEST, label), Move(actor, Kind.LOST_ANSWER, label, read, written))
         return Waiting(go, ((go,), (go, *crash), (go, *lost), (go, *lost, *crash)))
+
+    def footprint(self, reads: tuple[str, ...], writes: tuple[str, ...]) -> tuple[int, int]:
+        """Return what is touched as sets of resources, one bit each; what checks look at then included."""
+        found = self._footprints.get((reads, writes))
+        if found is None:
+            read, written = self._mask(reads), self._mask(writes)
+            for number, group in enumerate(self.watched):
+                # A check reads its whole group after each write to any of it: such writes don't commute.
+                if written & self._mask(group):
+                    written |= self._mask((f"(check {number})",))
+            found = self._footprints[reads, writes] = read, written
+        return found
 
     def _mask(self, names: Iterable[str]) -> int:
         mask = 0

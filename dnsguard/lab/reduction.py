@@ -11,7 +11,10 @@ is no resource: two crashes of different actors are independent.
 from collections.abc import Sequence
 
 from dnsguard.lab.moves import Move, Offer
-from dnsguard.lab.strategies import NotReproducible
+from dnsguard.lab.strategies import NotReproducible, Prefer, in_order
+
+Footprint = tuple[int, int]
+"""What a move reads and writes."""
 
 
 class NotReducible(RuntimeError):
@@ -21,9 +24,9 @@ class NotReducible(RuntimeError):
 class _Node:
     """A choice on the current path."""
 
-    __slots__ = ("actors", "move", "offers", "past", "sleep", "todo")
+    __slots__ = ("actors", "move", "offers", "past", "reads", "sleep", "todo", "writes")
 
-    def __init__(self, offers: Sequence[Offer], sleep: dict[Move, None]) -> None:
+    def __init__(self, offers: Sequence[Offer], sleep: dict[Move, Footprint]) -> None:
         self.offers = offers
         self.sleep = sleep
         """Moves that need not be tried: what they begin was seen, and nothing since has touched it."""
@@ -31,6 +34,8 @@ class _Node:
         """Those to be tried here."""
         self.todo: list[Move] = []
         self.move: Move | None = None
+        self.reads = self.writes = 0
+        """What the move touched: as declared, or less once it was made."""
         self.past = 0
         """The moves of the path that happen before this one, and itself: one bit each, a vector clock."""
 
@@ -51,7 +56,7 @@ class _Node:
         """
         for offer in self.offers:
             asleep = [move for move in offer if move in self.sleep]
-            if len(asleep) < len(offer) and not any(move.reads | move.writes for move in asleep):
+            if len(asleep) < len(offer) and not any(any(self.sleep[move]) for move in asleep):
                 self.add(offer[0].actor)
                 return
         for offer in self.offers:
@@ -60,18 +65,27 @@ class _Node:
     def turn(self) -> bool:
         """Put the tried move to sleep and turn to the next. Returns False if none is left."""
         if self.move is not None:
-            self.sleep[self.move] = None
+            self.sleep[self.move] = self.reads, self.writes
         if not self.todo:
             return False
         self.move = self.todo.pop(0)
+        self.reads, self.writes = self.move.reads, self.move.writes
         return True
 
-    def sleep_after(self) -> dict[Move, None]:
+    def conflicts(self, reads: int, writes: int) -> bool:
+        """Tell whether the order of what was made here and of something that touches this can matter."""
+        return bool(self.writes & (reads | writes) or writes & self.reads)
+
+    def sleep_after(self) -> dict[Move, Footprint]:
         """Return what still sleeps once this node's move is made."""
         tried = self.move
         if tried is None:
             return {}
-        return {move: None for move in self.sleep if move.actor != tried.actor and not move.conflicts(tried)}
+        return {
+            move: touched
+            for move, touched in self.sleep.items()
+            if move.actor != tried.actor and not self.conflicts(*touched)
+        }
 
 
 class Reduced:
@@ -80,20 +94,24 @@ class Reduced:
     complete = True
     reduces = True
 
-    def __init__(self) -> None:
+    def __init__(self, prefer: Prefer | None = None) -> None:
+        self._prefer = prefer
         self._path: list[_Node] = []
         self._depth = 0
         self._number = 0
+        self._arrived = True
+        """Whether the last node's move, being made, has found its place among the others."""
 
     def begin(self) -> bool:
         """Turn to the next schedule: the deepest choice where something is left to try."""
         path = self._path
         if self._number:
+            self._arrive()
             while path and not path[-1].turn():
                 path.pop()
             if not path:
                 return False
-            self._arrive()
+            self._arrived = False
         self._number += 1
         self._depth = 0
         return True
@@ -107,17 +125,30 @@ class Reduced:
             if move is None or not any(move in offer for offer in offers):
                 raise NotReproducible(move or offers[0][0], offers)
             return move
+        self._arrive()
+        offers = in_order(offers, (node.move for node in path if node.move is not None), self._prefer)
         node = _Node(offers, path[-1].sleep_after() if path else {})
         node.add_first()
         if not node.turn():
             return None
         path.append(node)
-        self._arrive()
+        self._arrived = False
         return node.move
+
+    def touched(self, reads: int, writes: int) -> None:
+        """Take what the move that was just made touched for what it declared.
+
+        Whatever touches nothing of it leaves what it touches, and so its outcome, as they are: the two may be swapped.
+        """
+        if not self._arrived and self._depth == len(self._path):
+            self._path[-1].reads, self._path[-1].writes = reads, writes
 
     def _arrive(self) -> None:
         """Place the last node's move in the order of what happens before what; have the races it is in tried."""
         path = self._path
+        if self._arrived or not path:
+            return
+        self._arrived = True
         last = len(path) - 1
         node = path[last]
         move = node.move
@@ -134,7 +165,7 @@ class Reduced:
                 continue
             if other.actor == move.actor:
                 past |= before.past
-            elif move.conflicts(other):
+            elif before.conflicts(node.reads, node.writes):
                 races.append(at)
                 past |= before.past
         node.past = past

@@ -6,7 +6,7 @@ import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dnsguard.lab.actor import Actor, Start
 from dnsguard.lab.loop import SimulatedGate, SimulatedLoop
@@ -24,6 +24,24 @@ class Chooser(Protocol):
 
     def hidden(self, why: str) -> None:
         """Hear that something happened between actors that no move declares."""
+        ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A chooser that wants to know what a move touched in truth."""
+
+    def touched(self, reads: int, writes: int) -> None:
+        """Hear what the move under way read and wrote, where that was less than it had declared."""
+        ...
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A chooser that wants to know where it is."""
+
+    def arrived(self, fingerprint: Callable[[], Hashable]) -> Hashable | None:
+        """Hear how to find out in which state the world is, before the next choice; return it if it was wanted."""
         ...
 
 

@@ -9,7 +9,7 @@ from dnsguard.lab.escape import confined
 from dnsguard.lab.gate import Turn
 from dnsguard.lab.loop import SimulatedGate, SimulatedLoop, Spinning
 from dnsguard.lab.moves import Faults, Kind, Move, MoveTable, Offer
-from dnsguard.lab.simulation import Chooser, Ending, Outcome, Scenario, Simulation, Violation
+from dnsguard.lab.simulation import Attentive, Chooser, Ending, Outcome, Recognising, Scenario, Simulation, Violation
 
 
 class Simulator:
@@ -74,6 +74,8 @@ class _Run:
         self._actors = simulation.actors
         self._loop = loop
         self._chooser = chooser
+        self._recognising = chooser if isinstance(chooser, Recognising) else None
+        self._attentive = chooser if isinstance(chooser, Attentive) else None
         self._crashes_left = faults.crashes_max
         self._losses_left = faults.losses_max
         self._moves_max = moves_max
@@ -118,9 +120,16 @@ class _Run:
             moves.append(move)
             self._take(move)
             self._drain()
+            if loop.touched is not None:
+                if self._attentive is not None:
+                    self._attentive.touched(*loop.touched)
+                loop.touched = None
             self._check(move)
             if simulation.fingerprint is not None:
-                self._states.append(simulation.fingerprint())
+                take = simulation.fingerprint
+                state = take() if self._recognising is None else self._recognising.arrived(take)
+                if state is not None:
+                    self._states.append(state)
             if simulation.enough is not None and simulation.enough():
                 return Ending.ENOUGH
 

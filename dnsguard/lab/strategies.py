@@ -2,7 +2,8 @@
 The same strategy on the same scenario tries the same schedules in the same order, on any machine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -37,6 +38,20 @@ class Strategy(Protocol):
     def described(self) -> str:
         """Say which schedule this is, so that it can be found again."""
         ...
+
+
+Prefer = Callable[[str, int], int]
+"""Of (actor, how many moves it has made): how early it is tried, the lowest first. Where there is something to choose,
+a search begins with the order that it likes best, and then changes the latest choices first.
+"""
+
+
+def in_order(offers: Sequence[Offer], made: Iterable[Move], prefer: Prefer | None) -> Sequence[Offer]:
+    """Return offers in the order in which a search should try them."""
+    if prefer is None:
+        return offers
+    counts = Counter(move.actor for move in made)
+    return sorted(offers, key=lambda offer: prefer(offer[0].actor, counts[offer[0].actor]))
 
 
 class NotReproducible(RuntimeError):

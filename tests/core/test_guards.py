@@ -28,7 +28,7 @@ RULES = (
     *GUARDED.delete,
     *GUARDED.prune,
 )
-OCTOBERS = (layout.rollback_target_exists, enactment.fence_unmoved)
+OCTOBERS = (layout.rollback_target_exists, enactment.fence_unmoved, enactment.bound_by_age_published)
 """Rules of the October system and of its first mend: they exist to be shown, and `GUARDED` has neither."""
 EVERY = (*RULES, *OCTOBERS)
 BAD = Submitted(make_plan(ZONE, {A: ONE, CNAME: ONE}, stated=1), Policy(ttl_s_min=61), 41, {}, {})

@@ -1,0 +1,264 @@
+"""`dnsguard explore`: search the schedules of the real workers in memory, and tell the shortest that breaks something.
+It asks no daemon, opens no port, and needs no network.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnsguard.cli.asking import Verb
+from dnsguard.cli.display import Display
+from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
+
+if TYPE_CHECKING:
+    from dnsguard.lab.exploring import Exploration, Story
+    from dnsguard.lab.search import Findings
+
+STRATEGIES = ("states", "dpor", "plain", "random", "pct")
+FAULTS = {"crashes", "losses"}
+SECONDS_MAX = 600.0
+
+
+def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) -> dict[str, int]:
+    counts = {}
+    for part in filter(None, text.split(",")):
+        name, _, count = part.partition("=")
+        if name not in FAULTS or not count.isascii() or not count.isdigit():
+            raise click.BadParameter(f"expected crashes=N,losses=N, found {part[:40]!r}")
+        counts[name] = int(count)
+    return counts
+
+
+_SETTING: tuple[Callable[..., Any], ...] = (
+    click.option(
+        "--guards", type=click.Choice(("guarded", "unguarded")), default="guarded", show_default=True, help="The rules."
+    ),
+    click.option("--without", multiple=True, metavar="GUARD", help="Leave a guard out; may be repeated."),
+    click.option(
+        "--enactors", type=click.IntRange(1, 5), default=2, show_default=True, help="Daemons that publish and clean up."
+    ),
+    click.option(
+        "--plans", type=click.IntRange(1, 9), default=4, show_default=True,
+        help="Full plans in all; the first is published before the search begins.",
+    ),
+    click.option("--endpoints", type=click.IntRange(1, 4), default=1, show_default=True, help="Names in each plan."),
+    click.option("--keep", type=click.IntRange(1, 9), default=2, show_default=True, help="Generations that are kept."),
+    click.option(
+        "--layout", type=click.Choice(("inline", "versioned")), default="versioned", show_default=True,
+        help="How records lie in the zone.",
+    ),
+    click.option(
+        "--rrsets", type=click.IntRange(1, 4), default=1, show_default=True, help="Endpoints in one message at most."
+    ),
+    click.option(
+        "--faults", callback=_read_faults, default="", metavar="crashes=N,losses=N", help="Faults at any effect."
+    ),
+)  # fmt: skip
+
+
+def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_SETTING):
+        command = option(command)
+    return command
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        "dnsguard explore --guards unguarded",
+        "dnsguard explore --enactors 2 --plans 3 --faults crashes=1",
+        "dnsguard explore --without fence_as_seen --save story.json",
+        "dnsguard explore --replay story.json",
+        "dnsguard explore --table",
+    ),
+)
+@_setting
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="states",
+    show_default=True,
+    help="Which schedules are tried: the first three try all there are; plain only for very small ones.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="For random and pct.")
+@click.option("--schedules-max", type=click.IntRange(min=1), help="Stop after so many schedules.")
+@click.option(
+    "--seconds-max", type=click.FloatRange(min=0.1), default=SECONDS_MAX, show_default=True, help="Stop after so long."
+)
+@click.option("--keep-going", is_flag=True, help="Go on after the first schedule that breaks something.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the story down.")
+@click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Play a story that was saved.")
+@click.option("--table", is_flag=True, help="Fill the table of what each stage of guards lets through.")
+@click.option("--all", "all_", is_flag=True, help="Exhaust all scenarios that are listed, and print their figures.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click's own values
+    """Try all orders in which the real planner, enactors and clean-ups can meet, in memory.
+
+    After every effect the invariants are asked. What breaks one is told as a story, the shortest that is found.
+
+    Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage.
+    """  # fmt: skip
+    # Late: nothing else of the command line needs the laboratory.
+    from dnsguard.lab.exploring import Exploration, gravest
+    from dnsguard.lab.exploring import explore as search
+    from dnsguard.lab.variants import GuardUnknown
+
+    display = Display(as_json=given["as_json"])
+    if given["replay"] is not None:
+        ctx.exit(_replay(display, given["replay"]))
+    if given["table"]:
+        ctx.exit(_table(display, given["seconds_max"]))
+    if given["all_"]:
+        ctx.exit(_all(display, given["seconds_max"]))
+    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets")
+    exploration = Exploration(**{name: given[name] for name in names}, **given["faults"])
+    try:
+        findings = search(
+            exploration,
+            given["strategy"],
+            seeds=given["seeds"],
+            schedules_max=given["schedules_max"],
+            seconds_max=given["seconds_max"],
+            stop_at_first=not given["keep_going"],
+        )
+    except GuardUnknown as error:
+        raise click.BadParameter(str(error), param_hint="--without") from None
+    story = gravest(exploration, findings)
+    if story is not None and given["save"] is not None:
+        try:
+            given["save"].write_text(story.to_json(), encoding="utf-8")
+        except OSError as error:
+            display.note(f"dnsguard: cannot write {given['save']}: {error.strerror}", "red")
+            ctx.exit(CANNOT_ASK)
+    _show(display, exploration, given["strategy"], findings, story)
+    ctx.exit(REFUSED if findings.violations else DONE)
+
+
+def _figures(findings: "Findings") -> dict[str, Any]:
+    return {
+        "schedules": findings.schedules,
+        "pruned": findings.pruned,
+        "moves": findings.moves,
+        "states": findings.states,
+        "exhausted": findings.exhausted,
+        "seconds": round(findings.seconds, 3),
+        "schedules_per_second": round(findings.schedules_per_second, 1),
+        "violations": dict(findings.violations),
+    }
+
+
+def _show(
+    display: Display, exploration: "Exploration", strategy: str, findings: "Findings", story: "Story | None"
+) -> None:
+    told = None if story is None else _told(story)
+    if display.as_json:
+        first = {name: found.schedules for name, found in findings.first.items()}
+        document = {"exploration": str(exploration), "strategy": strategy, **_figures(findings), "first": first}
+        display.raw(json.dumps(document | {"story": told}, ensure_ascii=False).encode())
+        return
+    display.line(f"{exploration}; strategy {strategy}")
+    states = "" if findings.states is None else f", {findings.states} states"
+    display.line(
+        f"{findings.schedules} schedules ({findings.pruned} pruned), {findings.moves} moves{states}; "
+        f"{findings.seconds:.1f} s, {findings.schedules_per_second:.0f} schedules/s"
+    )
+    display.line("exhausted: nothing else can happen" if findings.exhausted else "not exhausted")
+    if not findings.violations:
+        display.line("0 violations", "green")
+    for name, count in findings.violations.items():
+        display.line(f"broken: {name}, in {count} schedules, first in number {findings.first[name].schedules}", "red")
+    if told is not None:
+        _tell(display, told)
+
+
+def _told(story: "Story") -> dict[str, Any]:
+    return {"violation": story.violation, "detail": story.detail, "sentences": list(story.sentences())}
+
+
+def _tell(display: Display, told: dict[str, Any]) -> None:
+    sentences = told["sentences"]
+    display.line(f"the shortest story found has {len(sentences)} steps:")
+    for number, sentence in enumerate(sentences, 1):
+        display.line(f"{number:>4}. {sentence}")
+    display.line(f"  so: {told['violation']}: {told['detail']}", "red")
+
+
+def _replay(display: Display, path: Path) -> int:
+    from dnsguard.lab.exploring import Story
+    from dnsguard.lab.moves import ScheduleUnreadable
+    from dnsguard.lab.strategies import ScheduleDoesNotFit
+
+    try:
+        story = Story.from_json(path.read_text(encoding="utf-8"))
+        told = _told(story)
+    except OSError as error:
+        display.note(f"dnsguard: cannot read {path}: {error.strerror}", "red")
+        return CANNOT_ASK
+    except (ScheduleUnreadable, ScheduleDoesNotFit, UnicodeDecodeError) as error:
+        display.note(f"dnsguard: {path}: {error}", "red")
+        return CANNOT_ASK
+    if display.as_json:
+        display.raw(json.dumps({"exploration": str(story.exploration), "story": told}, ensure_ascii=False).encode())
+    else:
+        display.line(str(story.exploration))
+        _tell(display, told)
+    return REFUSED
+
+
+def _table(display: Display, seconds_max: float) -> int:
+    from dnsguard.lab.table import rows
+
+    said = {True: "yes", False: "no", None: "?"}
+    found = []
+    for row in rows(seconds_max=seconds_max):
+        found.append(row)
+        display.note(f"{row.variant.check}, {row.variant.cleanup}: {row.schedules} schedules in {row.seconds:.1f} s")
+    if display.as_json:
+        document = [
+            {
+                "check": row.variant.check, "cleanup": row.variant.cleanup,
+                "empty": row.empty, "stale": row.stale, "wedged": row.wedged,
+                "schedules": row.schedules, "states": row.states, "seconds": round(row.seconds, 3),
+                "as_expected": row.as_expected,
+            }
+            for row in found
+        ]  # fmt: skip
+        display.raw(json.dumps({"table": document}).encode())
+    else:
+        head = ("CHECK WHEN WRITING", "CLEAN-UP", "EMPTY ANSWER", "STALE OVERWRITE", "WEDGED", "SCHEDULES", "STATES")
+        display.table(
+            head,
+            (
+                (
+                    row.variant.check, row.variant.cleanup, said[row.empty], said[row.stale], said[row.wedged],
+                    str(row.schedules), str(row.states),
+                )
+                for row in found
+            ),
+        )  # fmt: skip
+    return DONE if all(row.as_expected for row in found) else REFUSED
+
+
+def _all(display: Display, seconds_max: float) -> int:
+    from dnsguard.lab.exploring import SCENARIOS, explore
+
+    table, clean = [], True
+    for exploration in SCENARIOS:
+        findings = explore(exploration, seconds_max=seconds_max)
+        clean &= findings.exhausted and not findings.violations
+        table.append({"exploration": str(exploration), **_figures(findings)})
+        display.note(f"{exploration}: {findings.schedules} schedules in {findings.seconds:.1f} s")
+    if display.as_json:
+        display.raw(json.dumps({"scenarios": table}).encode())
+    else:
+        columns = ("exploration", "schedules", "moves", "states", "exhausted", "schedules_per_second", "violations")
+        rows = [(*(str(row[name]) for name in columns[:-1]), str(sum(row["violations"].values()))) for row in table]
+        display.table(tuple(name.replace("_", " ").upper() for name in columns), rows)
+    return DONE if clean else REFUSED
+
+
+COMMANDS = (explore,)

@@ -1,0 +1,172 @@
+"""Explores a setting: which strategy, how far, and what came of it; and plays a saved story again.
+The scenarios that are known to be exhausted are listed here.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from dnsguard.core.guards import Guards
+from dnsguard.lab.minimise import minimise
+from dnsguard.lab.moves import Faults, Schedule, ScheduleUnreadable
+from dnsguard.lab.recognition import Recognised
+from dnsguard.lab.reduction import Reduced
+from dnsguard.lab.scenario import Setting, as_in_october, scenario
+from dnsguard.lab.search import Findings, replay, search
+from dnsguard.lab.simulator import Simulator
+from dnsguard.lab.strategies import Exhaustive, Pct, RandomWalk, Strategy
+from dnsguard.lab.variants import NAMED, without
+from dnsguard.lab.watch import BY_GRAVITY
+
+MOVES_MAX = 1_000
+PCT_MOVES = 40
+"""About how many moves a run has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """What is to be explored, in values that can be written down."""
+
+    guards: str = "guarded"
+    without: tuple[str, ...] = ()
+    enactors: int = 2
+    plans: int = 4
+    endpoints: int = 1
+    keep: int = 2
+    layout: str = "versioned"
+    rrsets: int = 1
+    """RRsets in one message."""
+    crashes: int = 0
+    losses: int = 0
+    cleanup: bool = True
+
+    @property
+    def value(self) -> Guards:
+        """The guards. Raises GuardUnknown."""
+        guards = NAMED[self.guards]
+        for name in self.without:
+            guards = without(guards, name)
+        return guards
+
+    @property
+    def setting(self) -> Setting:
+        """The setting. Raises GuardUnknown."""
+        return Setting(
+            self.value,
+            self.enactors,
+            self.plans,
+            self.endpoints,
+            self.keep,
+            self.layout,
+            self.rrsets,
+            cleanup=self.cleanup,
+        )
+
+    @property
+    def faults(self) -> Faults:
+        """How many faults a run may have."""
+        return Faults(self.crashes, self.losses)
+
+    def simulator(self, tell: list[str] | None = None) -> Simulator:
+        """Return what runs it. Raises GuardUnknown."""
+        return Simulator(scenario(self.setting, tell), faults=self.faults, ends_at_violation=False, moves_max=MOVES_MAX)
+
+    def __str__(self) -> str:
+        said = (
+            f"{self.guards}, {self.enactors} enactors x {self.plans} plans x {self.endpoints} endpoints, {self.layout}"
+        )
+        said += "".join(f", without {name}" for name in self.without) + f", keep {self.keep}"
+        for count, what in ((self.crashes, "crashes"), (self.losses, "losses")):
+            said += f", {count} {what}" if count else ""
+        return said
+
+
+STRATEGIES: Mapping[str, Callable[[Setting, int | None], Strategy]] = {
+    "dpor": lambda setting, _: Reduced(as_in_october(setting)),
+    "states": lambda setting, _: Recognised(as_in_october(setting), setting.enactor_names),
+    "plain": lambda _, __: Exhaustive(),
+    "random": lambda _, seeds: RandomWalk(0, seeds),
+    "pct": lambda _, seeds: Pct(0, seeds, depth=4, moves=PCT_MOVES, faults=1),
+}
+"""Ways to search, by name; the last two take how many seeds to try."""
+
+
+def explore(
+    exploration: Exploration,
+    strategy: str = "states",
+    *,
+    seeds: int | None = None,
+    schedules_max: int | None = None,
+    seconds_max: float | None = None,
+    stop_at_first: bool = False,
+) -> Findings:
+    """Search an exploration's schedules. Raises GuardUnknown."""
+    return search(
+        exploration.simulator().run,
+        STRATEGIES[strategy](exploration.setting, seeds),
+        schedules_max=schedules_max,
+        seconds_max=seconds_max,
+        stop_at_first=stop_at_first,
+        minimise_runs_max=0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A schedule that breaks something, with the exploration on which it can be played."""
+
+    exploration: Exploration
+    schedule: Schedule
+    violation: str
+    detail: str
+
+    def sentences(self) -> tuple[str, ...]:
+        """Play it and tell what happens, a sentence for each move. Raises ScheduleDoesNotFit."""
+        tell: list[str] = []
+        replay(self.exploration.simulator(tell).run, self.schedule)
+        return tuple(tell)
+
+    def to_json(self) -> str:
+        """Write it down."""
+        about = {each.name: getattr(self.exploration, each.name) for each in fields(self.exploration)}
+        head = json.dumps({"exploration": about, "violation": self.violation, "detail": self.detail}, indent=2)
+        return f'{head[:-2]},\n  "schedule": {self.schedule.to_json().rstrip()}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> "Story":
+        """Read what `to_json` wrote. Raises ScheduleUnreadable."""
+        try:
+            found = json.loads(text)
+            about = {**found["exploration"], "without": tuple(found["exploration"]["without"])}
+            story = cls(
+                Exploration(**about),
+                Schedule.from_json(json.dumps(found["schedule"])),
+                str(found["violation"]),
+                str(found["detail"]),
+            )
+            _ = story.exploration.value
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ScheduleUnreadable):
+                raise
+            raise ScheduleUnreadable(
+                f"expected a story that 'dnsguard explore --save' wrote, found something else ({error}): save it anew"
+            ) from error
+        return story
+
+
+def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -> Story | None:
+    """Return the story of what hurts most, made as short as so many further runs can."""
+    names = sorted(findings.shortest, key=lambda name: BY_GRAVITY.index(name) if name in BY_GRAVITY else -1)
+    if not names:
+        return None
+    found = findings.shortest[names[0]]
+    violation, schedule = minimise(exploration.simulator().run, found.schedule, found.violation, runs_max=runs_max)
+    return Story(exploration, schedule, violation.name, violation.detail)
+
+
+SCENARIOS = (
+    Exploration(enactors=1, plans=5, crashes=1),
+    Exploration(enactors=2, plans=3, layout="inline"),
+    Exploration(enactors=2, plans=3),
+)
+"""Scenarios that are exhausted without a violation."""

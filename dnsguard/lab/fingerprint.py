@@ -1,0 +1,85 @@
+"""Tells the states of a scenario apart: what is stored and published, and what each actor knows.
+An actor is a function of what it was told since it began afresh; so that is what stands for it. Different states
+never get the same number: what is met is kept and compared, not hashed away.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dnsguard.lab.ends import Note
+from dnsguard.lab.moves import Kind, Move
+from dnsguard.lab.primary import MemoryPrimary
+from dnsguard.lab.simulation import Violation
+from dnsguard.lab.store import MemoryHistory
+
+State = tuple[Hashable, tuple[tuple[str, int], ...]]
+WRITING = frozenset({"store.accept", "store.record", "store.reject", "store.halt", "store.resync", "store.prune"})
+GONE = -1
+"""Stands for an actor that crashed."""
+
+
+class Numbers:
+    """Gives each value that is met a number of its own."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def of(self, value: Hashable) -> int:
+        """Return a value's number."""
+        return self._numbers.setdefault(value, len(self._numbers))
+
+
+@dataclass(slots=True)
+class Fingerprint:
+    """The state of one run; ``numbers`` are shared by all runs that are compared."""
+
+    numbers: Numbers
+    history: MemoryHistory
+    primary: MemoryPrimary
+    notes: Sequence[Note]
+    _known: dict[str, int] = field(default_factory=dict)
+    _read: int = 0
+    _contents: object = None
+    _zone: int = 0
+    _history: int = 0
+
+    def afresh(self, who: str, *knows: Hashable) -> None:
+        """Say that all an actor knows from here on is this, and what it will be told."""
+        self._read_notes()
+        self._known[who] = self.numbers.of(knows)
+
+    def mourn(self, move: Move | None) -> Violation | None:
+        """See who crashes; what such a one knew is lost."""
+        if move is not None and move.kind is Kind.CRASH:
+            self._known[move.actor] = GONE
+        return None
+
+    def __call__(self) -> State:
+        """Return the state: of the ends, and of each actor."""
+        self._read_notes()
+        if self.primary.contents is not self._contents:
+            self._contents = self.primary.contents
+            self._zone = self.numbers.of(frozenset(self.primary.contents.items()))
+        return (self._zone, self._history), tuple(sorted(self._known.items()))
+
+    def _read_notes(self) -> None:
+        numbers, known = self.numbers, self._known
+        written = self._read == 0
+        while self._read < len(self.notes):
+            note = self.notes[self._read]
+            self._read += 1
+            told = frozenset(note.result.items()) if isinstance(note.result, Mapping) else note.result
+            known[note.who] = numbers.of((known.get(note.who, GONE), note.act, told))
+            written |= note.act in WRITING
+        if written:
+            self._history = numbers.of(_stored(self.history))
+
+
+def _stored(history: MemoryHistory) -> Hashable:
+    return (
+        history.zone,
+        tuple(history.entries.values()),
+        tuple((key, tuple(changes.items())) for key, changes in history.changes.items()),
+        tuple(history.chains),
+        tuple((head.live, head.held, head.adopt) for head in history.heads.values()),
+    )
