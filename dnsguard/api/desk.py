@@ -78,6 +78,10 @@ class Desk(Protocol):
         """Return the planner of a zone, or None if this daemon does not serve it."""
         ...
 
+    def stands_in_the_way(self, zone: str) -> str | None:
+        """Return why nothing is being published for a zone at the moment, None if nothing stands in the way."""
+        ...
+
     def wake(self, zone: str) -> None:
         """Say that there is something to publish."""
         ...

@@ -86,6 +86,9 @@ class ZoneStatus(Answer, frozen=True, kw_only=True):
     oldest_pending_age_s: float | None
     kept_from: Annotated[int, _described("The oldest generation that a rollback or a comparison can reach.")]
     halted: Annotated[str | None, _described("Why publishing is stopped; null if it is not.")]
+    trouble: Annotated[
+        str | None, _described("What keeps this daemon from publishing at the moment; null if nothing does.")
+    ] = None
     history: str
     trusted_fence: str | None
 

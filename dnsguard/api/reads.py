@@ -21,14 +21,16 @@ async def list_zones(visit: Visit) -> web.Response:
     token = visit.token
     seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
     now = desk.now()
-    return respond(Zones(mode=desk.mode, zones=tuple(rendering.zone_status(zone, desk.mode, now) for zone in seen)))
+    shown = tuple(rendering.zone_status(zone, desk.mode, now, desk.stands_in_the_way(zone.name)) for zone in seen)
+    return respond(Zones(mode=desk.mode, zones=shown))
 
 
 async def show_zone(visit: Visit) -> web.Response:
     """Show where a zone stands; its entity tag is its newest generation."""
     desk = visit.room.desk
     zone = await desk.histories.zone(visit.zone)
-    return respond(rendering.zone_status(zone, desk.mode, desk.now()), ETag=entity_tag(zone.newest))
+    status = rendering.zone_status(zone, desk.mode, desk.now(), desk.stands_in_the_way(zone.name))
+    return respond(status, ETag=entity_tag(zone.newest))
 
 
 async def list_plans(visit: Visit) -> web.Response:

@@ -36,7 +36,7 @@ def plan_path(zone: str, generation: int) -> str:
     return f"{zone_path(zone)}/plans/{generation}"
 
 
-def zone_status(zone: Zone, mode: str, now: float) -> documents.ZoneStatus:
+def zone_status(zone: Zone, mode: str, now: float, trouble: str | None) -> documents.ZoneStatus:
     """Show where a zone stands."""
     return documents.ZoneStatus(
         zone=zone.name,
@@ -51,6 +51,7 @@ def zone_status(zone: Zone, mode: str, now: float) -> documents.ZoneStatus:
         oldest_pending_age_s=_age(zone.oldest_pending_at, now),
         kept_from=zone.kept_from,
         halted=zone.halted,
+        trouble=trouble,
         history=zone.history,
         trusted_fence=zone.trusted_fence,
     )

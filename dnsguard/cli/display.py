@@ -25,6 +25,7 @@ STATE_STYLES = {
     "current": "green",
     "behind": "yellow",
     "HALTED": "bold red",
+    "STUCK": "red",
 }
 
 

@@ -72,15 +72,16 @@ def serve(
 @click.command(cls=Verb, examples=("dnsguard migrate --config /etc/dnsguard/dnsguard.toml",))
 @_config
 @_data_dir
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
-def migrate(ctx: click.Context, config: Path | None, data_dir: Path | None) -> None:
+def migrate(ctx: click.Context, config: Path | None, data_dir: Path | None, as_json: bool) -> None:
     """Bring the database's tables up to this version.
 
     'dnsguard serve' does the same when it starts; this is for those who want it as a step of its own.
     """
     from dnsguard.daemon.serve import migrate as migrate_database  # late for the same reason
 
-    ctx.exit(migrate_database(Options(config=config, data_dir=data_dir)))
+    ctx.exit(migrate_database(Options(config=config, data_dir=data_dir), as_json=as_json))
 
 
 @click.command(cls=Verb, examples=("dnsguard version",))

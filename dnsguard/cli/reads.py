@@ -61,12 +61,16 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
     for found in every.document.zones:
         if found.halted:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
+        elif found.trouble:
+            display.line(f"{found.zone} nothing is published at the moment: {found.trouble}", "red")
     return DONE
 
 
 def _standing(zone: ZoneStatus) -> str:
     if zone.halted:
         return "HALTED"
+    if zone.trouble:
+        return "STUCK"
     return "current" if zone.published >= zone.newest else "behind"
 
 
@@ -104,6 +108,8 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
     )
     if zone.halted:
         display.line(f"publishing is stopped: {zone.halted}", "bold red")
+    elif zone.trouble:
+        display.line(f"nothing is published at the moment: {zone.trouble}", "red")
 
 
 @click.command(cls=Verb, examples=("dnsguard plans example.test.", "dnsguard plans --limit 100 --below 41"))

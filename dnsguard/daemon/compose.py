@@ -16,7 +16,7 @@ from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.daemon.config import EMBEDDED, ConfigRefused, KeySection, Settings
-from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, keep_secret
+from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
 from dnsguard.wire.primary import Primary
 
 EMBEDDED_KEY_NAME = "dnsguard."
@@ -29,9 +29,14 @@ def database_url(settings: Settings, folder: Path) -> str:
 
 def embedded_secret(folder: Path) -> bytes:
     """Return the key that the embedded server and the daemon share, made at first start."""
-    return base64.b64decode(
-        keep_secret(folder / EMBEDDED_KEY, lambda: base64.b64encode(secrets.token_bytes(32)).decode("ascii"))
-    )
+    text = keep_secret(folder / EMBEDDED_KEY, lambda: base64.b64encode(secrets.token_bytes(32)).decode("ascii"))
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except ValueError:
+        secret = b""
+    if not secret:
+        raise FolderRefused(f"expected a key in base64 in {folder / EMBEDDED_KEY}, found something else; remove it")
+    return secret
 
 
 def embedded_keys(folder: Path) -> Mapping[dns.name.Name, dns.tsig.Key]:

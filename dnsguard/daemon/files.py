@@ -34,6 +34,20 @@ def open_folder(path: Path) -> Path:
     return path.resolve()
 
 
+def write_address(folder: Path, url: str) -> None:
+    """Say where the API listens, whole or not at all."""
+    fresh = folder / f".{HTTP_ADDRESS}-{os.getpid()}"
+    fresh.write_text(url + "\n", encoding="ascii")
+    fresh.replace(folder / HTTP_ADDRESS)
+
+
+def forget_address(folder: Path, url: str) -> None:
+    """Take that back, unless another daemon has said its own since."""
+    path = folder / HTTP_ADDRESS
+    if path.exists() and path.read_text(encoding="ascii").strip() == url:
+        path.unlink(missing_ok=True)
+
+
 def lock_embedded(folder: Path) -> IO[str]:
     """Keep the embedded server's zones to one process; the lock ends with it. Raises FolderRefused."""
     file = (folder / "embedded.lock").open("w")

@@ -34,11 +34,17 @@ class Loop:
         self._run_once, self._after = run_once, after
         self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
         self._woken = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._said = ""
 
     def wake(self) -> None:
         """Say that there is news; remembered while the worker runs."""
         self._woken.set()
+
+    def hurry(self) -> None:
+        """Say that what stood in the way may be gone: a delay is cut short, too."""
+        self._woken.set()
+        self._hurried.set()
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -46,6 +52,7 @@ class Loop:
         runs_at_once = 0
         while True:
             self._woken.clear()
+            self._hurried.clear()
             step = await self._run()
             self._say(step)
             self._after(step)
@@ -56,9 +63,9 @@ class Loop:
                     continue
                 case Then.WOKEN:
                     delay_s = _BACKOFF_S_MIN
-                    await self._wait(self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
+                    await self._wait(self._woken, self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
                 case _:
-                    await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
+                    await self._wait(self._hurried, delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
                     delay_s = min(delay_s * 2, self._backoff_s_max)
             runs_at_once = 0
 
@@ -69,10 +76,10 @@ class Loop:
             log.exception("worker.failed", worker=self._name, zone=self._zone)
             return Step("worker.failed", Then.LATER, self._zone, detail=f"{type(error).__name__}: {error}")
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._woken.wait()
+                await event.wait()
         except TimeoutError:
             return
 
@@ -87,7 +94,7 @@ class Loop:
                 level = log.debug if repeated else log.error
             case "plan.rejected":
                 level = log.warning
-            case "primary.unreachable" | "primary.refusing" | "publication.unclear":
+            case "primary.unreachable" | "primary.refusing" | "publication.unclear" | "publication.unread":
                 level = log.debug if repeated else log.warning
             case "publication.completed" if step.detail:
                 level = log.error

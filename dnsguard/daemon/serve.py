@@ -4,12 +4,16 @@ What cannot be opened is one sentence and exit code 2; nothing is left half open
 
 import asyncio
 import errno
+import json
+import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dns.name
@@ -35,10 +39,11 @@ from dnsguard.daemon.desk import DaemonDesk
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
     EMBEDDED_ZONES,
-    HTTP_ADDRESS,
     FolderRefused,
+    forget_address,
     lock_embedded,
     open_folder,
+    write_address,
 )
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.store.engine import StoreUnavailable, make_engine
@@ -46,6 +51,7 @@ from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import PrimaryRefused
 from dnsguard.wire.server.server import EmbeddedServer
+from dnsguard.wire.server.storage import StorageUnavailable
 
 log = structlog.get_logger()
 
@@ -68,9 +74,9 @@ def run(options: Options) -> int:
     return _spoken(options, _serve)
 
 
-def migrate(options: Options) -> int:
+def migrate(options: Options, *, as_json: bool = False) -> int:
     """Bring the database's tables up to this version. Returns the process's exit code."""
-    return _spoken(options, _migrate)
+    return _spoken(options, partial(_migrate, as_json=as_json))
 
 
 def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None, None, None]]) -> int:
@@ -88,18 +94,22 @@ def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None,
     return 0
 
 
-async def _migrate(_options: Options, settings: Settings) -> None:
+async def _migrate(_options: Options, settings: Settings, *, as_json: bool) -> None:
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     store = SqlStore(engine := make_engine(compose.database_url(settings, folder)))
     try:
         before, after = await migrate_store(engine)
     finally:
         await store.close()
+    if as_json:
+        sys.stdout.write(json.dumps({"before": before, "after": after}) + "\n")
+        return
     said = f"is at revision {after} already" if before == after else f"went from revision {before or '-'} to {after}"
     sys.stdout.write(f"the database {said}\n")
 
 
 async def _serve(options: Options, settings: Settings) -> None:
+    os.umask(0o077)  # whatever is made in the data folder is its owner's alone
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,8 +152,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
         raise StartRefused(_taken(error, settings.http.listen, "the API", "--http")) from None
     stack.push_async_callback(served.stop)
     url = _url(*served.address)
-    (folder / HTTP_ADDRESS).write_text(url + "\n", encoding="ascii")
-    stack.callback((folder / HTTP_ADDRESS).unlink, missing_ok=True)
+    write_address(folder, url)
+    stack.callback(forget_address, folder, url)
     return Running(settings, folder, desk, app, address, url)
 
 
@@ -158,6 +168,8 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
         server = await EmbeddedServer.start(
             host=host, port=port, zones=dict.fromkeys(zones, tuple(keys)), keys=keys, path=folder / EMBEDDED_ZONES
         )
+    except StorageUnavailable as error:
+        raise StartRefused(f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}") from None
     except OSError as error:
         raise StartRefused(_taken(error, settings.dns.listen, "the embedded DNS server", "--dns")) from None
     except ValueError as error:
@@ -227,12 +239,16 @@ class Running:
             host, port = self.embedded
             lines.append(f"  DNS  {host} port {port}  (the embedded server, for first steps)")
         lines.append("Try, in another terminal:")
-        lines.append(f"  echo '{body}' | dnsguard submit{where} --zone {zone} -")
+        program = "dnsguard" if shutil.which("dnsguard") else f"{shlex.quote(sys.executable)} -m dnsguard"
+        lines.append(f"  echo '{body}' | {program} submit{where} --zone {zone} -")
         lines.append(
             f"  curl -sS -H \"Authorization: Bearer $(cat {shlex.quote(str(token))})\" -H 'If-Match: *'"
             f" -H 'Content-Type: application/json' -d '{body}' {self.url}/v1/zones/{zone}/plans"
         )
-        if self.embedded is not None:
+        section = self.settings.primaries.get(self.settings.zones[zone].primary)
+        if section is not None:
+            lines.append(f"  dig +noall +answer @{section.host} -p {section.port} {name} A")
+        elif self.embedded is not None:
             lines.append(f"  dig +noall +answer @{self.embedded[0]} -p {self.embedded[1]} {name} A")
         return "\n".join(lines) + "\n"
 

@@ -60,6 +60,10 @@ class ZoneRoom:
         """Have the enactor look at once."""
         self.loops[0].wake()
 
+    def hurry(self) -> None:
+        """Have the enactor look at once, even if it waits for trouble to pass."""
+        self.loops[0].hurry()
+
     async def close(self) -> None:
         """End the loops."""
         for task in self.tasks:

@@ -23,7 +23,10 @@ _MEANING = {
     "FORMERR": "the server cannot read the message",
     "SERVFAIL": "the server could not carry it out; its log says why",
     "NOTIMP": "the server takes no updates",
-    "REFUSED": "the key may not do this, the zone is frozen, or an NS or MX target in the zone has no address",
+    "REFUSED": (
+        "the server does not have the zone, the key may not do this, the zone is frozen, a name breaks the server's "
+        "check-names, or an NS or MX target in the zone has no address"
+    ),
     "NOTAUTH": "the server is not authoritative for the zone",
     "NOTZONE": "a name is outside the zone",
     "YXDOMAIN": "a name is in use that should not be",

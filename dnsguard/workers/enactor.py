@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import GenerationUnknown, Pending
+from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout, at_names
 from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Change
@@ -68,7 +68,11 @@ class Enactor:
             return self._step("zone.halted", Then.LATER, detail=refusal.detail)
         if _stands_at(seen.fence, pending):
             if seen.fence is not None and observed:
-                await self.store.record(self.zone, seen.fence, self.clock.now())
+                faults = await self._record(seen, seen.fence, pending.zone)
+                if isinstance(faults, Unreachable):
+                    return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason)
+                if faults:
+                    return self._step("publication.completed", Then.AT_ONCE, pending.target, _worded(faults))
             return self._step("zone.current", Then.WOKEN, generation=pending.target)
         return await self._publish(seen, pending)
 
@@ -76,7 +80,7 @@ class Enactor:
         target = Fence(pending.zone.history, pending.target, pending.target_digest)
         trusted = seen.text == pending.zone.trusted_fence
         base = 0 if trusted or seen.fence is None else seen.fence.base
-        changes = pending.changes
+        changes, fenceless = pending.changes, not seen.rdatas
         of = steps_of(self._layout, changes)
         start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of)
         messages = 0
@@ -108,12 +112,33 @@ class Enactor:
                     step = await self._settle(pending, written, refused)
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
-        faults = await read_back(self.publisher, self._layout, self.zone, seen, changes, self.policy)
-        await self.store.record(self.zone, target, self.clock.now(), faults)
+        faults = await self._record(seen, target, pending.zone, changes if base == pending.zone.published else None)
+        if isinstance(faults, Unreachable):
+            return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
         self._believed = seen
-        return self._step(
-            "publication.completed", Then.AT_ONCE, pending.target, _worded(faults), messages, len(changes)
-        )
+        said = _worded(faults)
+        if fenceless and pending.zone.published:
+            said = f"the fence was gone, as after a restore: everything was published anew; {said}".rstrip("; ")
+        return self._step("publication.completed", Then.AT_ONCE, pending.target, said, messages, len(changes))
+
+    async def _record(
+        self, seen: Seen, fence: Fence, zone: Zone, changes: tuple[Change, ...] | None = None
+    ) -> tuple[tuple[int, str], ...] | Unreachable:
+        """Read back what has risen since the record, whoever published it, and write it down with its faults."""
+        faults: tuple[tuple[int, str], ...] = ()
+        if fence.generation > zone.published and self.policy.read_back:
+            if changes is None:
+                recorded = Fence(zone.history, zone.published, "") if zone.published else None
+                whole_names = self._layout.whole_names
+                changes = (
+                    await self.store.pending(self.zone, recorded, fence.generation, whole_names=whole_names)
+                ).changes
+            found = await read_back(self.publisher, self._layout, self.zone, seen, changes, self.policy)
+            if isinstance(found, Unreachable):
+                return found
+            faults = found
+        await self.store.record(self.zone, fence, self.clock.now(), faults)
+        return faults
 
     async def _look(self, seen: Seen, changes: tuple[Change, ...], part: Part) -> Written | Unreachable:
         """Read the wire where a part must be judged by what stands there now."""

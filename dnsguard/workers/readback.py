@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dnsguard.core.layout import Layout, at_names
-from dnsguard.core.message import Refused, Unreachable
+from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.publication import parts, verification
@@ -16,17 +16,20 @@ from dnsguard.workers.effects import Publisher
 
 async def read_back(
     publisher: Publisher, layout: Layout, zone: str, seen: Seen, changes: Sequence[Change], policy: Policy
-) -> tuple[tuple[int, str], ...]:
+) -> tuple[tuple[int, str], ...] | Unreachable:
     """Return the generations of which something is not on the wire as published, each with the reason.
 
-    Says nothing where nothing can be said: the primary does not answer, or the zone has gone on since.
+    Unreachable where nothing can be said: the primary does not answer, or the zone has gone on since.
     """
     if not policy.read_back:
         return ()
     faults: dict[int, str] = {}
     for part in parts(layout, changes, 0, policy.message_rrsets_max):
         carried = Written(zone, seen, tuple(changes[part.first : part.last]), {}, frozenset(), part.stage.name)
-        if not isinstance(await publisher.publish(verification(part.stage, carried)), Refused):
+        outcome = await publisher.publish(verification(part.stage, carried))
+        if isinstance(outcome, Unknown):
+            return Unreachable(outcome.reason)
+        if isinstance(outcome, Applied):
             continue
         for _, here in at_names(carried.changes):
             newest = max(change.generation for change in here)
@@ -36,6 +39,8 @@ async def read_back(
                 faults[newest] = f"{keys}: published, and reads back otherwise; look at what else stands at that name"
     if faults:
         now = await publisher.observe(zone)
-        if isinstance(now, Unreachable) or now.rdatas != seen.rdatas:
-            return ()
+        if isinstance(now, Unreachable):
+            return now
+        if now.rdatas != seen.rdatas:
+            return Unreachable("the zone has gone on since")
     return tuple(sorted(faults.items()))

@@ -109,6 +109,9 @@ class House:
             return None
         return Planner(self.store, self.publisher, GUARDED, self.policy)
 
+    def stands_in_the_way(self, zone: str) -> str | None:
+        return self.trouble.get(f"zone {zone}")
+
     def wake(self, zone: str) -> None:
         self.woken.append(zone)
         if not self.held:

@@ -28,12 +28,12 @@ def test_every_command_explains_itself_with_an_example(cli: Cli, command: tuple[
     done = cli(*command, "--help")
     assert done.exit_code == 0
     assert f"Examples:\n  dnsguard {' '.join(command)}" in done.stdout
-    assert "--json" in done.stdout or command in {("serve",), ("migrate",)}
+    assert "--json" in done.stdout or command == ("serve",)
 
 
 def test_the_promised_commands_are_there() -> None:
     promised = {"serve", "submit", "set", "retire", "diff", "rollback", "status", "plans", "show", "rrsets", "migrate"}
-    assert {(name,) for name in promised} | {("version",), ("zone", "resync")} == set(commands())
+    assert {(name,) for name in promised} | {("version",), ("zone", "resync")} <= set(commands())
 
 
 def test_the_version_is_said(nobody: Cli) -> None:

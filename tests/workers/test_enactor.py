@@ -4,7 +4,7 @@ import pytest
 
 from dnsguard.core.fence import Fence, fence_key, fence_rdata, parse_fence
 from dnsguard.core.history import PlanState
-from dnsguard.core.message import Message, Outcome
+from dnsguard.core.message import Message, Outcome, Unknown
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Records, parse_records
@@ -259,6 +259,43 @@ async def test_what_a_server_silently_skips_is_a_fault_of_that_plan() -> None:
     assert rig.entry(skipped).state is PlanState.FAULTED
     assert "www" in (rig.entry(skipped).why or "")
     assert rig.entry(other).state is PlanState.PUBLISHED
+
+
+@pytest.mark.parametrize("how", ["lost answer", "crash"])
+async def test_what_is_settled_by_observing_is_read_back_too(how: str) -> None:
+    rig = Rig()
+    rig.publisher.drops = {key("www")}
+    skipped = await rig.submit({key("www"): a("192.0.2.1")})
+    if how == "crash":
+
+        class Dying(PickyPublisher):
+            async def publish(self, message: Message) -> Outcome:
+                if not message.updates:
+                    raise ConnectionResetError("the daemon died before it read back")
+                return await PickyPublisher.publish(self, message)
+
+        dying = Dying(rig.primary, drops={key("www")})
+        with pytest.raises(ConnectionResetError):
+            await rig.enactor(dying).run_once()
+    else:
+        rig.publisher.lose_answers = 1
+    await rig.settle()
+    assert rig.entry(skipped).state is PlanState.FAULTED
+
+
+async def test_nothing_is_recorded_as_published_before_it_could_be_read_back() -> None:
+    rig = Rig()
+    generation = await rig.submit({key("www"): a("192.0.2.1")})
+
+    class Silent(PickyPublisher):
+        async def publish(self, message: Message) -> Outcome:
+            return await PickyPublisher.publish(self, message) if message.updates else Unknown("no answer")
+
+    step = await rig.enactor(Silent(rig.primary)).run_once()
+    assert step.event == "publication.unread"
+    assert rig.entry(generation).state is PlanState.ACCEPTED
+    await rig.settle()
+    assert rig.entry(generation).state is PlanState.PUBLISHED
 
 
 async def test_an_apex_ns_rrset_is_never_without_records_while_it_is_replaced() -> None:
