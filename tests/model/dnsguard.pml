@@ -41,7 +41,7 @@ byte crashes, late;
 /* Messages that nobody waits for any more: stage, what they expect of the fence, the target. */
 #define BUILD 1
 #define FLIP 2
-chan air = [LATE] of { byte, byte, byte, byte };
+chan air = [LATE + 1] of { byte, byte, byte, byte };
 
 #define EMPTY (live != 0 && !node[live])
 #define CONVERGED (generation == PLANS && base == PLANS && live == PLANS && published == PLANS && node[PLANS])

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.servers import require
 
 MODEL = Path(__file__).with_name("dnsguard.pml")

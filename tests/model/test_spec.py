@@ -96,8 +96,8 @@ def test_clean_up_by_age_loses_the_rollback_of_a_single_enactor_without_any_race
 
 @pytest.mark.parametrize(
     "setup",
-    [PARTS, replace(REJECTED, plans=2), NODES],
-    ids=["in several messages", "with a rejected plan", "in nodes"],
+    [PARTS, replace(REJECTED, plans=2), replace(NODES, late=0), replace(NODES, crashes=0)],
+    ids=["in several messages", "with a rejected plan", "in nodes, crashing", "in nodes, with late messages"],
 )
 def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup: Setup) -> None:
     found = search(setup, heals=True)
@@ -117,7 +117,7 @@ def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup
         (NODES, Rules(sweep=Sweep.AGE), "empty"),
         (NODES, Rules(sweep=Sweep.LISTED), "rollback_lost"),
         (NODES, Rules(sweep=Sweep.INSIDE), "rollback_lost"),
-        (replace(NODES, plans=4, hands=1, crashes=0, late=0), Rules(aliases_as_listed=False), "empty"),
+        (replace(NODES, enactors=1, plans=4, hands=1, crashes=0, late=0), Rules(aliases_as_listed=False), "empty"),
         (REJECTED, Rules(rejection_overtakes=False), "prefix"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -136,14 +136,14 @@ def test_a_node_that_a_stranger_deletes_never_empties_a_guarded_name() -> None:
 
 
 def test_a_name_that_somebody_points_elsewhere_by_hand_is_not_emptied_by_clean_up() -> None:
-    found = search(replace(NODES, plans=4, hands=1, crashes=0, late=0), (empty,))
+    found = search(replace(NODES, enactors=1, plans=4, hands=1, crashes=0, late=0), (empty,))
     assert found.exhausted
     assert found.stories == {}
 
 
 def test_while_all_publish_behind_the_fence_a_deletion_needs_no_prerequisites() -> None:
     """They are for what comes past the fence: a hand, a restored primary. The fence alone would not see the hand."""
-    found = search(replace(NODES, rules=Rules(fence_as_listed=False, aliases_as_listed=False), crashes=0))
+    found = search(replace(NODES, rules=Rules(fence_as_listed=False, aliases_as_listed=False), late=0))
     assert found.exhausted
     assert found.stories == {}
 
