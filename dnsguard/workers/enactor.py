@@ -130,9 +130,11 @@ class Enactor:
             if changes is None:
                 recorded = Fence(zone.history, zone.published, "") if zone.published else None
                 whole_names = self._layout.whole_names
-                changes = (
-                    await self.store.pending(self.zone, recorded, fence.generation, whole_names=whole_names)
-                ).changes
+                try:
+                    rising = await self.store.pending(self.zone, recorded, fence.generation, whole_names=whole_names)
+                except GenerationUnknown as gone:
+                    return Unreachable(f"the history changed meanwhile: {gone}")
+                changes = rising.changes
             found = await read_back(self.publisher, self._layout, self.zone, seen, changes, self.policy)
             if isinstance(found, Unreachable):
                 return found
