@@ -27,7 +27,7 @@ _LOOKS_S = 0.125
 @click.command(cls=Verb, examples=("dnsguard demo", "dnsguard demo --speed 4 --report incident.html"))
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws addresses and delays.")
 @click.option(
-    "--speed", type=click.FloatRange(0.5, 12.0), default=1.0, show_default=True, help="How fast the story runs."
+    "--speed", type=click.FloatRange(0.5, 10.0), default=1.0, show_default=True, help="How fast the story runs."
 )
 @click.option(
     "--server",
@@ -43,8 +43,22 @@ _LOOKS_S = 0.125
     metavar="FILE",
     help="Write the two timelines, to scale, as one HTML page.",
 )
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
+    metavar="DIR",
+    help="Write the timelines as SVG files into a folder.",
+)
 @click.pass_context
-def demo(ctx: click.Context, seed: int, speed: float, server: str, as_json: bool, report: Path | None) -> None:
+def demo(
+    ctx: click.Context,
+    seed: int,
+    speed: float,
+    server: str,
+    as_json: bool,
+    report: Path | None,
+    pictures: Path | None,
+) -> None:
     """Play the incident of October 2025, with and without the guards, side by side.
 
     Two zones on name servers on loopback, the same planner, enactors, clean-up, locks and delays; only the value
@@ -64,17 +78,21 @@ def demo(ctx: click.Context, seed: int, speed: float, server: str, as_json: bool
     except ServerUnavailable as refused:
         sys.stderr.write(f"dnsguard: {refused}\n")
         ctx.exit(CANNOT_ASK)
-    ctx.exit(finish(run, as_json=as_json, report=report))
+    ctx.exit(finish(run, as_json=as_json, report=report, pictures=pictures))
 
 
-def finish(run: "Run", *, as_json: bool, report: Path | None) -> int:
+def finish(run: "Run", *, as_json: bool, report: Path | None, pictures: Path | None = None) -> int:
     """Say what a run came to, and write the report. Returns the exit code."""
-    from dnsguard.lab.demo.report import report_page
+    from dnsguard.lab.demo import report as pages
     from dnsguard.lab.demo.verdict import judge
 
     verdict = judge(run)
     if report is not None:
-        report.write_text(report_page(run, verdict), encoding="utf-8")
+        report.write_text(pages.report_page(run, verdict), encoding="utf-8")
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for name, svg in pages.pictures(run).items():
+            (pictures / f"incident-{name}.svg").write_text(svg, encoding="utf-8")
     if as_json:
         document = {"seed": run.script.seed, "speed": run.speed, "server": run.server, **verdict.document()}
         click.echo(json.dumps(document, indent=2))
@@ -108,6 +126,8 @@ async def _show(run: "Run", *, as_json: bool) -> None:
         for told in narrator.told:
             console.print(_line(told.at, told.side, told.text), soft_wrap=True, markup=False)
     else:
+        for side in run.sides.values():
+            click.echo(f"{side.name:<10} {side.dig}")
         while not playing.done():
             await asyncio.wait((playing,), timeout=_LOOKS_S)
             for told in narrator.catch_up():

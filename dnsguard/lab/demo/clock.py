@@ -1,24 +1,44 @@
 """Story time: real time, run faster or slower, with chance from the seed.
-Each site has chance of its own under the same time, so that the two sides draw alike.
+Each site has chance of its own under the same time, so that the two sides draw alike. While this process gets no
+turn on a crowded machine, no story time passes: otherwise what should come first would come last.
 """
 
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 AFTERWARDS_S = 1_000.0
 """What happens when the story is over is noted this much later."""
+_TICK_S = 0.02
+_SLEEP_S_MAX = 0.25
+_STEP_S_MAX = 0.04
+"""A pause between two ticks counts for no more than this."""
 
 
-@dataclass(slots=True)
 class _Pace:
-    """What all clocks of a run share."""
+    """The time that all clocks of a run share."""
 
-    speed: float
-    epoch: float
-    started: float
-    hurried: bool = False
+    def __init__(self, speed: float, epoch: float) -> None:
+        self.speed, self.epoch = speed, epoch
+        self.hurried = False
+        self._loop = asyncio.get_running_loop()
+        self._passed = 0.0
+        self._looked = self._loop.time()
+        self._loop.call_later(_TICK_S, self._tick)
+
+    @property
+    def passed(self) -> float:
+        """Story seconds."""
+        return self._passed + self.speed * min(self._loop.time() - self._looked, _STEP_S_MAX)
+
+    def set(self, passed: float) -> None:
+        """Go on from a story second."""
+        self._passed, self._looked = passed, self._loop.time()
+
+    def _tick(self) -> None:
+        self.set(self.passed)
+        if not self.hurried:
+            self._loop.call_later(_TICK_S, self._tick)
 
 
 class StoryClock:
@@ -26,15 +46,16 @@ class StoryClock:
 
     def __init__(self, speed: float, seed: str, epoch: float) -> None:
         """Start; ``epoch`` is what `now` says at story second 0."""
-        self._loop = asyncio.get_running_loop()
-        self._pace = _Pace(speed, epoch, self._loop.time())
-        self._seed = seed
+        self._share(_Pace(speed, epoch), seed)
+
+    def _share(self, pace: _Pace, seed: str) -> None:
+        self._pace, self._seed = pace, seed
         self._chance = random.Random(seed)  # noqa: S311  a story, no secret
 
     def of(self, who: str) -> "StoryClock":
         """Return the same time with chance of its own."""
-        other = StoryClock(self.speed, f"{self._seed} {who}", 0.0)
-        other._pace = self._pace
+        other = object.__new__(StoryClock)
+        other._share(self._pace, f"{self._seed} {who}")
         return other
 
     @property
@@ -45,16 +66,16 @@ class StoryClock:
     @property
     def story(self) -> float:
         """Story seconds since the start."""
-        return (self._loop.time() - self._pace.started) * self._pace.speed
+        return self._pace.passed
 
     def restart(self) -> None:
         """Begin at 0 again."""
-        self._pace.started = self._loop.time()
+        self._pace.set(0.0)
 
     def hurry(self) -> None:
         """Let nobody wait any more, and every lease expire: the story is over."""
+        self._pace.set(self._pace.passed + AFTERWARDS_S)
         self._pace.hurried = True
-        self._pace.started -= AFTERWARDS_S / self._pace.speed
 
     def now(self) -> float:
         """Return seconds since the epoch, in story time."""
@@ -62,11 +83,13 @@ class StoryClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for story seconds."""
-        await asyncio.sleep(0.0 if self._pace.hurried else max(0.0, seconds) / self._pace.speed)
+        await self.until(self.story + seconds)
 
     async def until(self, story: float) -> None:
         """Wait until a story second."""
-        await self.sleep(story - self.story)
+        await asyncio.sleep(0)
+        while not self._pace.hurried and (left := story - self.story) > 0:  # noqa: ASYNC110  time may pass slower
+            await asyncio.sleep(min(left / self.speed, _SLEEP_S_MAX))
 
     def random(self) -> float:
         """Return a number from 0 up to 1."""

@@ -118,6 +118,10 @@ class Journal:
         spans.append(Span(now, now, answer, said))
         return changed
 
+    def of(self, kind: str) -> list[Event]:
+        """Return the events of a kind."""
+        return [event for event in self.events if event.kind == kind]
+
     def last(self, lane: str) -> Span | None:
         """Return the newest answer."""
         spans = self.spans.get(lane)

@@ -3,6 +3,7 @@ It needs no network and no other file; style and script lie beside this module a
 """
 
 import json
+import re
 from html import escape
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from dnsguard.lab.demo.verdict import Verdict
 from dnsguard.lab.demo.wording import as_nsupdate
 
 _HERE = Path(__file__).parent
+_SVG = "http://www.w3.org/2000/svg"
+_ONLY_FOR_THE_SCRIPT = re.compile(r' (?:data-m|tabindex|role|aria-label)="[^"]*"(?=[ >])|<rect class="reach"[^>]*>')
 _SERVERS = {"embedded": "dnsguard's embedded name server", "bind": "BIND"}
 
 
@@ -61,6 +64,18 @@ server's word.</p>
 </body>
 </html>
 """
+
+
+def pictures(run: Run) -> dict[str, str]:
+    """Return the timelines as SVG files of their own, by name; without what only the page's script can show."""
+    style = (_HERE / "report.css").read_text(encoding="utf-8").partition("@media (max-width")[0]
+    found = {}
+    for figure in figures(run, Narrator(run).catch_up()):
+        svg = _ONLY_FOR_THE_SCRIPT.sub("", draw(figure, 0, []))
+        ground = f'<style>{style}</style><rect width="100%" height="100%" fill="var(--panel)"/>'
+        head, _, rest = svg.partition("</desc>")
+        found[figure.name] = head.replace("<svg", f'<svg xmlns="{_SVG}"', 1) + "</desc>\n" + ground + rest + "\n"
+    return found
 
 
 def figures(run: Run, told: list[Told]) -> tuple[Figure, ...]:

@@ -69,7 +69,16 @@ def _side(run: Run, name: str) -> Panel:
         "stale", Text(f"{old} overwrites of a newer plan by an older one", style="bold red" if old else "dim")
     )
     style = _STYLES[name]
-    return Panel(facts, title=_TITLES[name], title_align="left", border_style=style, box=ROUNDED, padding=(0, 1))
+    return Panel(
+        facts,
+        title=_TITLES[name],
+        title_align="left",
+        subtitle=run.sides[name].dig,
+        subtitle_align="left",
+        border_style=style,
+        box=ROUNDED,
+        padding=(0, 1),
+    )
 
 
 def _answer(span: Span | None) -> Text:

@@ -62,6 +62,9 @@ SITES = (
 )
 LEASE_S = 8.0
 BACKOFF_S_MAX = 1.2
+PATIENCE_S = 4.0
+QUICK = "A"
+"""The site that publishes first, nearly always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class Beat:
     at: float
     plans: tuple[int, ...]
     looks: Mapping[str, float]
+    patience_s: float = 0.0
+    """On a machine that is too slow for the speed, the planner and the other sites wait at most so long for A to be
+    done with what was there before: so the story stays the same."""
+    slow: str = ""
+    """The site that is waiting for a lock before A looks; with the same patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +127,10 @@ def make_script(seed: int) -> Script:
     def at(time: float) -> float:
         return round(time + chance.uniform(-0.15, 0.15), 2)
 
-    beats = [Beat(1.0, (1,), _FIRST), Beat(at(5.0), (2,), _SLOW_BEGINS)]
-    beats += [Beat(at(6.2 + 3.2 * step), (2 + step,), _ALL if step % 3 == 0 else _USUAL) for step in range(1, 7)]
-    beats.append(Beat(at(28.6), (9, 10), _ALL))
+    beats = [Beat(1.0, (1,), _FIRST, PATIENCE_S), Beat(at(5.0), (2,), _SLOW_BEGINS, PATIENCE_S, "C")]
+    beats += [
+        Beat(at(6.2 + 3.2 * step), (2 + step,), _ALL if step % 3 == 0 else _USUAL, PATIENCE_S) for step in range(1, 7)
+    ]
+    beats.append(Beat(at(28.6), (9, 10), _ALL, PATIENCE_S))
     beats += [Beat(at(time), (plan,), _ALL) for time, plan in ((48.0, 11), (52.0, 12), (56.0, 13))]
     return Script(seed, tuple(beats))

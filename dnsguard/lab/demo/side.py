@@ -18,7 +18,7 @@ from dnsguard.lab.demo.hands import send
 from dnsguard.lab.demo.journal import CLEANUP, CLIENT, PLANNER, ZONE_LANE, Journal
 from dnsguard.lab.demo.publishers import DistantPublisher, WitnessedPublisher
 from dnsguard.lab.demo.resolver import Questions, StubResolver
-from dnsguard.lab.demo.script import BACKOFF_S_MAX, LEASE_S, MAIN, POLICY, SITES, ZONE, Beat, Script, Site
+from dnsguard.lab.demo.script import BACKOFF_S_MAX, LEASE_S, MAIN, POLICY, QUICK, SITES, ZONE, Beat, Script, Site
 from dnsguard.lab.demo.servers import SOA, serving
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -31,6 +31,7 @@ from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 
 HISTORY = "0c70be5202510194"
+_GLANCE_S = 0.05
 WATCH_S_MIN_REAL = 0.02
 """The watch looks no more often than this, however fast the story runs."""
 
@@ -60,12 +61,27 @@ class EnactorSite:
     clock: StoryClock
     stopping: asyncio.Event
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _at_rest: bool = False
+
+    async def rests(self, patience_s: float) -> None:
+        """Wait until it has nothing to do, at most so many story seconds."""
+        end = self.clock.story + patience_s
+        while self.clock.story < end and (self.woken.is_set() or not self._at_rest):
+            await self.clock.sleep(_GLANCE_S)
+
+    async def waits_for_the_lock(self, patience_s: float) -> None:
+        """Wait until it has lost the lock for the first time, at most so many story seconds."""
+        end = self.clock.story + patience_s
+        while self.clock.story < end and not any(e.lane == self.site.name for e in self.journal.of("lock.lost")):
+            await self.clock.sleep(_GLANCE_S)
 
     async def run(self) -> None:
         """Look when woken, until stopped."""
         while True:
             self.journal.doing[self.site.name] = "waits for a plan"
+            self._at_rest = True
             await self.woken.wait()
+            self._at_rest = False
             self.woken.clear()
             if self.stopping.is_set():
                 self.journal.doing[self.site.name] = "switched off"
@@ -116,6 +132,8 @@ class Side:
     journal: Journal
     store: SqlStore
     database: Path
+    address: tuple[str, int]
+    """Where the name server listens."""
     plain: DnsPublisher
     """The operator's own way to the primary: the TSIG key and nothing else."""
     planner: Planner
@@ -125,6 +143,12 @@ class Side:
     generations: dict[int, int] = field(default_factory=dict)
     """The generation that each of the planner's plans was given."""
     _enactors: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def dig(self) -> str:
+        """The command with which anybody can look."""
+        host, port = self.address
+        return f"dig @{host} -p {port} {MAIN.name} {MAIN.type}"
 
     async def submit(self, number: int) -> None:
         """Have the planner make a plan."""
@@ -138,10 +162,17 @@ class Side:
 
     async def play(self, beat: Beat) -> None:
         """Play a beat: plans, and then each site looks when its time has come."""
+        clock, quick = self.setting.clock, self.sites[QUICK]
+        await quick.rests(beat.patience_s)
+        began = clock.story
         for number in beat.plans:
             await self.submit(number)
         for name, wait in sorted(beat.looks.items(), key=lambda look: look[1]):
-            await self.setting.clock.until(beat.at + wait)
+            await clock.until(began + wait)
+            if name != QUICK and wait > beat.looks[QUICK]:
+                await quick.rests(beat.patience_s)
+            if name == QUICK and beat.slow:
+                await self.sites[beat.slow].waits_for_the_lock(beat.patience_s)
             self.sites[name].woken.set()
 
     async def watch(self) -> None:
@@ -215,11 +246,14 @@ async def open_side(name: str, guards: Guards, setting: Setting) -> AsyncIterato
             line = DnsPublisher(primary, real_time)
             publishers.append(line)
             sites[site.name] = _at(site, guards, setting, journal, store, line, stopping)
-        questions = await Questions.open((primary.host, primary.port))
+        address = (primary.host, primary.port)
+        questions = await Questions.open(address)
         try:
             await send(plain, Message(ZONE, (), (AddRecords(Key(ZONE, "SOA"), parse_records("SOA", 300, [SOA])),)))
             planner = Planner(store, plain, guards, POLICY)
-            yield Side(name, guards, setting, journal, store, database, plain, planner, sites, questions, stopping)
+            yield Side(
+                name, guards, setting, journal, store, database, address, plain, planner, sites, questions, stopping
+            )
         finally:
             questions.close()
             for publisher in publishers:
