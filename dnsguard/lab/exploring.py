@@ -165,8 +165,20 @@ def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -
 
 
 SCENARIOS = (
-    Exploration(enactors=1, plans=5, crashes=1),
+    Exploration(enactors=2, plans=2, layout="inline", crashes=1, losses=1),
+    Exploration(enactors=2, plans=2, losses=1),
+    Exploration(enactors=2, plans=2, crashes=1),
+    Exploration(enactors=1, plans=4, crashes=2),
     Exploration(enactors=2, plans=3, layout="inline"),
+    Exploration(enactors=2, plans=3, endpoints=2, layout="inline"),
     Exploration(enactors=2, plans=3),
+    Exploration(enactors=3, plans=2),
+    Exploration(enactors=2, plans=3, endpoints=2),
+    Exploration(enactors=2, plans=3, crashes=1),
+    Exploration(enactors=2, plans=4),
+    Exploration(enactors=3, plans=3, endpoints=2, rrsets=2, layout="inline"),
+    Exploration(enactors=2, plans=5, layout="inline", crashes=1),
 )
-"""Scenarios that are exhausted without a violation."""
+"""Scenarios that are exhausted without a violation, smallest first."""
+QUICK = SCENARIOS[:6]
+"""Those that take a few seconds together."""

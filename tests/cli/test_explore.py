@@ -1,0 +1,87 @@
+"""`dnsguard explore`: what it prints, saves and plays again, and how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.rig import Cli
+
+SMALL = ("--plans", "2", "--layout", "inline")
+
+
+def test_unguarded_the_incident_is_told_and_the_exit_code_says_so(nobody: Cli) -> None:
+    done = nobody("explore", "--guards", "unguarded")
+    assert done.exit_code == 1
+    assert "broken: never empty" in done.stdout
+    assert "E0 flips regional from 4 to 2" in done.stdout
+    assert "regional now answers: EMPTY" in done.stdout
+
+
+def test_guarded_a_small_scenario_is_exhausted_and_the_exit_code_says_so(nobody: Cli) -> None:
+    done = nobody("explore", *SMALL)
+    assert done.exit_code == 0
+    assert "exhausted: nothing else can happen\n0 violations\n" in done.stdout
+
+
+def test_json_has_the_figures_and_the_story(nobody: Cli) -> None:
+    found = json.loads(nobody("explore", "--guards", "unguarded", "--json").stdout)
+    assert found["first"]["never empty"] <= 20
+    assert found["story"]["violation"] == "never empty"
+    assert len(found["story"]["sentences"]) == 23
+    calm = json.loads(nobody("explore", *SMALL, "--json").stdout)
+    assert (calm["exhausted"], calm["violations"], calm["story"]) == (True, {}, None)
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "random", "pct"])
+def test_other_strategies_and_bounds(nobody: Cli, strategy: str) -> None:
+    done = nobody("explore", *SMALL, "--strategy", strategy, "--seeds", "20", "--schedules-max", "20", "--json")
+    found = json.loads(done.stdout)
+    assert found["schedules"] <= 20
+    assert done.exit_code == 0
+
+
+def test_a_guard_that_is_left_out_is_missed_and_the_story_is_saved_and_played(nobody: Cli) -> None:
+    saved = nobody.folder / "story.json"
+    done = nobody("explore", "--without", "fence_as_seen", "--plans", "3", "--save", str(saved))
+    assert done.exit_code == 1
+    assert "without fence_as_seen" in done.stdout
+    again = nobody("explore", "--replay", str(saved))
+    assert again.exit_code == 1
+    story = done.stdout[done.stdout.index("the shortest story") :]
+    assert again.stdout.endswith(story)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--without", "nothing"), "expected one of plan_covers_something"),
+        (("--faults", "crashes=x"), "expected crashes=N,losses=N"),
+        (("--faults", "floods=1"), "found 'floods=1'"),
+        (("--enactors", "0"), "--enactors"),
+        (("--strategy", "luck"), "--strategy"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_exit_code_2(nobody: Cli, args: tuple[str, ...], said: str) -> None:
+    done = nobody.process("explore", *args)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_story_that_cannot_be_read_is_a_sentence_and_exit_code_2(nobody: Cli, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    for path, said in ((bad, "expected a story"), (tmp_path / "none.json", "No such file")):
+        done = nobody.process("explore", "--replay", str(path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+
+
+def test_a_story_of_another_scenario_is_refused(nobody: Cli, tmp_path: Path) -> None:
+    saved = tmp_path / "story.json"
+    nobody("explore", "--without", "fence_as_seen", "--plans", "3", "--save", str(saved))
+    changed = saved.read_text().replace('"endpoints": 1', '"endpoints": 2')
+    saved.write_text(changed.replace('"rrsets": 1', '"rrsets": 2').replace('"plans": 3', '"plans": 1'))
+    done = nobody.process("explore", "--replay", str(saved))
+    assert done.returncode == 2
+    assert "replay it on the scenario and the options" in done.stderr

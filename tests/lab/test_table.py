@@ -1,0 +1,54 @@
+"""The table of what each stage of guards lets through: a slice of it is filled here, the rest by the command."""
+
+from dataclasses import replace
+
+import pytest
+
+from dnsguard.core.guards import GUARDED, UNGUARDED
+from dnsguard.lab.scenario import Setting
+from dnsguard.lab.table import fill
+from dnsguard.lab.variants import VARIANTS, GuardUnknown, Variant, guard_names, without
+
+LOST = [variant for variant in VARIANTS if variant.empty and variant.stale and variant.wedged]
+
+
+def setting(variant: Variant) -> Setting:
+    return Setting(variant.guards, enactors=2, plans=3, keep=1)
+
+
+@pytest.mark.parametrize("variant", LOST, ids=lambda variant: f"{variant.check}, {variant.cleanup}")
+def test_what_is_checked_apart_from_the_write_or_the_deletion_lets_everything_through(variant: Variant) -> None:
+    row = fill(variant, setting(variant))
+    assert (row.empty, row.stale, row.wedged) == (True, True, True)
+
+
+def test_without_the_wish_for_a_rollback_nothing_wedges_and_the_answer_is_still_empty() -> None:
+    row = fill(VARIANTS[4], setting(VARIANTS[4]), seconds_max=0.5)
+    assert (row.empty, row.stale) == (True, True)
+    assert not row.wedged
+
+
+@pytest.mark.parametrize("variant", VARIANTS[5:], ids=lambda variant: variant.check)
+def test_a_check_that_travels_with_the_write_lets_nothing_through(variant: Variant) -> None:
+    row = fill(variant, replace(setting(variant), plans=2))
+    assert (row.empty, row.stale, row.wedged) == (False, False, False)
+    assert row.as_expected
+
+
+def test_a_search_that_ends_too_early_says_no_no() -> None:
+    row = fill(VARIANTS[-1], setting(VARIANTS[-1]), seconds_max=0.05)
+    assert (row.empty, row.stale, row.wedged) == (None, None, None)
+    assert not row.as_expected
+
+
+def test_the_rows_are_the_stages_from_none_to_all_and_differ_in_guards_only() -> None:
+    assert VARIANTS[0].guards == UNGUARDED
+    assert VARIANTS[-1].guards == GUARDED
+    assert len({variant.guards for variant in VARIANTS}) == len(VARIANTS) == 7
+
+
+def test_a_guard_is_left_out_by_its_name() -> None:
+    less = without(GUARDED, "fence_as_seen")
+    assert set(guard_names(GUARDED)) - set(guard_names(less)) == {"fence_as_seen"}
+    with pytest.raises(GuardUnknown, match="found 'nothing'"):
+        without(GUARDED, "nothing")
