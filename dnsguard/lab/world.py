@@ -84,6 +84,8 @@ class World:
     """RRsets that somebody pointed elsewhere past dnsguard."""
     settled_at: int | None = 0
     """The generation from which history and zone agree; None until an operator has settled it."""
+    lost_history: bool = False
+    """Whether the database was ever put back."""
     operator_done: bool = False
     built: set[str] = field(default_factory=set)
     """The nodes that stood in the zone when it was last looked at."""
@@ -127,6 +129,7 @@ class World:
         """Put the database back as it was."""
         for name in ("zone", "entries", "chains", "changes", "heads", "answered", "turned_down"):
             setattr(self.history, name, getattr(backup, name))
+        self.lost_history = True
         newest = backup.zone.newest
         if self.fence is not None and self.fence.generation > newest:
             self.settled_at = None
@@ -291,6 +294,8 @@ def _look_at_zone(world: World) -> Broken | None:
     fence = seen_in(ZONE, contents).fence
     if (past := _past_strangers(world, contents)) is not None:
         return past
+    if world.settled_at == 0 and world.lost_history and _of_lost_history(world, fence):
+        world.settled_at = None  # what was on its way when the database was put back has landed
     if world.settled_at is None or (world.settled_at and (fence is None or fence.base < world.settled_at)):
         went_back = forward(world.fence, fence, {}, {}) if world.junk is None and world.fence and fence else None
         world.seen_contents, world.fence = contents, fence or world.fence
@@ -334,6 +339,11 @@ def _prefix(
     broken = prefix(changes, fence, wire, keys, rejected)
     landed = broken is not None and prefix((*changes, *in_flight), fence, wire, keys) is None
     return None if landed else broken
+
+
+def _of_lost_history(world: World, fence: Fence | None) -> bool:
+    chains = world.history.chains
+    return fence is not None and chains.get(fence.generation, "" if fence.generation else fence.digest) != fence.digest
 
 
 def _without(origins_found: dict[Key, int], keys: set[Key]) -> dict[Key, int]:
