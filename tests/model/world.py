@@ -184,9 +184,12 @@ def folded(state: State, base: int, target: int, *, kept: int = 0) -> Part:
 
 
 def overtaken(state: State, seen: Place) -> bool:
-    """Tell whether a publication under way carries contents of a rejected plan, so that it cannot be resumed."""
+    """Tell whether a publication under way carries contents of a rejected plan, so that it cannot be resumed.
+
+    The store forgets rejected plans as it forgets others: who saw a fence whose base lies that far back saw the past.
+    """
     last = {rrset: g for g, cover in state.plans if seen.base < g <= seen.generation for rrset in cover}
-    return any(generation in state.rejected for generation in last.values())
+    return any(generation in state.rejected and generation > state.kept for generation in last.values())
 
 
 def message_of(setup: Setup, enactor: Enactor) -> tuple[Message, int]:
