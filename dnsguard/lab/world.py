@@ -84,6 +84,7 @@ class World:
     """RRsets that somebody pointed elsewhere past dnsguard."""
     settled_at: int | None = 0
     """The generation from which history and zone agree; None until an operator has settled it."""
+    ever_shown: set[Key] = field(default_factory=set)
     lost_history: bool = False
     """Whether the database was ever put back."""
     operator_done: bool = False
@@ -116,8 +117,8 @@ class World:
         )
 
     def is_under_way(self, key: Key) -> bool:
-        """Tell whether a publication may be writing an RRset that was never published."""
-        return (self.fence is not None and self.fence.progress is not None) or key in self.came_from
+        """Tell whether an RRset was ever published, or a publication may be writing it."""
+        return (self.fence is not None and self.fence.progress is not None) or key in self.ever_shown
 
     def settle_views(self) -> None:
         """Take what stands now as it is: somebody else has put it there."""
@@ -319,6 +320,7 @@ def _look_at_zone(world: World) -> Broken | None:
         or (accountable(said, world.history.entries, ours) if fence and fence.base >= world.kept_from else None)
     )
     world.seen_contents, world.fence, world.shown, world.came_from = contents, fence, wire, came_from
+    world.ever_shown |= ours.keys()
     return broken
 
 
