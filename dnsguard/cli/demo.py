@@ -71,6 +71,8 @@ def demo(
     from dnsguard.lab.demo.script import make_script
     from dnsguard.lab.demo.servers import ServerUnavailable
 
+    if report is not None and not report.parent.is_dir():
+        raise click.BadParameter(f"expected a folder {report.parent}, found none", param_hint="--report")
     configure_logs("error", "auto")
     run = Run(make_script(seed), server, speed)
     try:

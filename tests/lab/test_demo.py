@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import dns.message
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from dnsguard.cli.demo import finish
 from dnsguard.cli.main import program
@@ -19,12 +22,14 @@ from dnsguard.core.guards import GUARDED, UNGUARDED
 from dnsguard.core.message import Message, NameInUse, RRsetIs
 from dnsguard.core.names import fence_name
 from dnsguard.daemon.logs import configure_logs
-from dnsguard.lab.demo import play, servers
+from dnsguard.lab.demo import play, report, servers
 from dnsguard.lab.demo.clock import StoryClock
 from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, ZONE_LANE, Sent
 from dnsguard.lab.demo.narrator import Narrator
 from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, UNGUARDED_SIDE, Run, perform
 from dnsguard.lab.demo.report import report_page
+from dnsguard.lab.demo.resolver import Answer, read_answer
+from dnsguard.lab.demo.screen import screen, verdict_table
 from dnsguard.lab.demo.script import MAIN, ZONE, make_script
 from dnsguard.lab.demo.side import open_side
 from dnsguard.lab.demo.verdict import judge, stale, wedged
@@ -227,15 +232,69 @@ def test_the_report_is_one_well_formed_page_that_needs_nothing_from_elsewhere(ru
     assert {"NXRRSET: nothing of it is applied", "NXDOMAIN: nothing of it is applied"} <= {d["word"] for d in details}
 
 
+def test_the_pictures_are_files_of_their_own(run: Run) -> None:
+    found = report.pictures(run)
+    assert set(found) == {UNGUARDED_SIDE, GUARDED_SIDE, RESCUED_SIDE}
+    for svg in found.values():
+        root = ET.fromstring(svg)  # noqa: S314  our own pictures
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(svg) < 60_000
+        assert "data-m" not in svg
+
+
+def test_the_screen_shows_both_sides_the_copy_and_the_story(run: Run) -> None:
+    console = Console(width=140, height=42, file=io.StringIO(), record=True)
+    console.print(screen(run, Narrator(run).catch_up(), 90.0))
+    console.print(verdict_table(judge(run)))
+    shown = console.export_text()
+    for words in ("UNGUARDED", "GUARDED", "believed", "found", "the wedged zone", "switched on again"):
+        assert words in shown
+
+
+SOA = f"{ZONE} 300 IN SOA ns1.{ZONE} hostmaster.{ZONE} 1 3600 600 604800"
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        (
+            f";ANSWER\n{MAIN.name} 9 IN CNAME g7.{MAIN.name}\ng7.{MAIN.name} 5 IN A 192.0.2.1\n",
+            Answer("NOERROR", ("192.0.2.1",), f"g7.{MAIN.name}", 5.0, 2),
+        ),
+        (
+            f";ANSWER\n{MAIN.name} 5 IN CNAME g7.{MAIN.name}\n;AUTHORITY\n{SOA} 15\n",
+            Answer("NOERROR", (), f"g7.{MAIN.name}", 15.0, 1),
+        ),
+        (f";AUTHORITY\n{SOA} 900\n", Answer("NOERROR", (), None, 300.0, 0)),
+    ],
+)
+def test_an_answer_is_kept_as_long_as_its_ttl_or_the_soa_says(sections: str, expected: Answer) -> None:
+    response = dns.message.from_text(f"id 1\nopcode QUERY\nrcode NOERROR\nflags QR AA\n{sections}")
+    assert read_answer(response, "A") == expected
+
+
+def test_the_word_for_an_answer_says_which_generation_or_what_is_wrong() -> None:
+    node = f"g7.{MAIN.name}"
+    given = (Answer("NOERROR", ("192.0.2.1",), node, 5, 2), Answer("NOERROR", (), node, 5, 1))
+    assert [answer.word for answer in given] == ["g7", "empty"]
+    assert Answer("NXDOMAIN", (), None, 5, 0).word == "absent"
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_demo_is_played(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(program, ["demo", "--report", str(tmp_path / "nowhere" / "incident.html")])
+    assert ended.exit_code == 2
+    assert "expected a folder" in ended.stderr
+
+
 def test_the_command_ends_with_0_prints_json_and_writes_the_report(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    report = tmp_path / "incident.html"
-    assert finish(run, as_json=True, report=report) == 0
+    page = tmp_path / "incident.html"
+    assert finish(run, as_json=True, report=page) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["seed"], document["as_promised"]) == (7, True)
     assert document["sides"]["guarded"]["empty_s"] == 0
-    assert report.read_text("utf-8").startswith("<!doctype html>")
+    assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_the_command_ends_with_a_table_for_people(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
