@@ -251,49 +251,6 @@ class Aftermath:
         return self._found or (False, False)
 
 
-def as_in_october(setting: Setting) -> Prefer:
-    """Return the order of October: the first enactor looks at plan 2 as soon as it is there, and is slow then.
-
-    The others publish what is newest meanwhile; it goes on, to its last endpoint, before they clean up.
-    """
-    messages = -(-setting.endpoints // setting.message_rrsets_max)
-    written = LOOKS + messages * (3 if LAYOUTS[setting.layout].whole_names else 1)
-
-    def prefer(actor: str, made: int) -> int:
-        if actor == PLANNER:
-            return 0 if made < LOOKS else 2
-        if actor == setting.enactor_names[0]:
-            return 1 if made < LOOKS else 4 if made < written else 6
-        return 3 if made <= written else 5
-
-    return prefer
-
-
-@dataclass(slots=True)
-class Aftermath:
-    """What becomes of the zone once nobody is busy any more: asked at the end of a run, by trying it."""
-
-    world: World
-    simulation: Simulation
-    _found: tuple[bool, bool] | None = None
-
-    def healed(self) -> Violation | None:
-        """6, self-healing: an enactor that begins now brings the zone to the newest plan."""
-        return None if self._look()[0] else Violation(HEALED, "an enactor that begins now does not get there")
-
-    def wedged(self) -> Violation | None:
-        """No installation ever succeeds again: a new plan is made, enactors run, and no client ever sees it."""
-        return None if self._look()[1] else Violation(WEDGED, "a new plan is made, and no enactor can install it")
-
-    def _look(self) -> tuple[bool, bool]:
-        world = self.world
-        state = None if world.fingerprint is None else world.fingerprint()
-        known = None if world.fingerprint is None else world.aftermaths.get(state)
-        if known is None:
-            known = world.aftermaths[state] = self.simulation.settle(world.go_on())
-        return known
-
-
 def begun(setting: Setting) -> tuple[MemoryHistory, MemoryPrimary]:
     """Return a history and a primary at which plan 1 is published."""
     history, primary = make_history(ZONE, HISTORY), MemoryPrimary(ZONE)

@@ -1,12 +1,12 @@
 """Scenarios of the incident: what is exhausted, what is found, and that the strategies agree about it."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.lab.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
-from dnsguard.lab.moves import Faults, Kind, Move, ScheduleUnreadable
+from dnsguard.lab.moves import Faults, Move, Offer, ScheduleUnreadable
 from dnsguard.lab.recognition import Recognised
 from dnsguard.lab.reduction import Reduced
 from dnsguard.lab.scenario import Setting, as_in_october, scenario
@@ -94,8 +94,9 @@ def ends(strategy: Strategy, within: Scenario, faults: Faults) -> tuple[set[Hash
     def scene(simulation: Simulation) -> None:
         def look() -> None:
             assert simulation.fingerprint is not None
-            world, _ = simulation.fingerprint()  # type: ignore[misc]
-            worlds.add(world)
+            state = simulation.fingerprint()
+            assert isinstance(state, tuple)
+            worlds.add(state[0])
 
         simulation.at_end(look)
         within(simulation)
@@ -129,8 +130,8 @@ def test_plain_search_of_a_small_case_agrees(layout: str) -> None:
 class Fixed:
     """Lets one actor go on as long as it can, then the next."""
 
-    def choose(self, offers: object) -> Move:
-        return next(move for offer in offers for move in offer if move.kind is Kind.GO)  # type: ignore[attr-defined]
+    def choose(self, offers: Sequence[Offer]) -> Move:
+        return offers[0][0]
 
     def hidden(self, why: str) -> None:
         raise AssertionError(why)
