@@ -16,6 +16,9 @@ from dnsguard.lab.store import MemoryHistory
 from dnsguard.lab.world import ZONE, World
 from dnsguard.workers.resync import Keep, ResyncRefused, resync
 
+QUIET_LOOKS = 10
+"""After how many looks without anything to settle the operator leaves: longer than any daemon waits to look again."""
+
 THEIRS = parse_records("A", 60, ["203.0.113.7"])
 ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
 JUNK = parse_records("TXT", 60, ['"somebody was here"'])
@@ -120,9 +123,11 @@ async def _settle_halts(world: World) -> None:
     while not world.storm.calm:
         await world.simulation.pause(5.0)
     await world.simulation.pause(world.swarm.pause_s_max)  # whoever is held up comes back within that
-    for _ in range(60):
+    quiet = 0
+    while quiet < QUIET_LOOKS:
         store, publisher = world.ends()
-        await world.simulation.pause(world.draw.uniform(20, 60))
+        await world.simulation.pause(world.draw.uniform(150, 300))
+        quiet += 1
         if world.history.zone.halted is None:
             continue
         keep: Keep = "wire" if world.draw.random() < 0.5 else "store"
@@ -133,4 +138,5 @@ async def _settle_halts(world: World) -> None:
         except (ResyncRefused, StoreUnavailable):
             continue
         world.settled_by_operator(generation)
+        quiet = 0
     world.operator_done = True

@@ -16,8 +16,13 @@ STRIKES_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What an enactor knows of refused contents. ``read``: look at unmanaged names before writing."""
+    """What an enactor knows of refused contents. ``read``: look at unmanaged names before writing.
 
+    It is known of one state of the zone, ``about``: with another fence all of it is forgotten. Without that, a
+    target that was tried before somebody put the fence back would be published over what is newer.
+    """
+
+    about: str = ""
     read: bool = False
     target: int | None = None
     """Publish only up to here, to try the older half of the plans alone."""

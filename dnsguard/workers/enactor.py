@@ -56,6 +56,8 @@ class Enactor:
             if isinstance(answer, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=answer.reason)
             seen = answer
+        if self._doubt.about != seen.text:
+            self._doubt = CERTAIN
         target, whole_names = self._doubt.target_from(seen.fence), self._layout.whole_names
         try:
             pending = await self.store.pending(self.zone, seen.fence, target, whole_names=whole_names)
@@ -89,7 +91,7 @@ class Enactor:
             if isinstance(written, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
             if (culprit := self._refused_change(written)) is not None:
-                return await self._reject(pending, *culprit, messages=messages, rrsets=done - start)
+                return await self._reject(pending, seen, *culprit, messages=messages, rrsets=done - start)
             if self.guards.recheck:
                 answer = await self.publisher.observe(self.zone)
                 again = None if isinstance(answer, Unreachable) else self.guards.refuse_again(seen, answer)
@@ -163,16 +165,17 @@ class Enactor:
         if answer.rdatas != written.seen.rdatas:
             return self._step("publication.overtaken", Then.AT_ONCE, pending.target, answer.text, refused=1)
         if refused.rcode in _PREREQUISITE_RCODES and not self._doubt.read:
-            self._doubt = replace(self._doubt, read=True)
+            self._doubt = replace(self._doubt, about=answer.text, read=True)
             return self._step("publication.questioned", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
         if not await self._takes_updates(answer):
             detail = f"the primary refuses every update of {self.zone} ({refused.rcode}): {refused.detail}"
             return self._step("primary.refusing", Then.LATER, pending.target, detail, refused=1)
         resuming = answer.fence is not None and answer.fence.progress is not None
-        self._doubt, suspect = narrowed(self._doubt, written.changes, pending, resuming=resuming)
+        doubt, suspect = narrowed(self._doubt, written.changes, pending, resuming=resuming)
+        self._doubt = replace(doubt, about=answer.text)
         if suspect is not None:
             said = f"the primary answered {refused.rcode}" + (f" ({refused.detail})" if refused.detail else "")
-            return await self._reject(pending, suspect, said, refused=1)
+            return await self._reject(pending, answer, suspect, said, refused=1)
         return self._step("publication.narrowed", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
 
     async def _takes_updates(self, seen: Seen) -> bool:
@@ -197,7 +200,15 @@ class Enactor:
         return None
 
     async def _reject(
-        self, pending: Pending, generation: int, why: str, *, messages: int = 0, rrsets: int = 0, refused: int = 0
+        self,
+        pending: Pending,
+        seen: Seen,
+        generation: int,
+        why: str,
+        *,
+        messages: int = 0,
+        rrsets: int = 0,
+        refused: int = 0,
     ) -> Step:
         """Reject a plan; what it covered is put back by a new generation, which overtakes the publication."""
         appended = await self.store.reject(self.zone, generation, why, self.clock.now(), self._created)
@@ -205,7 +216,7 @@ class Enactor:
             self._doubt = CERTAIN
             detail = f"the primary refuses contents that nothing can replace, of generation {generation}: {why}"
             return self._step("primary.refusing", Then.LATER, generation, detail, messages, rrsets, refused)
-        self._doubt = Doubt(read=self._doubt.read, overtake=max(appended, pending.zone.newest))
+        self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
         return self._step("plan.rejected", Then.AT_ONCE, generation, why, messages, rrsets, refused)
 
     def _step(

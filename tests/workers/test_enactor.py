@@ -1,5 +1,7 @@
 """What the enactor promises, over ends in memory."""
 
+from dataclasses import replace
+
 import pytest
 
 from dnsguard.core.fence import Fence, fence_key, fence_rdata, parse_fence
@@ -381,3 +383,24 @@ async def test_a_publication_of_which_a_plan_was_rejected_is_not_resumed_with_ol
     assert fence_of(rig).generation == appended
     assert steps[0].generation == appended
     assert rig.on_wire(key("n0")) == a("192.0.2.1")
+
+
+async def test_what_was_doubted_of_another_fence_is_forgotten() -> None:
+    rig = Rig()
+    rig.publisher.poison = set(a("192.0.2.66").rdatas)
+    enactor = rig.enactor()
+    await rig.submit({key("www"): a("192.0.2.1")})
+    await rig.submit({key("mail"): a("192.0.2.66")})
+    assert (await enactor.run_once()).event == "publication.narrowed"
+    rig.publisher.poison = set()
+    await rig.submit({key("www"): a("192.0.2.3")})
+    await rig.settle(rig.enactor())
+    published = dict(rig.primary.contents)
+    rig.primary.contents = published | {fence_key(ZONE): parse_records("TXT", 1, ['"junk"'])}
+    await enactor.run_once()
+    rig.store.histories[ZONE].zone = replace(
+        rig.store.histories[ZONE].zone, trusted_fence=parse_records("TXT", 1, ['"junk"']).rdatas[0].hex(), halted=None
+    )
+    await rig.settle(enactor)
+    assert fence_of(rig).generation == 3
+    assert rig.on_wire(key("www")) == a("192.0.2.3")
