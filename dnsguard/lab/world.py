@@ -124,6 +124,7 @@ class World:
         """Take what stands now as it is: somebody else has put it there."""
         contents = self.primary.contents
         self.seen_contents = contents
+        self.fence = seen_in(ZONE, contents).fence
         self.shown = {key: found for key in self.keys if (found := resolved(contents, key)) is not None}
 
     def restore_history(self, backup: MemoryHistory) -> None:

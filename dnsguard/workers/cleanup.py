@@ -46,6 +46,8 @@ class Cleanup:
         if isinstance(found, Unreachable):
             return Swept()
         listed = Listed(self.zone, seen_in(self.zone, found), found)
+        if listed.seen.fence is None:
+            return Swept()  # the zone is not ours at the moment: it was when the bound was read
         old = upto - self.policy.history_generations_min
         deleted = refused = 0
         for node in (*nodes(listed, upto), *markers(listed, old)):

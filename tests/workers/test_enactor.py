@@ -401,6 +401,7 @@ async def test_what_was_doubted_of_another_fence_is_forgotten() -> None:
     rig.store.histories[ZONE].zone = replace(
         rig.store.histories[ZONE].zone, trusted_fence=parse_records("TXT", 1, ['"junk"']).rdatas[0].hex(), halted=None
     )
-    await rig.settle(enactor)
+    steps = await rig.settle(enactor)
+    assert [step.generation for step in steps if step.messages] == [3]
     assert fence_of(rig).generation == 3
     assert rig.on_wire(key("www")) == a("192.0.2.3")
