@@ -4,6 +4,7 @@ It starts name servers of its own on loopback and leaves nothing behind.
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from dnsguard.cli.asking import Verb
-from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
+from dnsguard.cli.outcome import CANNOT_ASK, DONE, INTERRUPTED, REFUSED, TERMINATED
 
 if TYPE_CHECKING:
     from dnsguard.lab.demo.play import Run
@@ -112,20 +113,29 @@ async def _show(run: "Run", *, as_json: bool) -> None:
     console = Console(highlight=False, emoji=False)
     narrator = Narrator(run)
     opened = asyncio.Event()
-    playing = asyncio.create_task(perform(run, opened=lambda _run: opened.set()))
+    interrupted: list[int] = []
+
+    def begin(run: "Run") -> None:
+        opened.set()
+        if interrupted:
+            run.hurry()
+
+    playing = asyncio.create_task(perform(run, opened=begin))
     ready = asyncio.create_task(opened.wait())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _interrupt, number, run, interrupted)
     await asyncio.wait((playing, ready), return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
     if as_json or not opened.is_set():
-        await playing
+        await asyncio.wait((playing,))
     elif console.is_terminal:
         with Live(console=console, auto_refresh=False, screen=True) as live:
-            while not playing.done():
+            while not (playing.done() or interrupted):
                 narrator.catch_up()
                 live.update(screen(run, narrator.told, LENGTH_S), refresh=True)
                 await asyncio.wait((playing,), timeout=_LOOKS_S)
         narrator.catch_up()
-        for told in narrator.told:
+        for told in () if interrupted else narrator.told:
             console.print(_line(told.at, told.side, told.text), soft_wrap=True, markup=False)
     else:
         for side in run.sides.values():
@@ -133,8 +143,20 @@ async def _show(run: "Run", *, as_json: bool) -> None:
         while not playing.done():
             await asyncio.wait((playing,), timeout=_LOOKS_S)
             for told in narrator.catch_up():
-                click.echo(_line(told.at, told.side, told.text))
+                if not interrupted:
+                    click.echo(_line(told.at, told.side, told.text))
+    if interrupted:
+        await asyncio.wait((playing,))
+        playing.exception()  # What a play that was cut short comes to is nobody's concern.
+        raise SystemExit(INTERRUPTED if signal.SIGINT in interrupted else TERMINATED)
     await playing
+
+
+def _interrupt(number: int, run: "Run", interrupted: list[int]) -> None:
+    """Have the play end in order: servers are stopped and folders removed. The next signal ends it at once."""
+    interrupted.append(number)
+    asyncio.get_running_loop().remove_signal_handler(number)
+    run.hurry()
 
 
 def _line(at: float, side: str, text: str) -> str:

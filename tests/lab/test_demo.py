@@ -4,6 +4,10 @@ import asyncio
 import inspect
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -308,6 +312,24 @@ def test_the_command_ends_with_1_when_the_incident_did_not_happen(run: Run, caps
     sides = {**run.sides, UNGUARDED_SIDE: run.sides[GUARDED_SIDE]}
     assert finish(replace(run, sides=sides), as_json=True, report=None) == 1
     assert json.loads(capsys.readouterr().out)["unguarded_lost"] is False
+
+
+def test_an_interrupted_demo_ends_in_order_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    program_text = "from dnsguard.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program_text, "demo", "--speed", "8"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as playing:
+        assert playing.stdout is not None
+        assert any("Plan 1 is published" in line for line in playing.stdout)
+        assert list(tmp_path.iterdir())
+        playing.send_signal(signal.SIGTERM)
+        _, errors = playing.communicate(timeout=30)
+    assert (playing.returncode, errors) == (143, "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_bind_the_command_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

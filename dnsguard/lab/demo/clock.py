@@ -88,6 +88,8 @@ class StoryClock:
     async def until(self, story: float) -> None:
         """Wait until a story second."""
         await asyncio.sleep(0)
+        if self._pace.hurried:
+            self._pace.set(max(story, self.story))
         while not self._pace.hurried and (left := story - self.story) > 0:  # noqa: ASYNC110  time may pass slower
             await asyncio.sleep(min(left / self.speed, _SLEEP_S_MAX))
 

@@ -43,6 +43,11 @@ class Run:
         now = next(iter(self.sides.values())).setting.clock.story if self.sides else 0.0
         return self.chapters.get("ended", now)
 
+    def hurry(self) -> None:
+        """Let it end at once, and in order; what comes then is not the story any more."""
+        for side in self.sides.values():
+            side.setting.clock.hurry()
+
     def events(self) -> list[Event]:
         """Return what was told on all sides, in order."""
         told = [event for side in self.sides.values() for event in side.journal.events if event.at <= self.story]
