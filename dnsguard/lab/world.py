@@ -22,6 +22,7 @@ from dnsguard.core.invariants import (
     nothing_lost,
     origins,
     prefix,
+    standing,
 )
 from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, node_of, resolved, target_of
 from dnsguard.core.plan import Absence, Change, Wanted, make_plan, state_at
@@ -318,11 +319,17 @@ def _look_at_zone(world: World) -> Broken | None:
         _prefix(world, changes, lookback, wire, rejected)
         or forward(world.fence, fence, *(_without(each, world.by_hand) for each in (world.came_from, came_from)))
         or never_empty(said, fence, world.shown, wire)
-        or (accountable(said, world.history.entries, ours) if fence and fence.base >= world.kept_from else None)
+        or (_accountable(world, fence, said, ours) if fence and fence.base >= world.kept_from else None)
     )
     world.seen_contents, world.fence, world.shown, world.came_from = contents, fence, wire, came_from
     world.ever_shown |= ours.keys()
     return broken
+
+
+def _accountable(world: World, fence: Fence, said: tuple[Change, ...], wire: dict[Key, Records]) -> Broken | None:
+    """Ask where contents come from, of what was covered when the publication under way began."""
+    covered = standing(said, fence.base) if fence.progress is not None else standing(said, fence.generation)
+    return accountable(said, world.history.entries, wire, covered.keys())
 
 
 def _prefix(
