@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dnsguard.core import invariants
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import Accepted, Submission
-from dnsguard.core.layout import resolved
+from dnsguard.core.layout import resolved, rollback_name, target_of
 from dnsguard.core.plan import Absence, Change, Wanted
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import seen_in
@@ -21,9 +21,10 @@ EMPTY = "never empty"
 STALE = "forward (contents)"
 BACK = "forward (fence)"
 PREFIX = "prefix"
+HARMLESS = "clean-up is harmless"
 HEALED = "self-healing"
 WEDGED = "wedged"
-BY_GRAVITY = (EMPTY, STALE, WEDGED, HEALED, BACK, PREFIX)
+BY_GRAVITY = (EMPTY, STALE, WEDGED, HEALED, HARMLESS, BACK, PREFIX)
 """The checks of a scenario, what hurts most first."""
 
 
@@ -88,10 +89,18 @@ class Eye:
         """1, prefix."""
         return self._said(3, PREFIX)
 
+    def rollback_kept(self, _: Move | None) -> Violation | None:
+        """5, clean-up is harmless: what the alias kept for a rollback names is there."""
+        alias = Key(rollback_name(self.key.name), "CNAME")
+        node = target_of(self.primary.contents.get(alias))
+        if node is None or Key(node, self.key.type) in self.primary.contents:
+            return None
+        return Violation(HARMLESS, f"{alias.name} names {node} for a rollback, and nothing is there any more")
+
     @property
     def checks(self) -> tuple[Check, ...]:
         """All that it watches for."""
-        return (self.never_empty, self.contents_forward, self.fence_forward, self.prefix)
+        return (self.never_empty, self.contents_forward, self.fence_forward, self.prefix, self.rollback_kept)
 
     def _said(self, which: int, name: str) -> Violation | None:
         if self.primary.contents is not self._contents:

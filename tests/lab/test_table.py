@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED
+from dnsguard.lab.exploring import Exploration, explore
 from dnsguard.lab.scenario import Setting
 from dnsguard.lab.table import fill
 from dnsguard.lab.variants import VARIANTS, GuardUnknown, Variant, guard_names, without
+from dnsguard.lab.watch import HARMLESS
 
 LOST = [variant for variant in VARIANTS if variant.empty and variant.stale and variant.wedged]
 
@@ -52,3 +54,10 @@ def test_a_guard_is_left_out_by_its_name() -> None:
     assert set(guard_names(GUARDED)) - set(guard_names(less)) == {"fence_as_seen"}
     with pytest.raises(GuardUnknown, match="found 'nothing'"):
         without(GUARDED, "nothing")
+
+
+def test_by_age_alone_even_one_enactor_loses_its_rollback_target_without_any_race() -> None:
+    findings = explore(Exploration(guards="unguarded", enactors=1, plans=4))
+    assert findings.exhausted
+    assert findings.violations.keys() == {HARMLESS}
+    assert explore(Exploration(enactors=1, plans=4)).violations == {}
