@@ -51,6 +51,13 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         help="How records lie in the zone.",
     ),
     click.option(
+        "--store",
+        type=click.Choice(("memory", "sqlite")),
+        default="memory",
+        show_default=True,
+        help="The history in memory, or in SQL as the daemon has it (slower).",
+    ),
+    click.option(
         "--rrsets", type=click.IntRange(1, 4), default=1, show_default=True, help="Endpoints in one message at most."
     ),
     click.option(
@@ -114,7 +121,7 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
         ctx.exit(_table(display, given["seconds_max"]))
     if given["all_"]:
         ctx.exit(_all(display, given["seconds_max"]))
-    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets")
+    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store")
     exploration = Exploration(**{name: given[name] for name in names}, **given["faults"])
     try:
         findings = search(

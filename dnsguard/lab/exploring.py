@@ -11,8 +11,9 @@ from dnsguard.lab.minimise import minimise
 from dnsguard.lab.moves import Faults, Schedule, ScheduleUnreadable
 from dnsguard.lab.recognition import Recognised
 from dnsguard.lab.reduction import Reduced
-from dnsguard.lab.scenario import Setting, as_in_october, scenario
+from dnsguard.lab.scenario import scenario
 from dnsguard.lab.search import Findings, replay, search
+from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.strategies import Exhaustive, Pct, RandomWalk, Strategy
 from dnsguard.lab.variants import NAMED, without
@@ -39,6 +40,7 @@ class Exploration:
     crashes: int = 0
     losses: int = 0
     cleanup: bool = True
+    store: str = "memory"
 
     @property
     def value(self) -> Guards:
@@ -60,6 +62,7 @@ class Exploration:
             self.layout,
             self.rrsets,
             cleanup=self.cleanup,
+            store=self.store,
         )
 
     @property
@@ -76,6 +79,7 @@ class Exploration:
             f"{self.guards}, {self.enactors} enactors x {self.plans} plans x {self.endpoints} endpoints, {self.layout}"
         )
         said += "".join(f", without {name}" for name in self.without) + f", keep {self.keep}"
+        said += "" if self.store == "memory" else f", {self.store}"
         for count, what in ((self.crashes, "crashes"), (self.losses, "losses")):
             said += f", {count} {what}" if count else ""
         return said

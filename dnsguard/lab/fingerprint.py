@@ -34,7 +34,8 @@ class Fingerprint:
     """The state of one run; ``numbers`` are shared by all runs that are compared."""
 
     numbers: Numbers
-    history: MemoryHistory
+    history: MemoryHistory | None
+    """None for a store that cannot be looked into: then what was written to it, in order, stands for it."""
     primary: MemoryPrimary
     notes: Sequence[Note]
     _known: dict[str, int] = field(default_factory=dict)
@@ -64,14 +65,16 @@ class Fingerprint:
 
     def _read_notes(self) -> None:
         numbers, known = self.numbers, self._known
-        written = self._read == 0
+        written = self._read == 0 and self.history is not None
         while self._read < len(self.notes):
             note = self.notes[self._read]
             self._read += 1
             told = frozenset(note.result.items()) if isinstance(note.result, Mapping) else note.result
             known[note.who] = numbers.of((known.get(note.who, GONE), note.act, told))
+            if note.act in WRITING and self.history is None:
+                self._history = numbers.of((self._history, note.act, note.subject, told))
             written |= note.act in WRITING
-        if written:
+        if written and self.history is not None:
             self._history = numbers.of(_stored(self.history))
 
 

@@ -3,28 +3,26 @@ The workers are the real ones. What is different from run to run is only who goe
 setting to setting are values. Nothing here knows which rules the guards have.
 """
 
-from collections.abc import Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from dnsguard.core import invariants
-from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import Accepted, Submission
-from dnsguard.core.layout import LAYOUTS, resolved
-from dnsguard.core.plan import Change, Wanted, make_plan
-from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records
+from dnsguard.core.layout import resolved
+from dnsguard.core.plan import Change, make_plan
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends import FENCE, GatedPublisher, GatedStore, Note, parts_of
 from dnsguard.lab.fingerprint import Fingerprint, Numbers
 from dnsguard.lab.gate import Gate, OpenGate
 from dnsguard.lab.primary import MemoryPrimary
+from dnsguard.lab.setting import HISTORY, PLANNER, ZONE, Setting
 from dnsguard.lab.simulation import Scenario, Simulation, Violation
+from dnsguard.lab.sqlite import SqliteFile
 from dnsguard.lab.store import MemoryHistory, MemoryStore, make_history
 from dnsguard.lab.story import Teller
-from dnsguard.lab.strategies import Prefer
 from dnsguard.lab.watch import HEALED, WEDGED, Eye, Ledger
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.effects import Store
@@ -32,64 +30,10 @@ from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Then
 
-ZONE = "example.test."
-HISTORY = "0123456789abcdef"
-ENDPOINTS = ("regional", "fips", "ipv6", "account")
-PLANNER = "P"
 LATER = 99
 """The number of the plan with which it is tried whether anything can still be installed."""
-TTL_S = 60
-LOOKS = 2
-"""The moves with which a plan is accepted, and those with which an enactor takes one up."""
 
 Returned = TypeVar("Returned")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a scenario is made of. Of its plans, the first is published before it begins."""
-
-    guards: Guards = GUARDED
-    enactors: int = 2
-    plans: int = 4
-    endpoints: int = 1
-    keep: int = 2
-    layout: str = "versioned"
-    message_rrsets_max: int = 1
-    cleanup: bool = True
-
-    @property
-    def policy(self) -> Policy:
-        """The zone's policy."""
-        return Policy(
-            history_generations_min=self.keep,
-            message_rrsets_max=self.message_rrsets_max,
-            layout=self.layout,
-            read_back=False,
-        )
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        """The endpoints' owner names."""
-        return tuple(f"{label}.{ZONE}" for label in ENDPOINTS[: self.endpoints])
-
-    @property
-    def enactor_names(self) -> tuple[str, ...]:
-        """The daemons' names as actors; they are alike."""
-        return tuple(f"E{number}" for number in range(self.enactors))
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The endpoints' RRsets."""
-        return tuple(Key(owner, "A") for owner in self.owners)
-
-    def contents(self, number: int) -> Records:
-        """Return what a plan wants at each endpoint: of each plan, another address."""
-        return Records(TTL_S, (bytes((192, 0, 2, number)),))
-
-    def wanted(self, number: int) -> dict[Key, Wanted]:
-        """Return what a plan wants."""
-        return dict.fromkeys(self.keys, self.contents(number))
 
 
 class StillClock:
@@ -205,24 +149,6 @@ class World:
             self.fingerprint.afresh(who, *knows)
 
 
-def as_in_october(setting: Setting) -> Prefer:
-    """Return the order of October: the first enactor looks at plan 2 as soon as it is there, and is slow then.
-
-    The others publish what is newest meanwhile; it goes on, to its last endpoint, before they clean up.
-    """
-    messages = -(-setting.endpoints // setting.message_rrsets_max)
-    written = LOOKS + messages * (3 if LAYOUTS[setting.layout].whole_names else 1)
-
-    def prefer(actor: str, made: int) -> int:
-        if actor == PLANNER:
-            return 0 if made < LOOKS else 2
-        if actor == setting.enactor_names[0]:
-            return 1 if made < LOOKS else 4 if made < written else 6
-        return 3 if made <= written else 5
-
-    return prefer
-
-
 @dataclass(slots=True)
 class Aftermath:
     """What becomes of the zone once nobody is busy any more: asked at the end of a run, by trying it."""
@@ -251,27 +177,50 @@ class Aftermath:
         return self._found or (False, False)
 
 
-def begun(setting: Setting) -> tuple[MemoryHistory, MemoryPrimary]:
-    """Return a history and a primary at which plan 1 is published."""
-    history, primary = make_history(ZONE, HISTORY), MemoryPrimary(ZONE)
-    world = World(setting, MemoryStore({ZONE: history}), primary, OpenGate())
-    drive(world.submit(PLANNER, 1))
-    drive(world.publish("E0"))
-    return history, primary
+async def begin(setting: Setting, store: Store, primary: MemoryPrimary) -> None:
+    """Publish plan 1."""
+    world = World(setting, store, primary, OpenGate())
+    await world.submit(PLANNER, 1)
+    await world.publish(setting.enactor_names[0])
+
+
+Fresh = Callable[[], tuple[Store, MemoryHistory | None]]
+
+
+def in_memory(setting: Setting, primary: MemoryPrimary) -> Fresh:
+    """Return what makes a store in memory for each run."""
+    history = make_history(ZONE, HISTORY)
+    drive(begin(setting, MemoryStore({ZONE: history}), primary))
+
+    def fresh() -> tuple[Store, MemoryHistory]:
+        own = copied(history)
+        return MemoryStore({ZONE: own}), own
+
+    return fresh
+
+
+def in_sqlite(setting: Setting, primary: MemoryPrimary) -> Fresh:
+    """Return what makes a store in a database for each run."""
+    file = SqliteFile(ZONE, HISTORY, lambda store: begin(setting, store, primary))
+    return lambda: (file.store(), None)
+
+
+STORES = {"memory": in_memory, "sqlite": in_sqlite}
 
 
 def scenario(setting: Setting, tell: list[str] | None = None) -> Scenario:
-    """Return the scenario of a setting, over ends in memory; into ``tell`` it writes each run's story anew."""
-    history, primary = begun(setting)
+    """Return the scenario of a setting; into ``tell`` it writes each run's story anew."""
+    primary = MemoryPrimary(ZONE)
+    fresh = STORES[setting.store](setting, primary)
     numbers = Numbers()
     aftermaths: dict[Hashable, tuple[bool, bool]] = {}
     published = tuple(Change(key, wanted, 1) for key, wanted in setting.wanted(1).items())
 
     def scene(simulation: Simulation) -> None:
-        own = copied(history)
-        world = World(setting, MemoryStore({ZONE: own}), replace(primary), simulation.gate)
+        store, history = fresh()
+        world = World(setting, store, replace(primary), simulation.gate)
         world.aftermaths = aftermaths
-        world.fingerprint = Fingerprint(numbers, own, world.primary, world.notes)
+        world.fingerprint = Fingerprint(numbers, history, world.primary, world.notes)
         simulation.fingerprint = world.fingerprint
         simulation.after_effect(world.fingerprint.mourn, reads=())
         simulation.spawn(PLANNER, partial(world.plan, PLANNER), may_crash=False)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dnsguard.lab.recognition import Recognised
-from dnsguard.lab.scenario import Setting, as_in_october, scenario
+from dnsguard.lab.scenario import scenario
 from dnsguard.lab.search import Findings, search
+from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.variants import VARIANTS, Variant
 from dnsguard.lab.watch import EMPTY, STALE, WEDGED

@@ -4,7 +4,7 @@ in the database becomes `StoreUnavailable` here and nowhere else; no password ge
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ TRIES_MAX = 20
 _BEGIN = "dnsguard_begin"
 
 Result = TypeVar("Result")
+Creator = Callable[[], Awaitable[object]]
 
 
 class Moved(Exception):
@@ -65,8 +66,10 @@ def _sentence(place: str, error: Exception) -> str:
     return f"expected {place} to work, found: {text[:300]}; repair it, then try again"
 
 
-def make_engine(url: str, busy_s_max: float = BUSY_S_MAX) -> AsyncEngine:
+def make_engine(url: str, busy_s_max: float = BUSY_S_MAX, creator: Creator | None = None) -> AsyncEngine:
     """Make the engine of ``sqlite:///FILE`` or ``postgresql://…``; nothing is opened yet.
+
+    ``creator`` makes SQLite's connections in the driver's stead.
 
     Each connection is checked when it is made: one that could lose acknowledged commits in a power cut is not
     used. Raises StoreUnavailable if the URL is of another kind or its driver is missing.
@@ -75,7 +78,7 @@ def make_engine(url: str, busy_s_max: float = BUSY_S_MAX) -> AsyncEngine:
         parsed = sa.make_url(url)
         match parsed.get_backend_name():
             case "sqlite" if parsed.database and parsed.database != ":memory:":
-                return _sqlite(parsed, busy_s_max)
+                return _sqlite(parsed, busy_s_max, creator)
             case "postgresql":
                 return _postgresql(parsed)
     except ArgumentError:
@@ -86,12 +89,14 @@ def make_engine(url: str, busy_s_max: float = BUSY_S_MAX) -> AsyncEngine:
     raise StoreUnavailable(f"expected a database sqlite:///FILE or postgresql://HOST/NAME, found {found}") from None
 
 
-def _sqlite(url: sa.URL, busy_s_max: float) -> AsyncEngine:
+def _sqlite(url: sa.URL, busy_s_max: float, creator: Creator | None) -> AsyncEngine:
+    own: dict[str, Creator] = {} if creator is None else {"async_creator": creator}
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
         hide_parameters=True,
         # The driver begins no transactions of its own: the "begin" event below is the only one that does.
         connect_args={"timeout": busy_s_max, "isolation_level": None},
+        **own,
     )
     pragmas = {"journal_mode": ("WAL", "wal"), "synchronous": ("FULL", "2"), "foreign_keys": ("ON", "1")}
 

@@ -24,8 +24,9 @@ from dnsguard.core.written import seen_in
 from dnsguard.lab.minimise import Wishes
 from dnsguard.lab.primary import MemoryPublisher
 from dnsguard.lab.recognition import Recognised
-from dnsguard.lab.scenario import Setting, as_in_october, drive, scenario
+from dnsguard.lab.scenario import drive, scenario
 from dnsguard.lab.search import search
+from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.store import MemoryStore, make_history
 from dnsguard.lab.variants import guard_names, without

@@ -1,16 +1,18 @@
 """Scenarios of the incident: what is exhausted, what is found, and that the strategies agree about it."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.lab.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
-from dnsguard.lab.moves import Faults, Move, Offer, ScheduleUnreadable
+from dnsguard.lab.moves import Faults, Move, Offer, Schedule, ScheduleUnreadable
 from dnsguard.lab.recognition import Recognised
 from dnsguard.lab.reduction import Reduced
-from dnsguard.lab.scenario import Setting, as_in_october, scenario
+from dnsguard.lab.scenario import scenario
 from dnsguard.lab.search import search
+from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulation import Outcome, Scenario, Simulation
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.strategies import Exhaustive, Strategy
@@ -141,3 +143,31 @@ class Fixed:
 def test_without_any_race_all_plans_are_published(layout: str) -> None:
     outcome: Outcome = Simulator(scenario(Setting(layout=layout, endpoints=3)), ends_at_violation=False).run(Fixed())
     assert outcome.violations == ()
+
+
+def test_over_the_real_sql_store_the_same_story_is_found_and_the_same_is_exhausted() -> None:
+    over_sql = replace(OCTOBER, store="sqlite")
+    story = gravest(over_sql, explore(over_sql, stop_at_first=True), runs_max=0)
+    in_memory = gravest(OCTOBER, explore(OCTOBER, stop_at_first=True), runs_max=0)
+    assert story is not None
+    assert in_memory is not None
+    assert (story.violation, story.schedule) == (in_memory.violation, in_memory.schedule)
+    guarded = explore(Exploration(plans=2, layout="inline", store="sqlite"))
+    assert guarded.exhausted
+    assert guarded.violations == {}
+
+
+def test_in_memory_and_over_sql_every_schedule_shows_the_same() -> None:
+    """Effect by effect, what the two stores answered is the same, so that what holds over one holds over the other."""
+    shown: dict[str, list[tuple[Schedule, tuple[str, ...]]]] = {"memory": [], "sqlite": []}
+    for store, seen in shown.items():
+        tell: list[str] = []
+        exploration = Exploration(guards="unguarded", plans=2, keep=1, enactors=1, crashes=1, store=store)
+
+        def note(outcome: Outcome, seen: list[tuple[Schedule, tuple[str, ...]]] = seen, tell: list[str] = tell) -> None:
+            seen.append((outcome.schedule(), tuple(tell)))
+
+        findings = search(exploration.simulator(tell).run, Reduced(), minimise_runs_max=0, each=note)
+        assert findings.exhausted
+    assert len(shown["memory"]) > 10
+    assert shown["memory"] == shown["sqlite"]

@@ -6,7 +6,7 @@ import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED
 from dnsguard.lab.exploring import Exploration, explore
-from dnsguard.lab.scenario import Setting
+from dnsguard.lab.setting import Setting
 from dnsguard.lab.table import fill
 from dnsguard.lab.variants import VARIANTS, GuardUnknown, Variant, guard_names, without
 from dnsguard.lab.watch import HARMLESS
