@@ -7,6 +7,10 @@ import os
 import hypothesis
 
 hypothesis.settings.register_profile(
-    "dnsguard", deadline=None, derandomize=os.environ.get("DNSGUARD_TESTS_RANDOM") != "1", print_blob=True
+    "dnsguard",
+    deadline=None,
+    derandomize=os.environ.get("DNSGUARD_TESTS_RANDOM") != "1",
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("dnsguard")
