@@ -124,14 +124,15 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
     names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store")
     exploration = Exploration(**{name: given[name] for name in names}, **given["faults"])
     try:
-        findings = search(
-            exploration,
-            given["strategy"],
-            seeds=given["seeds"],
-            schedules_max=given["schedules_max"],
-            seconds_max=given["seconds_max"],
-            stop_at_first=not given["keep_going"],
-        )
+        with display.waiting(f"searching, for {given['seconds_max']:.0f} s at most"):
+            findings = search(
+                exploration,
+                given["strategy"],
+                seeds=given["seeds"],
+                schedules_max=given["schedules_max"],
+                seconds_max=given["seconds_max"],
+                stop_at_first=not given["keep_going"],
+            )
     except GuardUnknown as error:
         raise click.BadParameter(str(error), param_hint="--without") from None
     story = gravest(exploration, findings)
