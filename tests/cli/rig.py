@@ -3,6 +3,7 @@
 import http.client
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +26,10 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The tests' environment without what would steer dnsguard or rich, and with what a test wants."""
     steering = ("DNSGUARD_", "NO_COLOR", "FORCE_COLOR", "TTY_", "XDG_DATA_HOME")
     return {key: value for key, value in os.environ.items() if not key.startswith(steering)} | dict(extra)
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Cli:
             stderr=subprocess.PIPE,
             text=True,
             env=clean_environment({**self.environment, **environment}),
+            # A shell that runs the tests in the background has interrupts ignored, by all that it starts.
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509  it calls nothing that could deadlock
         )
 
     def on_terminal(self, *args: str, **environment: str) -> tuple[int, str]:

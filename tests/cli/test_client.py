@@ -46,7 +46,10 @@ def test_whoever_interrupts_a_write_learns_how_to_find_out(cli: Cli, number: sig
         started = cli.popen("set", "held", "A", "60", "192.0.2.1", "--url", way.url)
         assert way.arrived.wait(30)
         started.send_signal(number)
-        out, err = started.communicate(timeout=30)
+        try:
+            out, err = started.communicate(timeout=30)
+        finally:
+            started.kill()
     assert (started.returncode, out) == (code, "")
     assert f"unclear: repeat it with '--idempotency-key {way.keys[0]}" in err
     assert "Traceback" not in err
