@@ -108,7 +108,8 @@ def cname_alone_on_the_wire(facts: Written) -> Refusal | None:
 def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
     """What dnsguard does not manage yet is not taken over: asked again of what the primary shows now.
 
-    Without this, a plan that was accepted while the primary was away destroys what somebody else put there.
+    Without this, a plan that was accepted while the primary was away is refused all the same (the prerequisite
+    `unmanaged_as_seen` protects the contents), and nothing says why.
     """
     for change in facts.changes:
         if (
@@ -145,7 +146,11 @@ def bound_by_age_published(facts: Reach) -> int:
 
 
 def bound_by_record(facts: Reach) -> int:
-    """Keep what is newer than the newest generation on record as published. Without this, a backlog is pruned."""
+    """Keep what is newer than the newest generation on record as published.
+
+    A second line: `bound_by_fence` says the same of the zone itself. Without this, the store alone (its cap at the
+    record, and a foreign key) would keep a live change from being forgotten.
+    """
     return facts.published
 
 

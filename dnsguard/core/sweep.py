@@ -52,7 +52,11 @@ def spare_rollback(listed: Listed, node: Node) -> bool:
 
 
 def fence_as_listed(listed: Listed, node: Node) -> tuple[Prerequisite, ...]:  # noqa: ARG001  a rule's signature
-    """Nobody has published since the listing. Without this, a node in use by a publication under way may go."""
+    """Nobody has published since the listing.
+
+    A second line beside `aliases_as_listed`: while everybody writes behind the fence no alias comes to name an old
+    node. Without this and that, one that a blind writer flipped after the listing is left pointing at nothing.
+    """
     return fence_as_seen(Written(listed.zone, listed.seen, (), {}, frozenset()))
 
 
