@@ -184,7 +184,9 @@ def _show(
 
 
 def _told(story: "Story") -> dict[str, Any]:
-    return {"violation": story.violation, "detail": story.detail, "sentences": list(story.sentences())}
+    sentences, broken = story.played()
+    detail = broken.get(story.violation)
+    return {"violation": story.violation if detail else None, "detail": detail, "sentences": list(sentences)}
 
 
 def _tell(display: Display, told: dict[str, Any]) -> None:
@@ -192,7 +194,10 @@ def _tell(display: Display, told: dict[str, Any]) -> None:
     display.line(f"the shortest story found has {len(sentences)} steps:")
     for number, sentence in enumerate(sentences, 1):
         display.line(f"{number:>4}. {sentence}")
-    display.line(f"  so: {told['violation']}: {told['detail']}", "red")
+    if told["violation"] is None:
+        display.line("  so: nothing of what the story says is broken", "green")
+    else:
+        display.line(f"  so: {told['violation']}: {told['detail']}", "red")
 
 
 def _replay(display: Display, path: Path) -> int:
@@ -214,13 +219,14 @@ def _replay(display: Display, path: Path) -> int:
     else:
         display.line(str(story.exploration))
         _tell(display, told)
-    return REFUSED
+    return DONE if told["violation"] is None else REFUSED
 
 
 def _table(display: Display, seconds_max: float) -> int:
     from dnsguard.lab.table import rows
 
     said = {True: "yes", False: "no", None: "?"}
+    display.note("2 enactors, 3 generations, the last one kept; versioned; a 'no' is an exhausted search")
     found = []
     for row in rows(seconds_max=seconds_max):
         found.append(row)

@@ -105,7 +105,8 @@ def simulate(
             click.echo(f"the shortest story found has {len(schedule)} steps:")
             for step in schedule.steps:
                 click.echo(f"  {step.actor:8} {step.label}" + ("" if step.turn == "go" else f"  ({step.turn})"))
-            click.echo(f"replay: dnsguard simulate --seeds 1 --start {bad.seed}")
+            rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
+            click.echo(f"replay: dnsguard simulate --seeds 1 --start {bad.seed}{rules}")
     ctx.exit(REFUSED if tally.bad else DONE)
 
 

@@ -191,7 +191,18 @@ def read_settings(options: Options) -> Settings:
     settings = _checked(settings)
     if options.unguarded:
         _refuse_beyond_loopback(settings)
+        settings = _as_in_october(settings)
     return settings
+
+
+def _as_in_october(settings: Settings) -> Settings:
+    """Lay zones out as the October system did, and keep as little, where the settings say nothing else."""
+    policy = msgspec.structs.replace(
+        settings.policy,
+        layout=settings.policy.layout or "versioned",
+        history_generations_min=settings.policy.history_generations_min or 8,
+    )
+    return msgspec.structs.replace(settings, policy=policy)
 
 
 def _refuse_beyond_loopback(settings: Settings) -> None:

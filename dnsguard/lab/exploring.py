@@ -126,9 +126,13 @@ class Story:
 
     def sentences(self) -> tuple[str, ...]:
         """Play it and tell what happens, a sentence for each move. Raises ScheduleDoesNotFit."""
+        return self.played()[0]
+
+    def played(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Play it; return the sentences, and what it breaks, by name with the detail. Raises ScheduleDoesNotFit."""
         tell: list[str] = []
-        replay(self.exploration.simulator(tell).run, self.schedule)
-        return tuple(tell)
+        outcome = replay(self.exploration.simulator(tell).run, self.schedule)
+        return tuple(tell), {violation.name: violation.detail for violation in outcome.violations}
 
     def to_json(self) -> str:
         """Write it down."""

@@ -1,6 +1,6 @@
 """A deterministic asyncio event loop: every callback belongs to the actor whose context made it, and time is virtual.
 Inside an actor the order is asyncio's own, first come first served; an actor runs until it waits for an effect,
-a timer, or for ever. The wall clock, threads, sockets and signals are never touched: reaching for them raises.
+a timer, or for ever. It never looks at the wall clock; threads, sockets, processes and the loop's signals raise.
 """
 
 import asyncio

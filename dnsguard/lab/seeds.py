@@ -3,6 +3,7 @@ A seed says everything: the same number gives the same world, the same faults an
 """
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -118,11 +119,17 @@ def campaign(
             return
 
 
+def _leave_signals_to_the_parent() -> None:
+    """Go on with the batch at hand: a worker that dies of a signal would leave the parent waiting for it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _mapped(act: Callable[[range], Tally], batches: Sequence[range], workers: int) -> Iterator[Tally]:
     if workers == 1 or len(batches) == 1:
         yield from map(act, batches)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_leave_signals_to_the_parent) as pool:
         try:
             yield from pool.map(act, batches)
         finally:
