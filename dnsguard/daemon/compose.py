@@ -11,6 +11,8 @@ from pathlib import Path
 
 import dns.name
 import dns.tsig
+import sqlalchemy as sa
+import sqlalchemy.exc
 
 from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
@@ -23,8 +25,15 @@ EMBEDDED_KEY_NAME = "dnsguard."
 
 
 def database_url(settings: Settings, folder: Path) -> str:
-    """Return the SQLAlchemy URL of the history."""
-    return settings.database or f"sqlite+aiosqlite:///{folder / DATABASE}"
+    """Return the SQLAlchemy URL of the history, with the password that stands in a file. Raises ConfigRefused."""
+    url = settings.database or f"sqlite+aiosqlite:///{folder / DATABASE}"
+    if settings.database_password_file is None:
+        return url
+    password = _line(settings.database_password_file, "database_password_file", "password")
+    try:
+        return sa.make_url(url).set(password=password).render_as_string(hide_password=False)
+    except sa.exc.ArgumentError:
+        raise ConfigRefused("database expects postgresql://USER@HOST/NAME, found something else") from None
 
 
 def embedded_secret(folder: Path) -> bytes:
@@ -82,10 +91,7 @@ def _key_name(text: str) -> str:
 def _secret(name: str, key: KeySection) -> bytes:
     text = key.secret or ""
     if key.secret_file is not None:
-        try:
-            text = Path(key.secret_file).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            raise ConfigRefused(f"[keys.{name!r}]: cannot read the secret from {key.secret_file}") from None
+        text = _line(key.secret_file, f"[keys.{name!r}]", "secret")
     try:
         secret = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -93,6 +99,17 @@ def _secret(name: str, key: KeySection) -> bytes:
     if not secret:
         raise ConfigRefused(f"[keys.{name!r}]: expected a secret, found an empty one")
     return secret
+
+
+def _line(path: str, where: str, what: str) -> str:
+    """Return a secret that stands alone in a file, without the white space around it. Raises ConfigRefused."""
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigRefused(f"{where}: cannot read the {what} from {path}") from None
+    if not text:
+        raise ConfigRefused(f"{where}: expected a {what} in {path}, found an empty file")
+    return text
 
 
 def tokens(settings: Settings, folder: Path) -> Tokens:
@@ -108,7 +125,11 @@ def tokens(settings: Settings, folder: Path) -> Tokens:
                 raise ConfigRefused(f"[tokens.{name}] zones: {error}") from None
         if name in {"admin", "dnsguard"}:
             raise ConfigRefused(f"[tokens.{name}]: this name is dnsguard's own; choose another")
-        made.append(Token(name, section.sha256.lower(), section.access, zones))
+        digest = section.sha256 or ""
+        if section.token_file is not None:
+            token = _line(section.token_file, f"[tokens.{name}]", "token")
+            digest = hashlib.sha256(token.encode("ascii")).hexdigest()
+        made.append(Token(name, digest.lower(), section.access, zones))
     return Tokens(tuple(made))
 
 

@@ -93,9 +93,10 @@ class ZoneSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class TokenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[tokens.NAME]``: who may call the API; the SHA-256 of the token in hexadecimal, never the token."""
+    """``[tokens.NAME]``: who may call the API; the token's SHA-256 in hexadecimal, or the token alone in a file."""
 
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    token_file: str | None = None
     access: Literal["read", "write", "admin"] = "write"
     zones: tuple[str, ...] | None = None
 
@@ -121,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     data_dir: str | None = None
     database: str | None = None
     """A SQLAlchemy URL; the default is SQLite in the data folder."""
+    database_password_file: str | None = None
+    """Where the database's password stands alone, so that it need not stand in the URL."""
     http: HttpSection = HttpSection()
     dns: DnsSection = DnsSection()
     log: LogSection = LogSection()
@@ -263,6 +266,13 @@ def _checked(settings: Settings) -> Settings:
     for name, key in settings.keys.items():
         if (key.secret is None) == (key.secret_file is None):
             raise ConfigRefused(f"[keys.{name!r}] expects either secret or secret_file, and exactly one of them")
+    for name, token in settings.tokens.items():
+        if (token.sha256 is None) == (token.token_file is None):
+            raise ConfigRefused(f"[tokens.{name!r}] expects either sha256 or token_file, and exactly one of them")
+    if settings.database_password_file is not None and not (settings.database or "").startswith("postgresql"):
+        raise ConfigRefused(
+            'database_password_file expects database = "postgresql://USER@HOST/NAME" beside it; leave it out otherwise'
+        )
     settings = msgspec.structs.replace(settings, zones=zones)
     for name in zones:
         policy = settings.policy_of(name)

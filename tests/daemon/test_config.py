@@ -71,6 +71,8 @@ def test_a_zones_policy_goes_over_the_general_one(tmp_path: Path) -> None:
         ("[keys.k]\nalgorithm = 'hmac-md5'\nsecret = 'x'", "algorithm"),
         ("[keys.k]", "exactly one of them"),
         ("[tokens.ci]\nsha256 = 'abc'", "tokens"),
+        ("[tokens.ci]\naccess = 'read'", "either sha256 or token_file"),
+        ("database_password_file = 'password'", "expects database = "),
         ("x = [", "not valid TOML"),
     ],
 )
