@@ -17,7 +17,7 @@ from dnsguard.wire.existence import existing
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.transfer import transfer
 from dnsguard.wire.transport import Connection, Unanswered
-from dnsguard.wire.tsig import rcode_of
+from dnsguard.wire.tsig import Signer, rcode_of
 
 _MEANING = {
     "FORMERR": "the server cannot read the message",
@@ -37,17 +37,26 @@ _MEANING = {
 
 
 class DnsPublisher:
-    """Publishes to one primary, for any number of zones at once, over one connection."""
+    """Publishes to one primary, for any number of zones at once, over one connection.
 
-    def __init__(self, primary: Primary, now: Callable[[], float]) -> None:
-        """Prepare; ``now`` gives seconds since the epoch, for signatures. Connects on first use."""
+    Publishers that share a connection are parties of equal rights on it: their turns go round.
+    """
+
+    def __init__(self, primary: Primary, now: Callable[[], float], connection: Connection | None = None) -> None:
+        """Prepare; ``now`` gives seconds since the epoch, for signatures. Connects on first use.
+
+        Without ``connection`` it has one of its own.
+        """
         self._primary = primary
         self._now = now
-        self._connection = Connection(primary, now)
+        self._signer = Signer(primary)
+        self._shared = connection is not None
+        self._connection = connection or Connection(primary, now)
 
     async def close(self) -> None:
-        """Drop the connection; what is under way ends Unknown or Unreachable."""
-        await self._connection.close()
+        """Drop the connection, unless it is shared; what is under way ends Unknown or Unreachable."""
+        if not self._shared:
+            await self._connection.close()
 
     async def publish(self, message: Message) -> Outcome:
         """Send one UPDATE and wait for its outcome; never retries.
@@ -56,7 +65,7 @@ class DnsPublisher:
         that nothing was applied. When cancelled, the message may have been taken.
         """
         try:
-            answer = await self._connection.exchange(encode_update(message))
+            answer = await self._exchange(encode_update(message))
         except MessageTooLarge as refused:
             return Refused("FORMERR", f"{refused}; nothing was sent")
         except Unanswered as unanswered:
@@ -103,15 +112,19 @@ class DnsPublisher:
         return await existing(self, zone, names, self._primary.in_flight_max)
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
-        """Return all of a zone by AXFR, SOA and fence included, over a connection of its own."""
-        return await transfer(self._primary, zone, self._now)
+        """Return all of a zone by AXFR, SOA and fence included, over a connection of its own; a few at a time."""
+        async with self._connection.transfers.held(self):
+            return await transfer(self._primary, zone, self._now)
 
     async def ask(self, name: str, rdtype: str) -> Answer | Unreachable:
         """Ask one question; the answer is authentic, but may be of any rcode and not authoritative."""
         try:
-            return decode_answer(await self._connection.exchange(encode_question(name, type_code(rdtype))))
+            return decode_answer(await self._exchange(encode_question(name, type_code(rdtype))))
         except (Unanswered, Unreadable) as unanswered:
             return Unreachable(str(unanswered))
+
+    async def _exchange(self, message: bytes) -> bytes:
+        return await self._connection.exchange(message, self._signer, self)
 
     def _unusable(self, answer: Answer) -> Unreachable | None:
         if answer.rcode not in ("NOERROR", "NXDOMAIN"):

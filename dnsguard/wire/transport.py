@@ -1,4 +1,5 @@
-"""One persistent, pipelined TCP connection to a primary: signed messages out, proven answers back.
+"""One persistent, pipelined TCP connection to a primary: signed messages out, proven answers back. Any number of
+zones share it, each with a key of its own if it likes, and take turns on it.
 An exchange ends with an authentic answer or with `Unanswered`, and is never tried again here. A connection on
 which an answer is overdue takes no new exchanges; the next one opens another. Of all rooms of `wire`, only this
 one and `transfer` use asyncio's timers.
@@ -7,7 +8,7 @@ one and `transfer` use asyncio's timers.
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import cast
 
 import structlog
@@ -15,10 +16,14 @@ import structlog
 from dnsguard.wire.encode import MESSAGE_OCTETS_MAX, MessageTooLarge
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signer
+from dnsguard.wire.turns import Turns
 
 log = structlog.get_logger(__name__)
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+TRANSFERS_MAX = 2
+"""Transfers from one primary at once: each is a connection of its own."""
+
 _HEADER_OCTETS = 12
 _RESPONSE_BIT = 0x80
 _OPCODE_BITS = 0x78
@@ -40,30 +45,34 @@ class Connection:
 
     def __init__(self, primary: Primary, now: Callable[[], float]) -> None:
         """Prepare; ``now`` gives seconds since the epoch, for signatures."""
+        self.transfers = Turns(TRANSFERS_MAX)
+        """Turns for what is done beside this connection."""
         self._primary = primary
         self._now = now
         self._signer = Signer(primary)
-        self._turns = asyncio.Semaphore(primary.in_flight_max)
+        self._turns = Turns(primary.in_flight_max)
         self._pipes: set[_Pipe] = set()
         self._current: _Pipe | None = None
         self._connecting: asyncio.Task[_Pipe | Unanswered] | None = None
         self._closed = False
 
-    async def exchange(self, message: bytes) -> bytes:
+    async def exchange(self, message: bytes, signer: Signer | None = None, party: Hashable = None) -> bytes:
         """Send a message and return the authentic answer to it, without its TSIG record.
 
-        The message's id is chosen here. Raises Unanswered, and MessageTooLarge before anything is sent. When
+        ``signer`` is for another key than the primary's own; turns go round among parties, such as zones. The
+        message's id is chosen here. Raises Unanswered, and MessageTooLarge before anything is sent. When
         cancelled, the message may have been sent, and its answer is dropped when it comes.
         """
-        octets = len(message) + self._signer.octets
+        signer = signer or self._signer
+        octets = len(message) + signer.octets
         if octets > MESSAGE_OCTETS_MAX:
             raise MessageTooLarge(octets)
-        pipe = await self._turn()
+        pipe = await self._turn(party)
         ident = pipe.free_id()
-        request = self._signer.sign(ident.to_bytes(2, "big") + message[2:], self._now())
+        request = signer.sign(ident.to_bytes(2, "big") + message[2:], self._now())
         wire = await pipe.send(ident, request.wire)
         try:
-            answer = Responses(self._signer, request).open(wire, self._now())
+            answer = Responses(signer, request).open(wire, self._now())
         except NotAuthentic as reason:
             log.warning("answer.distrusted", primary=str(self._primary), reason=str(reason))
             raise Unanswered(str(reason), reason.rcode) from None
@@ -87,15 +96,15 @@ class Connection:
         for pipe in pipes:
             await pipe.lost
 
-    async def _turn(self) -> "_Pipe":
+    async def _turn(self, party: Hashable) -> "_Pipe":
         """Wait until one more message may be in flight, and for a connection."""
         try:
             async with asyncio.timeout(self._primary.timeout_s):
-                await self._turns.acquire()
+                await self._turns.take(party)
                 try:
                     return await self._usable()
                 except BaseException:
-                    self._turns.release()
+                    self._turns.give_back()
                     raise
         except TimeoutError:
             raise Unanswered(
@@ -129,7 +138,7 @@ class Connection:
         try:
             async with asyncio.timeout(primary.timeout_s):
                 _, pipe = await loop.create_connection(
-                    lambda: _Pipe(primary, self._turns.release, self._pipes), primary.host, primary.port
+                    lambda: _Pipe(primary, self._turns.give_back, self._pipes), primary.host, primary.port
                 )
         except (OSError, TimeoutError) as error:
             return Unanswered(f"no connection to {primary}: {worded(error)}")
