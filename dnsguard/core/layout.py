@@ -21,7 +21,7 @@ from dnsguard.core.message import (
 from dnsguard.core.names import name_wire
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records
-from dnsguard.core.written import BUILD, FLIP, WRITE, Written
+from dnsguard.core.written import BUILD, FLIP, WRITE, Written, found_as_wanted
 
 ROLLBACK_LABEL = "rollback"
 MARKER_LABEL = "_node"
@@ -92,6 +92,8 @@ def _inline_at(facts: Written, here: Sequence[Change]) -> tuple[Update, ...]:
     updates: list[Update] = []
     additions: list[Update] = []
     for change in here:
+        if found_as_wanted(facts, change):
+            continue
         match change.wanted:
             case Absence.WITHDRAWN:
                 continue

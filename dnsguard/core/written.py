@@ -78,14 +78,26 @@ def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
     """
     prerequisites: list[Prerequisite] = []
     for change in facts.changes if facts.stage != BUILD else ():
-        taken = change.before is Before.UNMANAGED and not change.adopt and change.key not in facts.ours
-        if taken and change.wanted is not Absence.WITHDRAWN:
+        if _claimed(facts, change) and change.wanted is not Absence.WITHDRAWN:
             found = facts.wire.get(change.key)
             if found is not None and (found == change.wanted or found in change.earlier):
                 prerequisites.append(RRsetIs(change.key, found.rdatas))
             else:
                 prerequisites.append(RRsetAbsent(change.key))
     return tuple(prerequisites)
+
+
+def found_as_wanted(facts: Written, change: Change) -> bool:
+    """Tell whether an unmanaged RRset holds exactly what is wanted: it is taken over without being written.
+
+    Writing it would change the octets that its owner chose, since canonical names are lower case. Only where
+    `unmanaged_as_seen` has the server compare it once more: else a change meanwhile would stay.
+    """
+    return _claimed(facts, change) and facts.wire.get(change.key) == change.wanted
+
+
+def _claimed(facts: Written, change: Change) -> bool:
+    return change.before is Before.UNMANAGED and not change.adopt and change.key not in facts.ours
 
 
 def no_cname_beside(facts: Written) -> tuple[Prerequisite, ...]:

@@ -100,6 +100,17 @@ def test_an_unmanaged_rrset_that_holds_what_is_wanted_is_believed_to_hold_it_sti
     assert unmanaged_as_seen(facts) == (RRsetIs(A, ONE.rdatas),)
 
 
+def test_an_unmanaged_rrset_that_holds_what_is_wanted_is_taken_over_without_being_written() -> None:
+    same, other = change(A, ONE, Before.UNMANAGED), change(TXT, TWO, Before.UNMANAGED)
+    assert WRITING.lay(written(same, other, wire={A: ONE})) == (DeleteRRset(TXT), AddRecords(TXT, TWO))
+
+
+def test_what_no_prerequisite_protects_is_written_even_if_it_was_seen_to_stand() -> None:
+    for unprotected in (change(A, ONE, Before.UNMANAGED, adopt=True), change(A, ONE, Before.HELD)):
+        assert unmanaged_as_seen(written(unprotected, wire={A: ONE})) == ()
+        assert WRITING.lay(written(unprotected, wire={A: ONE})) == (DeleteRRset(A), AddRecords(A, ONE))
+
+
 def test_what_an_overtaken_publication_left_is_believed_to_be_there_still() -> None:
     for wanted in (TWO, Absence.RETIRED):
         left = replace(change(A, wanted, Before.UNMANAGED), earlier=(ONE,))
