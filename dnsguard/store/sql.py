@@ -19,7 +19,7 @@ from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.store import door, prune, reads, rows, settle, zones
+from dnsguard.store import door, prune, reads, rows, settle, verification, zones
 from dnsguard.store.engine import Database
 
 TOGETHER_MAX = 256
@@ -196,6 +196,14 @@ class SqlStore:
     async def differences(self, zone: str, before: int, after: int) -> tuple[Difference, ...]:
         """Return the RRsets that differ between two generations. Raises GenerationUnknown."""
         return await self._read(reads.differences, zone, before, after)
+
+    async def contents_between(self, zone: str, above: int, upto: int) -> tuple[Covered, ...]:
+        """Return whatever plans of a range of generations want, rejected ones included, oldest first."""
+        return await self._read(verification.contents_between, zone, above, upto)
+
+    async def repairs_since(self, zone: str, since: float) -> Mapping[Key, tuple[float, ...]]:
+        """Return when each RRset was repaired since a time, oldest first."""
+        return await self._read(verification.repairs_since, zone, since)
 
 
 def _tell(outcome: asyncio.Future[Accepted | KeyReused | Refusal], found: door.Outcome) -> None:
