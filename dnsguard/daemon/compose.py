@@ -17,8 +17,9 @@ import sqlalchemy.exc
 from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
-from dnsguard.daemon.config import EMBEDDED, ConfigRefused, KeySection, Settings
+from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
+from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.primary import Primary
 
 EMBEDDED_KEY_NAME = "dnsguard."
@@ -55,30 +56,45 @@ def embedded_keys(folder: Path) -> Mapping[dns.name.Name, dns.tsig.Key]:
 
 
 def primaries(settings: Settings, folder: Path, embedded: tuple[str, int] | None) -> dict[str, Primary]:
-    """Return the primaries that zones name, the embedded server among them if it runs. Raises ConfigRefused."""
-    named = {zone.primary for zone in settings.zones.values()}
+    """Return each zone's primary, with the zone's own key if it has one. Raises ConfigRefused, PrimaryRefused.
+
+    Zones of the embedded server are left out until its address is known.
+    """
     found: dict[str, Primary] = {}
-    for name in named - {EMBEDDED}:
-        section = settings.primaries[name]
-        key = settings.keys[section.key]
-        found[name] = Primary(
-            host=section.host,
-            port=section.port,
-            key_name=_key_name(section.key),
-            algorithm=key.algorithm,
-            secret=_secret(section.key, key),
-            timeout_s=section.timeout_s,
-            in_flight_max=section.in_flight_max,
-        )
-    if embedded is not None:
-        found[EMBEDDED] = Primary(
-            host=embedded[0],
-            port=embedded[1],
-            key_name=EMBEDDED_KEY_NAME,
-            algorithm="hmac-sha256",
-            secret=embedded_secret(folder),
+    keys: dict[str, tuple[str, str, bytes]] = {}
+    own = None if embedded is None else (EMBEDDED_KEY_NAME, "hmac-sha256", embedded_secret(folder))
+    for zone, wanted in settings.zones.items():
+        section = settings.primaries.get(wanted.primary)
+        if section is None:
+            if embedded is not None and own is not None:
+                found[zone] = Primary(embedded[0], embedded[1], *own)
+            continue
+        name = wanted.key or section.key or ""
+        if name not in keys:
+            keys[name] = _key(settings, name)
+        found[zone] = Primary(
+            section.host, section.port, *keys[name], timeout_s=section.timeout_s, in_flight_max=section.in_flight_max
         )
     return found
+
+
+def name_servers(settings: Settings) -> dict[str, NameServer]:
+    """Return the name servers that zones list, by their names. Raises ConfigRefused, PrimaryRefused."""
+    listed = {name for zone in settings.zones.values() for name in zone.name_servers}
+    found: dict[str, NameServer] = {}
+    for name in sorted(listed):
+        section = settings.name_servers[name]
+        signed_as = None
+        if section.key is not None:
+            signed_as = Primary(section.host, section.port, *_key(settings, section.key))
+        found[name] = NameServer(name, section.host, section.port, section.timeout_s, signed_as)
+    return found
+
+
+def _key(settings: Settings, name: str) -> tuple[str, str, bytes]:
+    """Return a TSIG key's name, algorithm and secret."""
+    section = settings.keys[name]
+    return _key_name(name), section.algorithm, _secret(name, section)
 
 
 def _key_name(text: str) -> str:

@@ -14,14 +14,20 @@ import msgspec
 
 from dnsguard.core.names import NameRefused, fence_name, parse_name
 from dnsguard.core.policy import Policy
+from dnsguard.daemon.places import (
+    EMBEDDED,
+    NameServerSection,
+    Placed,
+    PrimarySection,
+    PropagationSection,
+    Seconds,
+    contradictions,
+)
 
-EMBEDDED = "embedded"
 DEFAULT_HTTP = "127.0.0.1:8053"
 DEFAULT_DNS = "127.0.0.1:5300"
 DEFAULT_ZONE = "example.test."
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -56,16 +62,6 @@ class KeySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return f"KeySection(algorithm={self.algorithm!r})"
 
 
-class PrimarySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[primaries.NAME]``: a name server that takes UPDATE messages."""
-
-    host: str
-    port: Port = 53
-    key: str
-    timeout_s: Seconds = 5.0
-    in_flight_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
-
-
 class PolicySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[policy]`` and ``[zones.NAME.policy]``: what plans may do; None takes the general value."""
 
@@ -86,9 +82,12 @@ class PolicySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class ZoneSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[zones."NAME"]``: a zone, and which primary it is published to."""
+    """``[zones."NAME"]``: a zone, which primary it is published to, and which name servers follow."""
 
     primary: str = EMBEDDED
+    key: str | None = None
+    """The zone's own TSIG key, instead of the primary's."""
+    name_servers: tuple[str, ...] = ()
     policy: PolicySection = PolicySection()
 
 
@@ -131,6 +130,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     policy: PolicySection = PolicySection()
     keys: dict[str, KeySection] = {}
     primaries: dict[str, PrimarySection] = {}
+    name_servers: dict[str, NameServerSection] = {}
+    propagation: PropagationSection = PropagationSection()
     zones: dict[str, ZoneSection] = msgspec.field(default_factory=lambda: {DEFAULT_ZONE: ZoneSection()})
     tokens: dict[str, TokenSection] = {}
 
@@ -252,17 +253,15 @@ def _checked(settings: Settings) -> Settings:
             raise ConfigRefused(f"in [zones]: {name} is too long: the fence's name would not fit below it") from None
         if name in zones:
             raise ConfigRefused(f"in [zones]: expected each zone once, found {name} twice")
-        if section.primary != EMBEDDED and section.primary not in settings.primaries:
-            known = ", ".join([EMBEDDED, *sorted(settings.primaries)])
-            raise ConfigRefused(f"[zones.{text!r}] names the primary {section.primary!r}; expected one of: {known}")
         zones[name] = section
     if not zones:
         raise ConfigRefused("expected at least one zone under [zones], found none")
-    for name, primary in settings.primaries.items():
-        if primary.key not in settings.keys:
-            raise ConfigRefused(
-                f"[primaries.{name}] names the key {primary.key!r}; add a section [keys.{primary.key!r}]"
-            )
+    placed = [
+        Placed(zone=text, primary=zone.primary, key=zone.key, name_servers=zone.name_servers)
+        for text, zone in settings.zones.items()
+    ]
+    for found in contradictions(placed, settings.primaries, settings.name_servers, settings.keys):
+        raise ConfigRefused(found)
     for name, key in settings.keys.items():
         if (key.secret is None) == (key.secret_file is None):
             raise ConfigRefused(f"[keys.{name!r}] expects either secret or secret_file, and exactly one of them")

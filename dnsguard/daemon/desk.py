@@ -14,11 +14,11 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
+from dnsguard.daemon.lines import Lines, place_of
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import Primary
-from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep, resync
 
@@ -39,7 +39,8 @@ class DaemonDesk:
         self._clock = SystemClock()
         self._metrics = Metrics(self.mode)
         self._rooms: dict[str, ZoneRoom] = {}
-        self._publishers: dict[str, tuple[Primary, DnsPublisher]] = {}
+        self._lines = Lines(self._clock.now)
+        self._primaries: dict[str, Primary] = {}
         self._settings = Settings()
         self._survey: asyncio.Task[None] | None = None
 
@@ -63,45 +64,53 @@ class DaemonDesk:
         return self._clock.now()
 
     async def apply(self, settings: Settings, primaries: Mapping[str, Primary]) -> None:
-        """Serve what the settings name: open rooms that are new or changed, close those that are gone."""
-        for name in settings.zones:
+        """Serve what the settings name: open rooms that are new or changed, close those that are gone.
+
+        ``primaries`` has each zone's. A zone about which nothing changed goes on undisturbed.
+        """
+        known = {zone.name for zone in await self._store.zones()}
+        for name in settings.zones.keys() - known:
             await self._store.ensure_zone(name, self._clock.hex_digits(16))
-        before = self._settings
-        stale = [
-            name
-            for name in self._rooms
-            if name not in settings.zones
-            or settings.policy_of(name) != before.policy_of(name)
-            or settings.workers != before.workers
-            or settings.zones[name].primary != before.zones[name].primary
-            or self._publishers[settings.zones[name].primary][0] != primaries[settings.zones[name].primary]
-        ]
-        for name in stale:
-            await self._rooms.pop(name).close()
-            if name not in settings.zones:
-                self._metrics.forget(name)
-        for name, (primary, publisher) in list(self._publishers.items()):
-            if primaries.get(name) != primary:
-                await publisher.close()
-                del self._publishers[name]
-        for name, primary in primaries.items():
-            if name not in self._publishers:
-                self._publishers[name] = (primary, DnsPublisher(primary, self._clock.now))
-        for name, section in settings.zones.items():
+        stale = [name for name in self._rooms if self._has_changed(name, settings, primaries)]
+        await asyncio.gather(*(self._rooms.pop(name).close() for name in stale))
+        for name in self._primaries.keys() - settings.zones.keys():
+            self._metrics.forget(name)
+        await self._lines.keep(primaries.values())
+        self._settings, self._primaries = settings, dict(primaries)
+        for name in settings.zones:
             if name not in self._rooms:
-                self._rooms[name] = open_room(
-                    name,
-                    store=self._store,
-                    publisher=self._publishers[section.primary][1],
-                    clock=self._clock,
-                    guards=self._guards,
-                    policy=settings.policy_of(name),
-                    workers=settings.workers,
-                    metrics=self._metrics,
-                )
-        self._settings = settings
+                self._rooms[name] = self._open_room(name)
         if self._survey is None:
             self._survey = asyncio.create_task(self._keep_surveying(), name="survey")
+
+    def _has_changed(self, zone: str, settings: Settings, primaries: Mapping[str, Primary]) -> bool:
+        before = self._settings
+        return (
+            zone not in settings.zones
+            or settings.policy_of(zone) != before.policy_of(zone)
+            or settings.workers != before.workers
+            or primaries[zone] != self._primaries[zone]
+        )
+
+    def _open_room(self, zone: str) -> ZoneRoom:
+        return open_room(
+            zone,
+            store=self._store,
+            publisher=self._lines.publisher(self._primaries[zone]),
+            clock=self._clock,
+            guards=self._guards,
+            policy=self._settings.policy_of(zone),
+            workers=self._settings.workers,
+            metrics=self._metrics,
+            returned=self._hurry_beside,
+        )
+
+    def _hurry_beside(self, zone: str) -> None:
+        """Have the other zones of a primary that answers again look at once: their pauses have grown long."""
+        place = place_of(self._primaries[zone])
+        for name, room in self._rooms.items():
+            if name != zone and room.trouble and place_of(self._primaries[name]) == place:
+                room.hurry()
 
     async def close(self) -> None:
         """End all work; what is under way is settled by observing at the next start."""
@@ -109,8 +118,7 @@ class DaemonDesk:
             self._survey.cancel()
             await asyncio.gather(self._survey, return_exceptions=True)
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
-        for _, publisher in self._publishers.values():
-            await publisher.close()
+        await self._lines.keep(())
 
     def planner(self, zone: str) -> Planner | None:
         """Return the planner of a zone, or None if this daemon does not serve it."""

@@ -66,7 +66,7 @@ class Loop:
                     await self._wait(self._woken, self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
                 case _:
                     await self._wait(self._hurried, delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
-                    delay_s = min(delay_s * 2, self._backoff_s_max)
+                    delay_s = _BACKOFF_S_MIN if self._hurried.is_set() else min(delay_s * 2, self._backoff_s_max)
             runs_at_once = 0
 
     async def _run(self) -> Step:

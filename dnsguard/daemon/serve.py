@@ -26,7 +26,6 @@ from dnsguard.api.serve import serve as serve_http
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.daemon import compose
 from dnsguard.daemon.config import (
-    EMBEDDED,
     ConfigRefused,
     Options,
     Settings,
@@ -46,6 +45,7 @@ from dnsguard.daemon.files import (
     write_address,
 )
 from dnsguard.daemon.logs import configure_logs
+from dnsguard.daemon.places import EMBEDDED
 from dnsguard.store.engine import StoreUnavailable, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore

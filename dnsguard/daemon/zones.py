@@ -3,6 +3,7 @@ Zones come and go with the settings; a zone's loops end with it.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dnsguard.core.guards import Guards
@@ -81,8 +82,9 @@ def open_room(
     policy: Policy,
     workers: WorkersSection,
     metrics: Metrics,
+    returned: Callable[[str], None],
 ) -> ZoneRoom:
-    """Start a zone's workers."""
+    """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone."""
     enactor = Enactor(zone, store, publisher, clock, guards, policy)
     cleanup = Cleanup(zone, store, publisher, guards, policy)
     news = News()
@@ -91,8 +93,9 @@ def open_room(
         metrics.count("enactor", step)
         if step.event in STALLED_EVENTS:
             room.trouble = step.detail or step.event
-        elif step.then is Then.WOKEN or step.messages:
+        elif room.trouble and (step.then is Then.WOKEN or step.messages):
             room.trouble = ""
+            returned(zone)
         if step.event in {"publication.completed", "plan.rejected", "zone.current", *STALLED_EVENTS}:
             news.tell()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dnsguard.core.policy import Policy
+from dnsguard.daemon.compose import name_servers, primaries
 from dnsguard.daemon.config import (
     DEFAULT_ZONE,
-    EMBEDDED,
     ConfigRefused,
     Options,
     default_data_dir,
@@ -15,6 +15,8 @@ from dnsguard.daemon.config import (
     read_settings,
     with_environment,
 )
+from dnsguard.daemon.lines import place_of
+from dnsguard.daemon.places import EMBEDDED
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "dnsguard.toml"
 PRIMARY = """
@@ -68,6 +70,19 @@ def test_a_zones_policy_goes_over_the_general_one(tmp_path: Path) -> None:
         ("[zones.'a.test']\n[zones.'A.test.']", "a.test. twice"),
         ("[zones.'a.test']\nprimary = 'main'", "expected one of: embedded"),
         ("[primaries.main]\nhost = 'h'\nkey = 'nobody'\n[zones.'a.test']", "add a section [keys.'nobody']"),
+        ("[primaries.main]\nhost = '192.0.2.1:53'\n[zones.'a.test']", "without a port"),
+        ("[primaries.main]\nhost = '[2001:db8::1]'\n[zones.'a.test']", "brackets"),
+        ("[primaries.main]\nhost = 'h'\ntransport = 'udp'\n[zones.'a.test']", "transport"),
+        ("[primaries.embedded]\nhost = 'h'\n[zones.'a.test']", "choose another"),
+        ("[primaries.main]\nhost = 'h'\n[zones.'a.test']\nprimary = 'main'", "has no key"),
+        ("[zones.'a.test']\nkey = 'k'", "the embedded server has its own"),
+        ("[primaries.m]\nhost = 'h'\n[zones.'a.test']\nprimary = 'm'\nkey = 'k'", "add a section [keys.'k']"),
+        ("[zones.'a.test']\nname_servers = ['ns1']", "add a section [name_servers.NAME]"),
+        ("[name_servers.ns1]\nhost = 'h'\n[zones.'a.test']\nname_servers = ['ns1', 'ns1']", "found one twice"),
+        ("[name_servers.ns1]\nhost = 'a b'\n[zones.'a.test']", "an address or a name"),
+        ("[name_servers.ns1]\nhost = 'h'\nkey = 'k'\n[zones.'a.test']", "add a section [keys.'k']"),
+        ("[name_servers.ns1]\nhost = 'h'\ntimeout_s = 0\n[zones.'a.test']", "name_servers[...].timeout_s"),
+        ("[propagation]\nlag_s_max = -1", "propagation.lag_s_max"),
         ("[keys.k]\nalgorithm = 'hmac-md5'\nsecret = 'x'", "algorithm"),
         ("[keys.k]", "exactly one of them"),
         ("[tokens.ci]\nsha256 = 'abc'", "tokens"),
@@ -86,6 +101,50 @@ def test_a_wrong_setting_is_one_sentence_that_says_where(tmp_path: Path, text: s
 def test_a_secret_is_in_no_representation(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, PRIMARY + "[zones.'a.test']\nprimary = 'main'")
     assert "c2VjcmV0" not in repr(settings)
+
+
+def test_a_zone_may_have_its_own_key_primary_and_name_servers(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path,
+        PRIMARY
+        + """
+[keys."own."]
+algorithm = "hmac-sha512"
+secret = "b3du"
+[primaries.six]
+host = "2001:db8::53"
+port = 5353
+timeout_s = 1.5
+in_flight_max = 4
+[name_servers.ns1]
+host = "fe80::1%eth0"
+key = "k"
+[name_servers.unused]
+host = "ns.example"
+[zones.'a.test']
+primary = "main"
+[zones.'b.test']
+primary = "main"
+key = "own."
+name_servers = ["ns1"]
+[zones.'c.test']
+primary = "six"
+key = "own."
+[zones.'d.test']
+""",
+    )
+    found = primaries(settings, tmp_path, ("127.0.0.1", 5300))
+    assert {zone: (at.host, at.port, at.key_name, at.algorithm) for zone, at in found.items()} == {
+        "a.test.": ("127.0.0.1", 53, "k.", "hmac-sha256"),
+        "b.test.": ("127.0.0.1", 53, "own.", "hmac-sha512"),
+        "c.test.": ("2001:db8::53", 5353, "own.", "hmac-sha512"),
+        "d.test.": ("127.0.0.1", 5300, "dnsguard.", "hmac-sha256"),
+    }
+    assert (found["c.test."].timeout_s, found["c.test."].in_flight_max) == (1.5, 4)
+    assert place_of(found["a.test."]) == place_of(found["b.test."])
+    servers = name_servers(settings)
+    assert servers.keys() == {"ns1"}
+    assert (servers["ns1"].host, servers["ns1"].signed_as is not None) == ("fe80::1%eth0", True)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
