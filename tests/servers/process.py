@@ -19,6 +19,7 @@ from pathlib import Path
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
 _LINES_KEPT = 500
+_PORT_TAKEN = re.compile(r"(?i)address (already )?in use")
 
 
 class NotStarted(Exception):
@@ -53,14 +54,14 @@ class Process:
         *,
         ready: str,
         folder: Path,
-        port_taken: str = "address in use",
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start it; `ready` is a pattern for the line that it writes when it serves. See `started`."""
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._ready = re.compile(ready)
-        self._port_taken = port_taken
         self._outcome: Future[None] = Future()
+        self._awaited: list[tuple[re.Pattern[str], Future[str]]] = []
+        self._reading = threading.Lock()
         self._popen = subprocess.Popen(
             argv,
             cwd=folder,
@@ -90,6 +91,20 @@ class Process:
             await self.stop(signal.SIGKILL)
             raise
 
+    async def logged(self, pattern: str) -> str:
+        """Wait for a line in which a pattern is found; one that was written already counts while it is kept."""
+        found: Future[str] = Future()
+        searched = re.compile(pattern)
+        with self._reading:
+            line = next(filter(searched.search, self.lines), None)
+            if line is not None:
+                return line
+            self._awaited.append((searched, found))
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(found), START_SECONDS_MAX)
+        except TimeoutError:
+            raise NotStarted(f"expected a line with {pattern!r} within {START_SECONDS_MAX} s:\n{self.tail()}") from None
+
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it by its pid, with SIGKILL after a bound; returns its exit status. Harmless when it has ended."""
         return await asyncio.to_thread(self._end, how)
@@ -114,12 +129,22 @@ class Process:
             return
         with output:
             for line in output:
-                self.lines.append(line.rstrip("\n"))
-                if self._outcome.done():
-                    continue
-                if self._port_taken in line:
-                    self._outcome.set_exception(PortTaken(line))
-                elif self._ready.search(line):
-                    self._outcome.set_result(None)
+                self._take(line.rstrip("\n"))
         if not self._outcome.done():
             self._outcome.set_exception(NotStarted(f"ended before it was ready:\n{self.tail()}"))
+
+    def _take(self, line: str) -> None:
+        with self._reading:
+            self.lines.append(line)
+            awaited, self._awaited = self._awaited, []
+            for pattern, found in awaited:
+                if not pattern.search(line):
+                    self._awaited.append((pattern, found))
+                elif found.set_running_or_notify_cancel():
+                    found.set_result(line)
+        if self._outcome.done():
+            return
+        if _PORT_TAKEN.search(line):
+            self._outcome.set_exception(PortTaken(line))
+        elif self._ready.search(line):
+            self._outcome.set_result(None)
