@@ -1,5 +1,6 @@
 """Bringing a database to the shape that this code needs, forward only.
-All steps are one transaction; of two processes that start at once, one waits and finds the work done.
+All steps are one transaction; of two processes that start at once, one waits and finds the work done. Newer tables
+are left as they are: this code works on them if the migration that made them says that it may.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnsguard.store.engine import Database, StoreUnavailable, place_of
-from dnsguard.store.schema import metadata
+from dnsguard.store.schema import compatibility, metadata
 
 _POSTGRESQL_LOCK = 0x646E7367  # "dnsg"; any number that nothing else in the database uses
 
@@ -34,7 +35,8 @@ def _config() -> Config:
 async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     """Bring a database up to date; return its revision before and after.
 
-    Raises StoreUnavailable if it cannot be reached or written, or is newer than this code.
+    One that is newer stays as it is. Raises StoreUnavailable if it cannot be reached or written, or if this code is
+    too old for it.
     """
     place = place_of(engine.url)
     return await Database(engine).write(lambda conn: _upgrade(conn, place))
@@ -45,19 +47,27 @@ def _upgrade(conn: sa.Connection, place: str) -> tuple[str | None, str]:
         conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
     config = _config()
     scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
-    if head is None:
+    own = scripts.get_current_head()
+    if own is None:
         raise StoreUnavailable(f"expected migrations in {_scripts()}, found none; install dnsguard again")
     before = MigrationContext.configure(conn).get_current_revision()
     if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
-        raise StoreUnavailable(
-            f"expected {place} at revision {head} or older, found revision {before}, of a newer dnsguard; "
-            "start that version, or name another database"
-        )
-    if before != head:
+        oldest = conn.scalar(sa.select(compatibility.c.oldest))
+        if oldest is None or own < oldest:
+            raise StoreUnavailable(
+                f"expected {place} at revision {own} or older, found revision {before}, of a newer dnsguard, which "
+                f"needs code at {oldest or before} or newer; start that version, or name another database"
+            )
+        return before, before
+    if before != own:
         config.attributes["connection"] = conn
         command.upgrade(config, "head")
-    return before, head
+    return before, own
+
+
+def revision() -> str:
+    """Return the revision of the tables that this code brings about."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 async def check(engine: AsyncEngine) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending, PlanState
+from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending, PlanState, Zone
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.records import Key, Records
 from dnsguard.store.rows import (
@@ -148,7 +148,7 @@ def pending(
         goal = target
     elif fence is None or trusted:
         goal = zone.newest
-    elif fence.progress is not None and not _turned_down(conn, name, base, fence.generation):
+    elif fence.progress is not None and _resumable(conn, zone, fence):
         goal = fence.generation
     else:
         goal = max(zone.newest, fence.generation)
@@ -162,7 +162,33 @@ def pending(
     # An enactor sees a fence before it is on record: what the wire shows then is newer than the heads' live contents.
     unrecorded = _stood(conn, name, zone.published, base) if zone.published < base < goal else {}
     found = _folded(conn, name, base, goal, unrecorded)
-    return Pending(zone, known, goal, digest, _with_neighbours(conn, name, base, found) if whole_names else found)
+    settled = not found and fence is not None and fence.progress is None and fence.generation == zone.published == goal
+    owed = _owed(conn, name) if settled else ()
+    if whole_names:
+        found, owed = (_with_neighbours(conn, name, base, each) for each in (found, owed))
+    return Pending(zone, known, goal, digest, found, owed)
+
+
+def _owed(conn: sa.Connection, zone: str) -> tuple[Change, ...]:
+    """Return what is on record as on the wire by plans that are marked at fault: it may not be there."""
+    query = (
+        sa.select(changes)
+        .select_from(plans)
+        .join(changes, (changes.c.zone == plans.c.zone) & (changes.c.generation == plans.c.generation))
+        .join(rrsets, same_rrset(rrsets, changes) & (rrsets.c.live == changes.c.generation))
+        .where(plans.c.zone == zone, plans.c.state == PlanState.FAULTED.value)
+    )
+    found = [covered_from(row) for row in conn.execute(query)]
+    owed = [Change(covered.key, covered.wanted, covered.generation, Before.GONE) for covered in found]
+    return tuple(sorted(owed, key=lambda change: sort_key(change.key)))
+
+
+def _resumable(conn: sa.Connection, zone: Zone, fence: Fence) -> bool:
+    """Tell whether what a publication under way was made of is known to the letter.
+
+    It is not if a restored primary shows one from before the kept history: all that is left of that is made anew.
+    """
+    return fence.generation >= zone.kept_from and not _turned_down(conn, zone.name, fence.base, fence.generation)
 
 
 def _turned_down(conn: sa.Connection, zone: str, base: int, upto: int) -> bool:

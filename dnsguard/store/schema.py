@@ -1,4 +1,4 @@
-"""The tables of the history: zones, plans, changes, what was rejected, and the head of each RRset.
+"""The tables of the history: zones, plans, changes, what was rejected, the head of each RRset; and who works on it.
 What the database itself can refuse it does: an RRset without records, a generation twice, and the deletion of a
 change that is live or newest. No statement is made here; `migrations/` brings a database to this shape.
 """
@@ -126,3 +126,20 @@ rrsets = sa.Table(
     sa.CheckConstraint("live IS NULL OR live <= newest", name="order"),
     sqlite_with_rowid=False,
 )
+
+daemons = sa.Table(
+    "daemons",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("revision", sa.String(32), nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+
+# One row: the oldest revision whose code may work on these tables. A migration that only adds what older code does not
+# see leaves it alone; one that takes away, renames, or demands more of a row writes its own revision into it.
+compatibility = sa.Table("compatibility", metadata, sa.Column("oldest", sa.String(32), primary_key=True))

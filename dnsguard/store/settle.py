@@ -19,7 +19,14 @@ from dnsguard.store.schema import changes, plans, rejected, rrsets
 ACTOR = "dnsguard"
 
 
-def record(conn: sa.Connection, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]]) -> bool:
+def record(
+    conn: sa.Connection,
+    zone: str,
+    fence: Fence,
+    at: float,
+    faults: Sequence[tuple[int, str]],
+    mended: Collection[int] = (),
+) -> bool:
     """Write down an observed fence; return whether it was news. Raises ZoneUnknown, Moved."""
     seen = zone_row(conn, zone)
     if not _of_this_history(conn, seen, fence):
@@ -42,7 +49,20 @@ def record(conn: sa.Connection, zone: str, fence: Fence, at: float, faults: Sequ
         _bring_live(conn, zone, seen.published, fence.base)
         _settle(conn, zone, seen.published, fence.base, at)
     faulted = [_mark(conn, zone, generation, PlanState.FAULTED, why, at) for generation, why in faults]
-    return news or any(faulted)
+    cleared = [_mend(conn, zone, generation, at) for generation in mended]
+    return news or any((*faulted, *cleared))
+
+
+def _mend(conn: sa.Connection, zone: str, generation: int, at: float) -> bool:
+    """Take the mark of a fault from a plan; return whether it had one."""
+    return (
+        conn.execute(
+            sa.update(plans)
+            .where(plans.c.zone == zone, plans.c.generation == generation, plans.c.state == PlanState.FAULTED.value)
+            .values(state=PlanState.PUBLISHED.value, why=None, settled_at=at)
+        ).rowcount
+        == 1
+    )
 
 
 def _of_this_history(conn: sa.Connection, seen: sa.Row[Any], fence: Fence) -> bool:
@@ -127,17 +147,19 @@ def reject(
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
 
     ``created`` has what was absent until a publication left half-way put it on the wire. Returns 0 if there was
-    nothing to put back, and None, with nothing done, if the plan is settled already or what stood before is the
-    same: then only the primary can help. Raises ZoneUnknown, Moved.
+    nothing to put back, and None if the plan is settled already or what stood before is the same: then it is only
+    marked at fault, for it is still what should be there. Raises ZoneUnknown, Moved.
     """
     ledger, row = _open_rejection(conn, zone, generation)
     if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
+        _mark(conn, zone, generation, PlanState.FAULTED, why, at)
         return None
     put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
     own = {key: ledger.standing[key.name][key].wanted for key in put_back}
     if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
         put_back = _stood_before(conn, ledger.seen, generation, created, again=True)
     if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
+        _mark(conn, zone, generation, PlanState.FAULTED, why, at)
         return None
     appended = 0
     if put_back:

@@ -138,9 +138,16 @@ class SqlStore:
         """Return what there is to publish from a fence on, up to a target. Raises GenerationUnknown."""
         return await self._read(reads.pending, zone, fence, target, whole_names=whole_names)
 
-    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+    async def record(
+        self,
+        zone: str,
+        fence: Fence,
+        at: float,
+        faults: Sequence[tuple[int, str]] = (),
+        mended: Collection[int] = (),
+    ) -> bool:
         """Write down what was observed; return whether anything was news."""
-        return await self._write(settle.record, zone, fence, at, faults)
+        return await self._write(settle.record, zone, fence, at, faults, mended)
 
     async def reject(
         self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()

@@ -14,9 +14,19 @@ from tests.store.making import HISTORY, ZONE
 OpenStore = Callable[[], Awaitable[SqlStore]]
 
 
-@pytest.fixture(params=["sqlite"])
-def url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return a database of its own for each test."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    return f"sqlite:///{tmp_path}/history.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a database without any table."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql_url_empty"))
     return f"sqlite:///{tmp_path}/history.db"
 
 

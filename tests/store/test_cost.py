@@ -26,6 +26,7 @@ def statements(store: SqlStore) -> dict[str, object]:
     return sent
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_no_statement_of_the_way_of_a_plan_reads_a_whole_zone_or_history(
     store: SqlStore, statements: dict[str, object]
 ) -> None:

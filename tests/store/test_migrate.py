@@ -6,12 +6,15 @@ import pytest
 import sqlalchemy as sa
 
 import dnsguard.store.migrate
+from dnsguard.core.history import Accepted
 from dnsguard.store.engine import StoreUnavailable, make_engine
-from dnsguard.store.migrate import check, migrate
+from dnsguard.store.migrate import check, migrate, revision
+from tests.store.conftest import OpenStore
+from tests.store.making import ZONE, a, accepted, key, publish, submit
 
 
-async def test_migrations_lead_to_exactly_the_tables_that_the_code_expects(url: str) -> None:
-    engine = make_engine(url)
+async def test_migrations_lead_to_exactly_the_tables_that_the_code_expects(empty_url: str) -> None:
+    engine = make_engine(empty_url)
     before, after = await migrate(engine)
     assert before is None
     assert await migrate(engine) == (after, after)
@@ -22,31 +25,75 @@ async def test_migrations_lead_to_exactly_the_tables_that_the_code_expects(url: 
     await engine.dispose()
 
 
-async def test_of_several_that_migrate_at_once_one_does_the_work(url: str) -> None:
-    engines = [make_engine(url) for _ in range(4)]
+async def test_of_several_that_migrate_at_once_one_does_the_work(empty_url: str) -> None:
+    engines = [make_engine(empty_url) for _ in range(4)]
     found = await asyncio.gather(*(migrate(engine) for engine in engines))
     assert sorted(before is None for before, _ in found) == [False, False, False, True]
     for engine in engines:
         await engine.dispose()
 
 
-async def test_a_database_of_a_newer_version_is_left_alone(url: str) -> None:
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9000"
+down_revision = {down!r}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("plans", sa.Column("note", sa.Text()))
+    op.create_table("notes", sa.Column("id", sa.Text(), primary_key=True))
+    {also}
+"""
+
+
+async def to_the_next_version(url: str, folder: Path, also: str = "") -> None:
+    """Migrate as the next version of dnsguard would."""
+    here = dnsguard.store.migrate._scripts()
+    shutil.copytree(here, folder / "migrations")
+    (folder / "migrations" / "versions" / "9000_next.py").write_text(NEXT.format(down=revision(), also=also))
     engine = make_engine(url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dnsguard.store.migrate, "_scripts", lambda: folder / "migrations")
+        assert (await migrate(engine))[1] == "9000"
+    await engine.dispose()
+
+
+async def test_old_and_new_code_work_on_one_database_when_the_migration_only_adds(
+    open_store: OpenStore, url: str, tmp_path: Path
+) -> None:
+    before = await open_store()
+    assert await accepted(before, {key("www"): a(1)}) == 1
+    await to_the_next_version(url, tmp_path / "next")
+    started = await open_store()  # the old code again, on the new tables
+    outcomes = await asyncio.gather(
+        *(submit(store, {key(f"host-{number}"): a(1)}) for number in range(5) for store in (before, started))
+    )
+    assert {type(outcome) for outcome in outcomes} == {Accepted}
+    await publish(started, 11)
+    assert (await before.zone(ZONE)).published == 11
+    assert await before.prune(ZONE, 11) == 10
+
+
+async def test_code_that_is_too_old_for_the_tables_is_refused(empty_url: str, tmp_path: Path) -> None:
+    engine = make_engine(empty_url)
     await migrate(engine)
-    async with engine.begin() as connection:
-        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreUnavailable, match="found revision 9999, of a newer dnsguard"):
+    await to_the_next_version(empty_url, tmp_path / "next", "op.execute(\"UPDATE compatibility SET oldest = '9000'\")")
+    with pytest.raises(StoreUnavailable, match="found revision 9000, of a newer dnsguard, which needs code at 9000"):
         await migrate(engine)
     await engine.dispose()
 
 
 async def test_an_installed_package_finds_its_migrations_beside_it(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top = Path(__file__).parents[2] / "migrations"
     shutil.copytree(top, tmp_path / "100%" / "store" / "migrations")
     monkeypatch.setattr(dnsguard.store.migrate, "__file__", str(tmp_path / "100%" / "store" / "migrate.py"))
-    engine = make_engine(url)
+    engine = make_engine(empty_url)
     assert (await migrate(engine))[0] is None
     assert await check(engine) == []
     await engine.dispose()

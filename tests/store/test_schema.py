@@ -1,17 +1,20 @@
-import aiosqlite
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dnsguard.store.engine import make_engine
 from dnsguard.store.sql import SqlStore
 from tests.store.making import a, accepted, key, publish
 
 
 @pytest.fixture
-async def raw(store: SqlStore, url: str) -> str:
-    """Return the file of a history in which one RRset's live change is not its newest."""
+async def history(store: SqlStore) -> SqlStore:
+    """Return a history in which one RRset's live change is not its newest."""
     await accepted(store, {key("www"): a(1)})
     await publish(store, 1)
     await accepted(store, {key("www"): a(2)})
-    return url.removeprefix("sqlite:///")
+    return store
 
 
 @pytest.mark.parametrize(
@@ -21,7 +24,7 @@ async def raw(store: SqlStore, url: str) -> str:
         "DELETE FROM changes WHERE generation = 2",
         "DELETE FROM plans WHERE generation = 1",
         "DELETE FROM zones",
-        "UPDATE changes SET rdatas = x'' WHERE generation = 1",
+        "UPDATE changes SET rdatas = '' WHERE generation = 1",
         "UPDATE changes SET rdatas = NULL, ttl = NULL WHERE generation = 1",
         "UPDATE zones SET newest = 0",
         "UPDATE zones SET published = 3",
@@ -29,16 +32,21 @@ async def raw(store: SqlStore, url: str) -> str:
         "INSERT INTO plans SELECT * FROM plans WHERE generation = 1",
     ],
 )
-async def test_the_database_refuses_what_wrong_code_might_ask(raw: str, wrong: str) -> None:
-    async with aiosqlite.connect(raw) as connection:
-        await connection.execute("PRAGMA foreign_keys = ON")
-        with pytest.raises(aiosqlite.IntegrityError):
-            await connection.execute(wrong)
+async def test_the_database_refuses_what_wrong_code_might_ask(history: SqlStore, url: str, wrong: str) -> None:
+    del history
+    engine = make_engine(url)
+    with pytest.raises(IntegrityError):
+        await run(engine, wrong)
+    await engine.dispose()
 
 
-async def test_a_change_that_is_neither_live_nor_newest_may_go(store: SqlStore, raw: str) -> None:
-    await accepted(store, {key("www"): a(3)})
-    async with aiosqlite.connect(raw) as connection:
-        await connection.execute("PRAGMA foreign_keys = ON")
-        deleted = await connection.execute("DELETE FROM changes WHERE generation = 2")
-        assert deleted.rowcount == 1
+async def test_a_change_that_is_neither_live_nor_newest_may_go(history: SqlStore, url: str) -> None:
+    await accepted(history, {key("www"): a(3)})
+    engine = make_engine(url)
+    assert await run(engine, "DELETE FROM changes WHERE generation = 2") == 1
+    await engine.dispose()
+
+
+async def run(engine: AsyncEngine, statement: str) -> int:
+    async with engine.begin() as connection:
+        return (await connection.execute(sa.text(statement))).rowcount

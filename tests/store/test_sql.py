@@ -59,8 +59,8 @@ async def test_a_caller_that_goes_away_takes_only_its_own_plan_along(store: SqlS
     assert {found.key for found in await store.covered(ZONE)} == {key("first"), key("host-0"), key("host-2")}
 
 
-async def test_everybody_who_waited_for_a_failed_transaction_is_told(url: str) -> None:
-    store = SqlStore(make_engine(url))
+async def test_everybody_who_waited_for_a_failed_transaction_is_told(empty_url: str) -> None:
+    store = SqlStore(make_engine(empty_url))
     outcomes = await asyncio.gather(*(submit(store, {key("www"): a(1)}) for _ in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
     await store.close()
