@@ -1,0 +1,179 @@
+"""What clients were promised, and what became of it: nothing acknowledged is lost or doubled, what is told to be
+published is, clean-up took nothing that a rollback needs, the zone heals, and each plan says what was asked for.
+Part of the checker: it too knows the history only.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from tests.chaos.history import PRIMARY, WITHDRAWN, Contents, Fence
+from tests.chaos.story import Story, standing
+from tests.chaos.violation import Violation
+
+CONVERGED_S_MAX = 10.0
+_SETTLED = {"published", "superseded", "rejected", "faulted"}
+
+
+class At(Protocol):
+    """Where a zone stands."""
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def base(self) -> int: ...
+
+
+def promises(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+    """Yield what was promised and not kept; ``places`` are the primary's fences as read."""
+    yield from _kept(story)
+    yield from _as_asked(story)
+    yield from _published_when_said(story, places)
+    yield from _rollbacks_possible(story)
+    yield from _asked_before_shown(story, places)
+    yield from _healed(story, places)
+
+
+def _kept(story: Story) -> Iterator[Violation]:
+    """4: what was answered 2xx is in the history once and is settled in the end; what was refused is not there."""
+    numbers: Counter[int] = Counter()
+    for generation, listings in sorted(story.listed.items()):
+        if len(reasons := {each.reason for each in listings}) > 1:
+            yield Violation(4, f"generation {generation} was listed as several plans: {sorted(reasons)}")
+        numbers.update({each.plan for each in listings if each.plan is not None})
+        state, last = story.state_of(generation), listings[-1]
+        if state not in _SETTLED and story.ended is not None:
+            yield Violation(4, f"generation {generation} of {story.zone} is still {state} in the end", last.at)
+        if state in {"rejected", "faulted"} and not any(each.why for each in listings):
+            yield Violation(4, f"generation {generation} is {state}, and nothing says why", last.at)
+    for plan, times in numbers.items():
+        if times > 1:
+            yield Violation(4, f"plan {plan} is in the history {times} times")
+    told: dict[int, set[int]] = defaultdict(set)
+    refused: dict[int, int] = {}
+    for answer in story.answered:
+        if answer.generation is None:
+            refused[answer.plan] = answer.status
+        else:
+            told[answer.plan].add(answer.generation)
+    for plan, generations in told.items():
+        if len(generations) > 1:
+            yield Violation(4, f"plan {plan} was answered as generations {sorted(generations)}")
+        for generation in generations:
+            listings = story.listed.get(generation, [])
+            if not listings:
+                yield Violation(4, f"plan {plan} was answered as generation {generation}, which is in no list")
+            elif all(each.plan != plan for each in listings):
+                yield Violation(4, f"generation {generation} was told for plan {plan} and is {listings[0].reason!r}")
+    for plan, status in refused.items():
+        if numbers[plan]:
+            yield Violation(4, f"plan {plan} was refused with {status}, and is in the history")
+
+
+def _as_asked(story: Story) -> Iterator[Violation]:
+    """7: each plan in the history was asked for, by somebody, and says what was asked for."""
+    for generation, listings in story.listed.items():
+        listed = listings[-1]
+        if not listed.actor:
+            yield Violation(7, f"of generation {generation} nobody knows by whom it is", listed.at)
+        if listed.plan is None:
+            if listed.reverts is None:
+                yield Violation(7, f"generation {generation} ({listed.reason!r}) is nobody's plan", listed.at)
+            continue
+        submitted = story.submitted.get(listed.plan)
+        if submitted is None:
+            yield Violation(7, f"plan {listed.plan} is in the history, and nobody asked for it", listed.at)
+            continue
+        said = story.said.get(generation)
+        if said is None or listed.state == "rejected":
+            continue
+        to = submitted.to
+        wanted = submitted.wanted or {} if to is None else {key: story.at(key, to) for key in said}
+        if said != wanted:
+            yield Violation(
+                7, f"generation {generation} is not what plan {listed.plan} asked for: {_unlike(said, wanted)}"
+            )
+
+
+def _published_when_said(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+    """4: the primary's fence is past every plan of which a client was told that it is published."""
+    told = sorted(
+        (answer.at, answer.generation)
+        for answer in story.answered
+        if answer.generation is not None and answer.state in {"published", "superseded", "propagated"}
+    )
+    newest = 0
+    ahead = [(at, newest := max(newest, generation)) for at, generation in told]
+    for look in story.fences.get(PRIMARY, ()):
+        index = bisect_left(ahead, look.sent, key=lambda each: each[0])
+        if index and places[look].base < ahead[index - 1][1]:
+            said = (
+                f"generation {ahead[index - 1][1]} was told to be published while {story.zone} stood at '{look.text}'"
+            )
+            yield Violation(4, said, look.received)
+
+
+def _rollbacks_possible(story: Story) -> Iterator[Violation]:
+    """5: what the API says that stood at a generation, after whatever clean-up did, is what stood."""
+    for stood in story.stood:
+        for key in sorted(set(story.keys) | stood.contents.keys()):
+            was = story.at(key, stood.generation)
+            now = stood.contents.get(key)
+            if standing(was) != standing(now):
+                said = f"{key} at generation {stood.generation} was {was} and is told as {now}"
+                yield Violation(5, said)
+
+
+def _asked_before_shown(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+    """7: no generation is on the wire before its plan was asked for, and none that no list has."""
+    begun = {
+        generation: submitted.at
+        for generation, listings in story.listed.items()
+        if (plan := listings[-1].plan) is not None and (submitted := story.submitted.get(plan)) is not None
+    }
+    missing: set[int] = set()
+    for look in story.fences.get(PRIMARY, ()):
+        generation = places[look].generation
+        if generation in begun and look.received < begun[generation]:
+            yield Violation(7, f"generation {generation} was on the wire before anybody asked for it", look.received)
+        if generation and generation not in story.listed and generation not in missing:
+            missing.add(generation)
+            yield Violation(7, f"generation {generation} is on the wire and in no list", look.received)
+
+
+def _healed(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+    """6: after the last fault the zone comes in time to its newest generation; 1: and shows its state, all of it."""
+    ended = story.ended
+    if ended is None:
+        return
+    if ended.at is None or ended.at - ended.since > CONVERGED_S_MAX:
+        took = "never" if ended.at is None else f"after {ended.at - ended.since:.1f} s"
+        yield Violation(6, f"expected {story.zone} to converge within {CONVERGED_S_MAX:g} s, found it {took}")
+    told = max((answer.generation or 0 for answer in story.answered), default=0)
+    if ended.newest < told:
+        yield Violation(4, f"generation {told} was acknowledged, and the newest one of {story.zone} is {ended.newest}")
+    last = max(story.fences.get(PRIMARY, ()), key=lambda look: look.received, default=None)
+    if last is not None and (places[last].generation, places[last].complete) != (ended.newest, True):
+        yield Violation(6, f"the newest generation is {ended.newest}, and {story.zone} stands at '{last.text}'")
+    expected = {key: contents for key, contents in story.first.items() if contents is not None}
+    for key in story.keys:
+        contents = story.at(key, ended.newest)
+        if contents == WITHDRAWN:
+            continue
+        expected.pop(key, None)
+        if contents is not None:
+            expected[key] = contents
+    for server, found in story.last.items():
+        if found != expected:
+            yield Violation(1, f"at the end {server} is not as the newest state: {_unlike(found, expected)}")
+
+
+def _unlike(found: Mapping[str, Contents], expected: Mapping[str, Contents]) -> str:
+    """Name some of what differs."""
+    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key, "-") != expected.get(key, "-"))
+    return "; ".join(f"{key} is {found.get(key, '-')}, expected {expected.get(key, '-')}" for key in keys[:3])
