@@ -30,3 +30,7 @@ class Policy:
     """How RRsets lie in the zone; a name of `layout.LAYOUTS`."""
     read_back: bool = True
     """Whether what was published is read back from the primary and compared."""
+    verify: str = "report"
+    """What a verifier does with differences: "report" them, or "repair" them with a plan of its own."""
+    repairs_per_hour_max: int = 3
+    """How often an RRset is repaired within an hour; see `repair`."""
