@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.allowed_effects import ALLOWED, CONCURRENCY, EFFECTS, PURE
+
 ROOT = Path(__file__).resolve().parents[1]
 LINES_MAX = 450
 
@@ -25,88 +27,6 @@ FLOORS = {
     "cli": {"core", "api", "daemon", "lab", "cli"},
 }
 
-EFFECTS = (
-    "time",
-    "random",
-    "secrets",
-    "uuid",
-    "socket",
-    "select",
-    "selectors",
-    "subprocess",
-    "threading",
-    "multiprocessing",
-    "concurrent",
-    "tempfile",
-    "shutil",
-    "signal",
-    "os",
-    "io",
-    "datetime.datetime.now",
-    "datetime.datetime.utcnow",
-    "datetime.datetime.today",
-    "datetime.date.today",
-    "pathlib",
-    "open",
-    "input",
-    "print",
-    "asyncio.sleep",
-    "asyncio.timeout",
-    "asyncio.timeout_at",
-    "asyncio.wait_for",
-    "asyncio.as_completed",
-    "asyncio.to_thread",
-    "asyncio.run",
-    "asyncio.Runner",
-    "asyncio.new_event_loop",
-    "asyncio.open_connection",
-    "asyncio.open_unix_connection",
-    "asyncio.start_server",
-    "asyncio.start_unix_server",
-    "asyncio.create_subprocess_exec",
-    "asyncio.create_subprocess_shell",
-    "loop.call_later",
-    "loop.call_at",
-    "loop.call_soon",
-    "loop.time",
-    "loop.run_in_executor",
-)
-"""Time, chance, files, sockets, threads and timers. A module's name stands for all that is in it."""
-
-CONCURRENCY = (
-    "asyncio.wait",
-    "loop.create_future",
-    "asyncio.create_task",
-    "asyncio.ensure_future",
-    "asyncio.gather",
-    "asyncio.TaskGroup",
-    "asyncio.get_event_loop",
-    "asyncio.get_running_loop",
-    "loop.create_task",
-)
-"""Where nothing is waited for but through the protocols, nothing is done at the same time either."""
-
-PURE = ("core", "workers")
-ALLOWED = {
-    ("dnsguard/store/migrate.py", "pathlib"): "finds the migrations beside the package",
-    ("dnsguard/wire/transport.py", "asyncio.timeout"): "a name server that does not answer is an unknown outcome",
-    ("dnsguard/wire/transport.py", "loop.call_later"): "an update without an answer is an unknown outcome",
-    ("dnsguard/wire/transport.py", "socket"): "TCP_NODELAY and TCP_QUICKACK: else small writes stall 40 ms",
-    ("dnsguard/wire/transport.py", "os"): "words for an errno",
-    ("dnsguard/wire/transfer.py", "asyncio.timeout"): "a transfer that stalls is unreachable",
-    ("dnsguard/wire/transfer.py", "asyncio.open_connection"): "a transfer has a connection of its own",
-    ("dnsguard/wire/server/listeners.py", "socket"): "the embedded server's own sockets",
-    ("dnsguard/wire/server/listeners.py", "asyncio.start_server"): "the embedded server's own sockets",
-    ("dnsguard/wire/server/listeners.py", "loop.call_later"): "idle and slow clients are cut off",
-    ("dnsguard/wire/server/server.py", "loop.create_datagram_endpoint"): "the embedded server's own sockets",
-    ("dnsguard/wire/server/server.py", "pathlib"): "the embedded server's own files",
-    ("dnsguard/wire/server/service.py", "loop.call_soon"): "a large transfer gives the others a turn",
-    ("dnsguard/wire/server/signature.py", "time"): "a TSIG says when it was made (RFC 8945 section 5.2.3)",
-    ("dnsguard/wire/server/storage.py", "concurrent"): "commits in a thread: fsync must not stop the answers",
-    ("dnsguard/wire/server/storage.py", "loop.run_in_executor"): "commits in a thread: fsync must not stop the answers",
-    ("dnsguard/wire/server/storage.py", "pathlib"): "the embedded server's own files",
-}
-"""Where store and wire, the only I/O, touch the world themselves: module or folder, the effect, and the reason."""
 NAMES_NOT_USED = re.compile(r"(?i)(manager|handler|helpers?|utils?|common|base|data|info|misc|process(or)?)")
 LAST_WORD = re.compile(r"(?:[A-Z]?[a-z0-9]+|[A-Z]+)$")
 MACHINE = re.compile(r"(?<![\w.$}])/(work|root|home)/")

@@ -88,6 +88,9 @@ class Zone:
     pending: int
     """Plans accepted and not yet published, superseded or rejected."""
     oldest_pending_at: float | None
+    propagated: int = 0
+    """The newest generation that all listed name servers were seen to serve, at once."""
+    propagated_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Entry:
     """How many RRsets it covers."""
     reverts: int | None = None
     """The rejected generation whose RRsets this one puts back."""
+    propagated_at: float | None = None
+    """When all listed name servers were seen to serve it, or something newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ class Pending:
     """What there is to publish from a fence: the changes up to ``target``, folded, in publication order.
 
     ``known_digest`` is the chain digest at the fence's generation, None if unknown; ``target_digest`` that of
-    the target. Without anything to publish, ``target`` is the fence's generation and there are no changes.
+    the target. Without anything to publish, ``target`` is the fence's generation and there are no changes; only
+    then ``owed`` has what is on record as published by plans that are marked at fault, to be tried again.
     """
 
     zone: Zone
@@ -133,6 +139,7 @@ class Pending:
     target: int
     target_digest: str
     changes: tuple[Change, ...]
+    owed: tuple[Change, ...] = ()
 
 
 class ZoneUnknown(LookupError):

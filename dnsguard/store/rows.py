@@ -19,6 +19,8 @@ NAMES_AT_ONCE = 500
 
 Item = TypeVar("Item")
 
+_PROPAGATION = ("propagated", "propagated_at")
+
 
 def slices(items: Sequence[Item], size: int = NAMES_AT_ONCE) -> Iterator[Sequence[Item]]:
     """Cut a sequence into pieces that fit one statement."""
@@ -70,9 +72,10 @@ def zones_with_backlog(conn: sa.Connection, name: str | None = None) -> tuple[Zo
     """Return one zone or all, by name, with what is accepted and not settled."""
     waiting = (plans.c.zone == zones.c.name) & (plans.c.state == PlanState.ACCEPTED.value)
     query = sa.select(
-        zones,
+        *(column for column in zones.columns if column.name not in _PROPAGATION),
         sa.select(sa.func.count()).where(waiting).correlate(zones).scalar_subquery().label("pending"),
         sa.select(sa.func.min(plans.c.accepted_at)).where(waiting).correlate(zones).scalar_subquery().label("oldest"),
+        *(zones.c[name] for name in _PROPAGATION),
     ).order_by(zones.c.name)
     if name is not None:
         query = query.where(zones.c.name == name)
@@ -105,6 +108,7 @@ def entry_from(row: sa.Row[Any], under_way: range) -> Entry:
         row.why,
         row.rrsets,
         row.reverts,
+        row.propagated_at,
     )
 
 

@@ -30,6 +30,8 @@ zones = sa.Table(
     sa.Column("published_at", sa.Double),
     sa.Column("halted", sa.Text),
     sa.Column("trusted_fence", sa.Text),
+    sa.Column("propagated", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("propagated_at", sa.Double),
     sa.CheckConstraint("0 <= kept_from AND kept_from <= published AND published <= newest", name="order"),
 )
 
@@ -52,6 +54,7 @@ plans = sa.Table(
     sa.Column("reverts", sa.BigInteger),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("body_digest", sa.LargeBinary),
+    sa.Column("propagated_at", sa.Double),
     sa.CheckConstraint("generation > 0", name="generation"),
     sa.CheckConstraint("state IN ('accepted', 'published', 'superseded', 'rejected', 'faulted')", name="state"),
     sa.CheckConstraint("(state = 'accepted') = (settled_at IS NULL)", name="settled"),
@@ -124,6 +127,16 @@ rrsets = sa.Table(
     ),
     sa.CheckConstraint("live IS NOT NULL OR NOT held", name="held"),
     sa.CheckConstraint("live IS NULL OR live <= newest", name="order"),
+    sqlite_with_rowid=False,
+)
+
+# What each name server of a zone has served for certain, so that a restart does not forget it: less is a step back.
+served = sa.Table(
+    "served",
+    metadata,
+    sa.Column("zone", NameText, sa.ForeignKey("zones.name", ondelete="RESTRICT"), primary_key=True),
+    sa.Column("server", NameText, primary_key=True),
+    sa.Column("generation", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import PlanState, Submission
+from dnsguard.core.history import PlanState, Submission, Zone
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.records import Key
-from dnsguard.store.door import Ledger, open_ledger
-from dnsguard.store.engine import Moved
+from dnsguard.store.database import Moved
+from dnsguard.store.ledger import Ledger, open_ledger
 from dnsguard.store.rows import chain_at, claim, newest_between, same_rrset, wanted_from, zone_row
 from dnsguard.store.schema import changes, plans, rejected, rrsets
 
@@ -29,7 +29,7 @@ def record(
 ) -> bool:
     """Write down an observed fence; return whether it was news. Raises ZoneUnknown, Moved."""
     seen = zone_row(conn, zone)
-    if not _of_this_history(conn, seen, fence):
+    if not of_this_history(conn, seen, fence):
         return False
     rises = fence.base > seen.published
     behind = not rises and (fence.generation, fence.progress is None) < (seen.published, True)
@@ -65,7 +65,7 @@ def _mend(conn: sa.Connection, zone: str, generation: int, at: float) -> bool:
     )
 
 
-def _of_this_history(conn: sa.Connection, seen: sa.Row[Any], fence: Fence) -> bool:
+def of_this_history(conn: sa.Connection, seen: sa.Row[Any] | Zone, fence: Fence) -> bool:
     """Tell whether a fence was written from this history, as far as it is kept."""
     if fence.history != seen.history or fence.generation > seen.newest:
         return False

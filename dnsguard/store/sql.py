@@ -17,9 +17,10 @@ from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Covered, Difference, Entry, Judged, KeyReused, Pending, Submission, Zone
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.store import door, prune, reads, rows, settle, verification, zones
+from dnsguard.store import door, propagation, prune, reads, rows, settle, verification, zones
 from dnsguard.store.engine import Database
 
 TOGETHER_MAX = 256
@@ -173,6 +174,14 @@ class SqlStore:
             count, there = await self._write(prune.prune_slice, zone, upto)
             total += count
         return total
+
+    async def track(self, zone: str, fences: Collection[Fence], generations: Collection[int]) -> Tracked:
+        """Say which fences are of this history, and since when there is something newer than some generations."""
+        return await self._read(propagation.track, zone, fences, generations)
+
+    async def propagate(self, zone: str, generation: int, servers: Collection[str], at: float) -> bool:
+        """Record that all listed name servers serve a generation; return whether that was news."""
+        return await self._write(propagation.propagate, zone, generation, servers, at)
 
     async def plans(self, zone: str, *, below: int | None, limit: int) -> tuple[Entry, ...]:
         """Return plans, newest first, of generations below a bound (None for all)."""

@@ -79,7 +79,7 @@ class Connection:
         if (
             not answer[2] & _RESPONSE_BIT
             or (answer[2] ^ message[2]) & _OPCODE_BITS
-            or not _same_question(answer, message)
+            or not same_question(answer, message)
         ):
             raise Unanswered("the server answered another question than the one asked")
         return answer
@@ -266,7 +266,7 @@ def worded(error: Exception) -> str:
     return str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
-def _same_question(answer: bytes, asked: bytes) -> bool:
+def same_question(answer: bytes, asked: bytes) -> bool:
     """Tell whether a response repeats the question, or leaves it out as RFC 2136 section 3.8 allows for UPDATE."""
     if answer[4:6] == b"\0\0":
         return True

@@ -1,4 +1,5 @@
-"""The three things through which a worker touches the world: `Clock`, `Store`, `Publisher`.
+"""The things through which a worker touches the world: `Clock`, `Store`, `Publisher`; to follow name servers, also
+`Observer` and `Tracks`.
 One method is one effect: a short transaction, one exchange with a name server, or a look at the clock.
 Frozen values go in and out, so that the same workers run under any scheduler and over any ends.
 """
@@ -12,6 +13,7 @@ from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending,
 from dnsguard.core.message import Message, Outcome, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import Seen
@@ -49,6 +51,30 @@ class Publisher(Protocol):
         ...
 
 
+class Observer(Protocol):
+    """The name servers that a zone lists: asked, never written to.
+
+    Nothing that is written rests on their answers, so these may be unsigned; but they are authoritative, and bounded
+    in time.
+    """
+
+    async def fences(self, zone: str) -> Mapping[str, Seen | Unreachable]:
+        """Return what each of them serves at the fence's name."""
+        ...
+
+
+class Tracks(Protocol):
+    """What the history keeps of propagation. Every method is one short transaction."""
+
+    async def track(self, zone: str, fences: Collection[Fence], generations: Collection[int]) -> Tracked:
+        """Say which fences are of this history, and since when there is something newer than some generations."""
+        ...
+
+    async def propagate(self, zone: str, generation: int, servers: Collection[str], at: float) -> bool:
+        """Record that all these name servers serve a generation: forward only. Returns whether it was news."""
+        ...
+
+
 class Store(Protocol):
     """The history. Every method is one short transaction; every write is conditional."""
 
@@ -79,11 +105,18 @@ class Store(Protocol):
         """
         ...
 
-    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+    async def record(
+        self,
+        zone: str,
+        fence: Fence,
+        at: float,
+        faults: Sequence[tuple[int, str]] = (),
+        mended: Collection[int] = (),
+    ) -> bool:
         """Write down what was observed: a row may lag behind the zone, never lead it.
 
         Settles plans up to ``fence.base`` (published or superseded), marks those with ``faults`` (generation
-        and reason), and ends a halt. Returns whether anything was news.
+        and reason), takes the mark from those that are ``mended``, and ends a halt. Returns whether anything was news.
         """
         ...
 
@@ -94,8 +127,8 @@ class Store(Protocol):
 
         An RRset that stood nowhere before is nobody's again; one that is among ``created``, and so was absent
         until this publication put it on the wire, is retired. Returns the appended generation, 0 if nothing was
-        to be put back, and None, with nothing done, if the plan is settled already or putting back would want the
-        very same contents.
+        to be put back, and None if the plan is on record as published or putting back would want the very same
+        contents: then it is marked at fault, and nothing else is done.
         """
         ...
 
