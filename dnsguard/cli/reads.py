@@ -62,7 +62,7 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
         if found.halted:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
         elif found.trouble:
-            display.line(f"{found.zone} nothing is published at the moment: {found.trouble}", "red")
+            display.line(f"{found.zone} not everything is published at the moment: {found.trouble}", "red")
     return DONE
 
 
@@ -109,7 +109,7 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
     if zone.halted:
         display.line(f"publishing is stopped: {zone.halted}", "bold red")
     elif zone.trouble:
-        display.line(f"nothing is published at the moment: {zone.trouble}", "red")
+        display.line(f"not everything is published at the moment: {zone.trouble}", "red")
 
 
 @click.command(cls=Verb, examples=("dnsguard plans example.test.", "dnsguard plans --limit 100 --below 41"))

@@ -167,11 +167,11 @@ class DaemonDesk:
         return generation
 
     def stands_in_the_way(self, zone: str) -> str | None:
-        """Return why nothing is being published for a zone at the moment, None if nothing stands in the way."""
+        """Return why not everything is being published for a zone at the moment, None if nothing stands in the way."""
         room = self._rooms.get(zone)
         if room is None:
             return "this daemon does not serve the zone: it is in the database, and not in the settings"
-        return room.trouble or None
+        return room.trouble or room.refused or None
 
     async def missing(self) -> Mapping[str, str]:
         """Return what keeps the daemon from being ready, by part."""

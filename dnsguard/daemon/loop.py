@@ -94,6 +94,10 @@ class Loop:
                 level = log.debug if repeated else log.error
             case "plan.rejected":
                 level = log.warning
+            case "name.refused":
+                level = log.debug if repeated else log.error
+            case "name.mended":
+                level = log.info
             case "primary.unreachable" | "primary.refusing" | "publication.unclear" | "publication.unread":
                 level = log.debug if repeated else log.warning
             case "publication.completed" if step.detail:

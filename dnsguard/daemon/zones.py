@@ -54,6 +54,9 @@ class ZoneRoom:
     news: News
     loops: tuple[Loop, Loop]
     tasks: tuple[asyncio.Task[None], ...]
+    refused: str = ""
+    """Which names wait, apart from the zone's others, since the primary refuses what is on record there; mostly empty.
+    """
     trouble: str = ""
     """Why nothing is being published at the moment; empty if nothing stands in the way."""
 
@@ -96,7 +99,16 @@ def open_room(
         elif room.trouble and (step.then is Then.WOKEN or step.messages):
             room.trouble = ""
             returned(zone)
-        if step.event in {"publication.completed", "plan.rejected", "zone.current", *STALLED_EVENTS}:
+        if step.event == "name.refused" or step.then is Then.WOKEN:
+            room.refused = step.detail if step.event == "name.refused" else ""
+        if step.event in {
+            "publication.completed",
+            "plan.rejected",
+            "name.refused",
+            "name.mended",
+            "zone.current",
+            *STALLED_EVENTS,
+        }:
             news.tell()
 
     def cleaned(step: Step) -> None:

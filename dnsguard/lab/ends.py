@@ -154,10 +154,17 @@ class GatedStore:
         )
         return self._noted("store.pending", fence, replace(found, zone=untold))
 
-    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+    async def record(
+        self,
+        zone: str,
+        fence: Fence,
+        at: float,
+        faults: Sequence[tuple[int, str]] = (),
+        mended: Collection[int] = (),
+    ) -> bool:
         """Write down what was observed; later plans than that have no say in it."""
         await self.gate.pass_through("store.record", reads=(KEPT, RECORD), writes=(RECORD,))
-        news = await self.store.record(zone, fence, at, faults)
+        news = await self.store.record(zone, fence, at, faults, mended)
         if not news:
             self.gate.touched(reads=(KEPT, RECORD))
         return self._noted("store.record", fence, news)

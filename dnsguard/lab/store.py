@@ -152,18 +152,27 @@ class MemoryStore:
         base = 0 if fence is None or trusted else fence.base
         if target is None:
             resuming = fence is not None and fence.progress is not None and not trusted
-            resuming = resuming and fence is not None and not _turned_down(history, base, fence.generation)
+            resuming = resuming and fence is not None and _resumable(history, fence)
             target = fence.generation if fence is not None and resuming else about.newest
         elif target not in history.entries:
             raise GenerationUnknown(zone, target, about.kept_from, about.newest)
         known = None if fence is None else history.chains.get(fence.generation)
         digest = history.chains.get(target, fence.digest if fence is not None else "")
         changes = _changes(history, base, target)
+        settled = not changes and fence is not None and fence.progress is None
+        owed = _owed(history) if settled and target == base == about.published else ()
         if whole_names:
-            changes = _with_neighbours(history, changes, base)
-        return Pending(_with_backlog(history), known, target, digest, changes)
+            changes, owed = (_with_neighbours(history, each, base) for each in (changes, owed))
+        return Pending(_with_backlog(history), known, target, digest, changes, owed)
 
-    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+    async def record(
+        self,
+        zone: str,
+        fence: Fence,
+        at: float,
+        faults: Sequence[tuple[int, str]] = (),
+        mended: Collection[int] = (),
+    ) -> bool:
         """Write down what was observed."""
         history = await self._turn("store.record", zone, reads=("history", "record"), writes=("record",))
         about = history.zone
@@ -172,6 +181,11 @@ class MemoryStore:
             return False
         reached = max(about.published, fence.base)
         news = reached > about.published or about.fence != str(fence) or about.halted is not None or bool(faults)
+        for generation in mended:
+            entry = history.entries.get(generation)
+            if entry is not None and entry.state is PlanState.FAULTED:
+                history.entries[generation] = replace(entry, state=PlanState.PUBLISHED, settled_at=at, why=None)
+                news = True
         if not news:
             return False
         _settle(history, reached, at, dict(faults))
@@ -192,12 +206,14 @@ class MemoryStore:
         history = await self._turn("store.reject", zone, reads=("history", "record"), writes=("history", "record"))
         entry = history.entries.get(generation)
         if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
+            _mark_faulted(history, generation, why, at)
             return None
         own = {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
         back = _put_back(history, own, generation, created, again=entry.reverts is not None)
         if back and back == own:
             back = _put_back(history, own, generation, created, again=True)
         if back and back == own:
+            _mark_faulted(history, generation, why, at)
             return None
         history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
         here = [key for key, changes in history.changes.items() if generation in changes]
@@ -250,6 +266,32 @@ class MemoryStore:
                 gone += 1
         history.zone = replace(history.zone, kept_from=upto)
         return gone
+
+
+def _mark_faulted(history: MemoryHistory, generation: int, why: str, at: float) -> None:
+    entry = history.entries.get(generation)
+    if entry is not None and entry.state in {PlanState.ACCEPTED, PlanState.PUBLISHED, PlanState.SUPERSEDED}:
+        history.entries[generation] = replace(entry, state=PlanState.FAULTED, settled_at=at, why=why)
+
+
+def _owed(history: MemoryHistory) -> tuple[Change, ...]:
+    """Return what is on record as on the wire by plans that are marked at fault: it may not be there."""
+    faulted = {generation for generation, entry in history.entries.items() if entry.state is PlanState.FAULTED}
+    owed = [
+        Change(key, history.changes[key][head.live], head.live, Before.GONE)
+        for key, head in history.heads.items()
+        if head.live is not None and head.live in faulted
+    ]
+    return tuple(sorted(owed, key=lambda change: sort_key(change.key)))
+
+
+def _resumable(history: MemoryHistory, fence: Fence) -> bool:
+    """Tell whether what a publication under way was made of is known to the letter.
+
+    It is not if a restored primary shows one from before the kept history: all that is left of that is made anew.
+    """
+    kept = fence.generation >= history.zone.kept_from
+    return kept and not _turned_down(history, fence.base, fence.generation)
 
 
 def _put_back(

@@ -31,6 +31,15 @@ class Doubt:
     rrsets_max: int | None = None
     suspect: int | None = None
     strikes: int = 0
+    aside: frozenset[tuple[str, int]] = frozenset()
+    """Names that go on without a plan's contents: nothing can be put in their place, and the record says so."""
+
+    def left(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Leave out the names all of whose changes are set aside."""
+        if not self.aside:
+            return changes
+        open_names = {c.key.name for c in changes if (c.key.name, c.generation) not in self.aside}
+        return tuple(change for change in changes if change.key.name in open_names)
 
     def target_from(self, fence: Fence | None) -> int | None:
         """Return the generation to publish next, None for the usual one."""

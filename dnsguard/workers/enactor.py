@@ -3,22 +3,24 @@ Any number of enactors may do this for one zone at once: the primary takes the m
 refuses the others'. It never retries and never guesses: what is unclear, the next run observes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
-from dnsguard.core.layout import LAYOUTS, Layout, at_names
+from dnsguard.core.layout import LAYOUTS, Layout
 from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import Part, compose, control, next_fence, parts, steps_of
-from dnsguard.core.records import Key, Records
+from dnsguard.core.publication import compose, control, next_fence, parts, steps_of
+from dnsguard.core.records import Key
 from dnsguard.core.written import Seen, Written, created_by
+from dnsguard.workers.amends import make_amends
 from dnsguard.workers.doubt import CERTAIN, Doubt, narrowed
 from dnsguard.workers.effects import Clock, Publisher, Store
+from dnsguard.workers.judging import Culprit, look, refused_change
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
 
@@ -75,6 +77,8 @@ class Enactor:
                     return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason)
                 if faults:
                     return self._step("publication.completed", Then.AT_ONCE, pending.target, _worded(faults))
+                if pending.owed:
+                    return await self._make_amends(seen, seen.fence, pending)
             return self._step("zone.current", Then.WOKEN, generation=pending.target)
         return await self._publish(seen, pending)
 
@@ -82,16 +86,19 @@ class Enactor:
         target = Fence(pending.zone.history, pending.target, pending.target_digest)
         trusted = seen.text == pending.zone.trusted_fence
         base = 0 if trusted or seen.fence is None else seen.fence.base
-        changes, fenceless = pending.changes, not seen.rdatas
+        changes, fenceless = self._doubt.left(pending.changes), not seen.rdatas
         of = steps_of(self._layout, changes)
         start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of)
         messages = 0
         for part in parts(self._layout, changes, start, self._doubt.rrsets_max or self.policy.message_rrsets_max):
-            written = await self._look(seen, changes, part)
+            written = await look(
+                self.publisher, self._layout, self.zone, seen, changes, part, unmanaged=self._doubt.read
+            )
             if isinstance(written, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
-            if (culprit := self._refused_change(written)) is not None:
-                return await self._reject(pending, seen, *culprit, messages=messages, rrsets=done - start)
+            if (culprit := refused_change(self._layout, self.guards, written)) is not None:
+                step = await self._reject(pending, seen, culprit)
+                return replace(step, messages=messages, rrsets=done - start)
             if self.guards.recheck:
                 answer = await self.publisher.observe(self.zone)
                 again = None if isinstance(answer, Unreachable) else self.guards.refuse_again(seen, answer)
@@ -114,7 +121,7 @@ class Enactor:
                     step = await self._settle(pending, written, refused)
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
-        faults = await self._record(seen, target, pending.zone, changes if base == pending.zone.published else None)
+        faults = await self._record(seen, target, pending.zone, changes if base <= pending.zone.published else None)
         if isinstance(faults, Unreachable):
             return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
         self._believed = seen
@@ -126,9 +133,12 @@ class Enactor:
     async def _record(
         self, seen: Seen, fence: Fence, zone: Zone, changes: tuple[Change, ...] | None = None
     ) -> tuple[tuple[int, str], ...] | Unreachable:
-        """Read back what has risen since the record, whoever published it, and write it down with its faults."""
+        """Read back what has risen since the record, whoever published it, and write it down with its faults.
+
+        With ``changes`` these have just been published; of a restored primary they are more than has risen.
+        """
         faults: tuple[tuple[int, str], ...] = ()
-        if fence.generation > zone.published and self.policy.read_back:
+        if (fence.generation > zone.published or changes) and self.policy.read_back:
             if changes is None:
                 recorded = Fence(zone.history, zone.published, "") if zone.published else None
                 whole_names = self._layout.whole_names
@@ -143,19 +153,6 @@ class Enactor:
             faults = found
         await self.store.record(self.zone, fence, self.clock.now(), faults)
         return faults
-
-    async def _look(self, seen: Seen, changes: tuple[Change, ...], part: Part) -> Written | Unreachable:
-        """Read the wire where a part must be judged by what stands there now."""
-        carried = changes[part.first : part.last]
-        names = part.stage.names_to_read(self.zone, carried, self._doubt.read)
-        wire: Mapping[Key, Records] = {}
-        if names:
-            found = await self.publisher.read(self.zone, names)
-            if isinstance(found, Unreachable):
-                return found
-            wire = found
-        ours = frozenset(wire.keys() - self._layout.foreign(wire).keys())
-        return Written(self.zone, seen, carried, wire, frozenset(names), part.stage.name, ours)
 
     async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
         """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
@@ -175,7 +172,8 @@ class Enactor:
         self._doubt = replace(doubt, about=answer.text)
         if suspect is not None:
             said = f"the primary answered {refused.rcode}" + (f" ({refused.detail})" if refused.detail else "")
-            return await self._reject(pending, answer, suspect, said, refused=1)
+            names = tuple(dict.fromkeys(change.key.name for change in written.changes))
+            return replace(await self._reject(pending, answer, Culprit(names, suspect, said)), refused=1)
         return self._step("publication.narrowed", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
 
     async def _takes_updates(self, seen: Seen) -> bool:
@@ -183,41 +181,39 @@ class Enactor:
         message = control(self.zone, seen, self.guards.write)
         return isinstance(await self.publisher.publish(message), Applied)
 
-    def _refused_change(self, written: Written) -> tuple[int, str] | None:
-        """Ask the change guards, name by name, where the wire was read; return the culprit and the reason.
+    async def _reject(self, pending: Pending, seen: Seen, culprit: Culprit) -> Step:
+        """Reject a plan; what it covered is put back by a new generation, which overtakes the publication.
 
-        The culprit is the oldest plan with which, and with those before it, the name is refused already.
+        Where nothing can be put back, since the name is on record as published with just these contents, the store
+        marks that at fault, and the name is set aside: the zone's other names go on, and it is tried again later.
         """
-        written = replace(written, wire=self._layout.foreign(written.wire))
-        for name, here in at_names(written.changes):
-            if name not in written.read:
-                continue
-            for generation in sorted({change.generation for change in here}):
-                upto = tuple(change for change in here if change.generation <= generation)
-                refusal = self.guards.refuse_change(replace(written, changes=upto))
-                if refusal is not None and self.guards.refuse_change(replace(written, changes=here)) is not None:
-                    return generation, refusal.detail
-        return None
+        name = culprit.names[0]
+        here = {change.generation for change in pending.changes if change.key.name == name}
+        for generation in (culprit.generation, *sorted(here - {culprit.generation})):
+            appended = await self.store.reject(self.zone, generation, culprit.why, self.clock.now(), self._created)
+            if appended is not None:
+                self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
+                return self._step("plan.rejected", Then.AT_ONCE, generation, culprit.why)
+            if len(culprit.names) > 1:
+                self._doubt = replace(self._doubt, rrsets_max=max(1, len(culprit.names) // 2))
+                return self._step("publication.narrowed", Then.AT_ONCE, generation, culprit.why)
+        aside = self._doubt.aside | {(name, generation) for generation in here}
+        self._doubt = Doubt(seen.text, read=True, aside=aside)
+        detail = f"{name} stays as it is, and is tried again once the others are published: {culprit.why}"
+        return self._step("name.refused", Then.AT_ONCE, culprit.generation, detail)
 
-    async def _reject(
-        self,
-        pending: Pending,
-        seen: Seen,
-        generation: int,
-        why: str,
-        *,
-        messages: int = 0,
-        rrsets: int = 0,
-        refused: int = 0,
-    ) -> Step:
-        """Reject a plan; what it covered is put back by a new generation, which overtakes the publication."""
-        appended = await self.store.reject(self.zone, generation, why, self.clock.now(), self._created)
-        if appended is None:
-            self._doubt = CERTAIN
-            detail = f"the primary refuses contents that nothing can replace, of generation {generation}: {why}"
-            return self._step("primary.refusing", Then.LATER, generation, detail, messages, rrsets, refused)
-        self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
-        return self._step("plan.rejected", Then.AT_ONCE, generation, why, messages, rrsets, refused)
+    async def _make_amends(self, seen: Seen, fence: Fence, pending: Pending) -> Step:
+        """Try again what should be there already; what still cannot be waits for the next look, and others don't."""
+        found = await make_amends(
+            self.publisher, self._layout, self.zone, seen, fence, pending.owed, self.guards, self.policy
+        )
+        if isinstance(found, Unreachable):
+            return self._step("primary.unreachable", Then.LATER, detail=found.reason)
+        await self.store.record(self.zone, fence, self.clock.now(), found.faults, found.mended)
+        if found.faults:
+            detail = f"not on the wire, and tried again at each look: {_worded(found.faults)}"
+            return self._step("name.refused", Then.WOKEN, pending.target, detail, found.messages, 0, found.refused)
+        return self._step("name.mended", Then.WOKEN, pending.target, messages=found.messages)
 
     def _step(
         self,

@@ -162,9 +162,16 @@ class RecordedStore(MemoryStore):
         self.recorder.note(self.who, "store.pending", fence, pending)
         return pending
 
-    async def record(self, zone: str, fence: Fence, at: float, faults: Sequence[tuple[int, str]] = ()) -> bool:
+    async def record(
+        self,
+        zone: str,
+        fence: Fence,
+        at: float,
+        faults: Sequence[tuple[int, str]] = (),
+        mended: Collection[int] = (),
+    ) -> bool:
         """Write down what was observed."""
-        news = await MemoryStore.record(self, zone, fence, at, faults)
+        news = await MemoryStore.record(self, zone, fence, at, faults, mended)
         self.recorder.note(self.who, "store.record", fence, news)
         return news
 

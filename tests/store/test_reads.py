@@ -72,6 +72,17 @@ async def test_a_publication_under_way_is_resumed_to_its_own_target_or_overtaken
     assert (overtaken.target, [change.generation for change in overtaken.changes]) == (4, [2, 3, 4])
 
 
+async def test_a_publication_under_way_from_before_the_kept_history_is_overtaken(store: SqlStore) -> None:
+    for number in range(1, 5):
+        await accepted(store, {key("www"): a(number)})
+    fence = await fence_at(store, 2, Progress(0, 1, 2))
+    await publish(store, 4)
+    assert (await store.pending(ZONE, fence)).target == 2
+    await store.prune(ZONE, 3)
+    overtaken = await store.pending(ZONE, fence)
+    assert (overtaken.target, [change.generation for change in overtaken.changes]) == (4, [4])
+
+
 async def test_with_nothing_to_publish_the_target_is_the_fences_own_generation(store: SqlStore) -> None:
     empty = await store.pending(ZONE, None)
     assert (empty.target, empty.target_digest, empty.changes, empty.known_digest) == (0, HISTORY, (), None)

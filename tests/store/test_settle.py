@@ -165,12 +165,34 @@ async def test_no_state_has_what_a_rejected_plan_wanted(store: SqlStore) -> None
     assert [change.wanted for change in (await store.pending(ZONE, None)).changes] == [a(3)]
 
 
-async def test_what_is_published_cannot_be_rejected_any_more(store: SqlStore) -> None:
+async def test_what_is_published_cannot_be_rejected_any_more_only_marked_at_fault(store: SqlStore) -> None:
     await accepted(store, {key("www"): a(1)})
-    await publish(store, 1)
-    assert await store.reject(ZONE, 1, "too late", 2001.0) is None
+    fence = await publish(store, 1)
     assert await store.reject(ZONE, 7, "there is none", 2001.0) is None
-    assert (await states(store)) == {1: PlanState.PUBLISHED}
+    assert await states(store) == {1: PlanState.PUBLISHED}
+    assert await store.reject(ZONE, 1, "too late", 2001.0) is None
+    entry, covered = await store.plan(ZONE, 1)
+    assert (entry.state, entry.why, [found.wanted for found in covered]) == (PlanState.FAULTED, "too late", [a(1)])
+    assert (await store.pending(ZONE, fence)).changes == ()
+
+
+async def test_what_is_on_record_as_published_by_a_plan_at_fault_is_owed_until_it_is_mended(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("api"): a(1)})
+    await accepted(store, {key("api"): a(2)})
+    fence = await publish(store, 2)
+    assert (await store.pending(ZONE, fence)).owed == ()
+    assert await store.record(ZONE, fence, 2001.0, [(1, "not there")])
+    owed = (await store.pending(ZONE, fence)).owed
+    assert [(c.key, c.wanted, c.generation, c.before) for c in owed] == [(key("www"), a(1), 1, Before.GONE)]
+    await accepted(store, {key("api"): a(3)})
+    assert (await store.pending(ZONE, fence)).owed == ()
+    fence = await publish(store, 3)
+    assert [change.generation for change in (await store.pending(ZONE, fence)).owed] == [1]
+    assert await store.record(ZONE, fence, 2003.0, mended=(1, 2, 9))
+    assert not await store.record(ZONE, fence, 2004.0, mended=(1,))
+    assert (await store.pending(ZONE, fence)).owed == ()
+    entry, _ = await store.plan(ZONE, 1)
+    assert (entry.state, entry.why) == (PlanState.PUBLISHED, None)
 
 
 async def test_a_put_back_of_pending_contents_that_is_refused_too_goes_back_to_the_wire(store: SqlStore) -> None:
@@ -204,7 +226,7 @@ async def test_a_rejection_that_would_want_the_same_again_is_not_made(store: Sql
     same = await accepted(store, {key("www"): a(1)})
     assert await store.reject(ZONE, same, "no", 2001.0) is None
     entry, _ = await store.plan(ZONE, same)
-    assert entry.state is PlanState.ACCEPTED
+    assert (entry.state, entry.why) == (PlanState.FAULTED, "no")
 
 
 async def test_what_was_nobodys_before_it_was_created_is_retired_too(store: SqlStore) -> None:

@@ -1,0 +1,98 @@
+"""A name that the primary refuses, and where nothing can be put in its place, waits alone and is made good later."""
+
+import pytest
+
+from dnsguard.core.history import PlanState
+from dnsguard.core.layout import resolved
+from dnsguard.core.policy import Policy
+from dnsguard.core.records import parse_records
+from dnsguard.core.written import seen_in
+from dnsguard.workers.cleanup import Cleanup
+from dnsguard.workers.step import Then
+from tests.workers.rig import ZONE, Rig, a, key
+
+WWW, API, MAIL = key("www"), key("api"), key("mail")
+ALIAS = key("www", "CNAME")
+ELSEWHERE = parse_records("CNAME", 60, ["elsewhere.test."])
+
+
+def generation(rig: Rig) -> int:
+    fence = seen_in(ZONE, rig.primary.contents).fence
+    assert fence is not None
+    assert fence.progress is None
+    return fence.generation
+
+
+@pytest.mark.parametrize("layout", ["inline", "versioned"])
+async def test_contents_that_nothing_can_replace_do_not_stop_the_zones_other_names(layout: str) -> None:
+    rig = Rig(policy=Policy(layout=layout))
+    await rig.submit({WWW: a("192.0.2.1"), API: a("192.0.2.2"), MAIL: a("192.0.2.3")})
+    await rig.settle()
+    rig.primary.contents = {}
+    rig.publisher.poison = set(a("192.0.2.1").rdatas)
+    await rig.submit({MAIL: a("192.0.2.4")})
+    steps = await rig.settle()
+    assert generation(rig) == 2
+    assert [resolved(rig.primary.contents, each) for each in (WWW, API, MAIL)] == [None, a("192.0.2.2"), a("192.0.2.4")]
+    assert "cannot hold these contents" in (rig.entry(1).why or "")
+    assert rig.entry(1).state is PlanState.FAULTED
+    assert any(step.event == "name.refused" and WWW.name in step.detail for step in steps)
+
+
+@pytest.mark.parametrize("layout", ["inline", "versioned"])
+async def test_what_stood_in_the_way_goes_and_the_name_comes_back_by_itself(layout: str) -> None:
+    rig = Rig(policy=Policy(layout=layout))
+    await rig.submit({WWW: a("192.0.2.1")})
+    await rig.submit({API: a("192.0.2.2")})
+    await rig.settle()
+    rig.primary.contents = {ALIAS: ELSEWHERE}
+    await rig.settle()
+    assert generation(rig) == 2
+    assert rig.primary.contents[ALIAS] == ELSEWHERE
+    assert resolved(rig.primary.contents, API) == a("192.0.2.2")
+    assert rig.entry(1).state is PlanState.FAULTED
+    still = await rig.enactor().run_once()
+    assert (still.event, still.then) == ("name.refused", Then.WOKEN)
+    assert rig.primary.contents[ALIAS] == ELSEWHERE
+    rig.primary.contents = {k: records for k, records in rig.primary.contents.items() if k != ALIAS}
+    assert (await rig.enactor().run_once()).event == "name.mended"
+    assert resolved(rig.primary.contents, WWW) == a("192.0.2.1")
+    assert (rig.entry(1).state, rig.entry(1).why) == (PlanState.PUBLISHED, None)
+    assert (await rig.enactor().run_once()).event == "zone.current"
+
+
+async def test_a_newer_plan_for_a_name_that_waits_is_judged_by_itself() -> None:
+    rig = Rig()
+    await rig.submit({WWW: a("192.0.2.1")})
+    await rig.settle()
+    rig.primary.contents = {}
+    rig.publisher.poison = set(a("192.0.2.1").rdatas)
+    await rig.settle()
+    await rig.submit({WWW: a("192.0.2.9")})
+    await rig.settle()
+    assert rig.on_wire(WWW) == a("192.0.2.9")
+    assert (await rig.enactor().run_once()).event == "zone.current"
+
+
+async def test_a_publication_under_way_from_before_the_kept_history_is_not_resumed_with_what_is_left_of_it() -> None:
+    rig = Rig(policy=Policy(history_generations_min=1, message_rrsets_max=1))
+    await rig.submit({WWW: a("192.0.2.1"), API: a("192.0.2.1")})
+    rig.publisher.lose_answers = 1
+    await rig.enactor().run_once()
+    backup = rig.primary.contents
+    under_way = seen_in(ZONE, backup).fence
+    assert under_way is not None
+    assert under_way.progress is not None
+    await rig.settle()
+    for last in (2, 3, 4):
+        await rig.submit({API: a(f"192.0.2.{last}")})
+        await rig.settle()
+    await Cleanup(ZONE, rig.store, rig.publisher, rig.guards, rig.policy).run_once()
+    assert rig.store.histories[ZONE].zone.kept_from == 3
+    rig.primary.contents = backup
+    rig.publisher.sent.clear()
+    pending = await rig.store.pending(ZONE, under_way)
+    assert (pending.target, len(pending.changes)) == (4, 2)
+    await rig.settle()
+    assert generation(rig) == 4
+    assert [rig.on_wire(each) for each in (WWW, API)] == [a("192.0.2.1"), a("192.0.2.4")]
