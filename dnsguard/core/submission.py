@@ -282,10 +282,13 @@ def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refu
         if key.name in names and after.get(key, Absence.WITHDRAWN) is Absence.WITHDRAWN
     }
     held |= {key: "of this plan" for key, wanted in after.items() if isinstance(wanted, Records)}
+    others: dict[str, list[Key]] = {}
+    for key in held:
+        if key.type != "CNAME" and key.type not in SERVER_OWNED_TYPES:
+            others.setdefault(key.name, []).append(key)
     for cname in sorted(key for key in held if key.type == "CNAME"):
-        beside = [key for key in held if key.name == cname.name and key != cname and key.type not in SERVER_OWNED_TYPES]
-        if beside:
-            other = min(beside)
+        if cname.name in others:
+            other = min(others[cname.name])
             return Refusal(
                 "cname_alone",
                 f"at {cname.name} a CNAME ({held[cname]}) would stand beside {other.type} ({held[other]}); "

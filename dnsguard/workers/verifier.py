@@ -4,12 +4,11 @@ server, never touches what no plan covers, and gives way to somebody who keeps c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Protocol
 
 from dnsguard.core.comparison import Comparison, Verification, by_key
-from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import GENERATION_MAX, Fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Covered, GenerationUnknown, Submission
@@ -23,6 +22,7 @@ from dnsguard.core.repair import ACTOR, REASON, WINDOW_S, repair_due_at
 from dnsguard.core.submission import cname_beside
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.workers.effects import Clock, Publisher, Store
+from dnsguard.workers.ownership import judge_fence
 from dnsguard.workers.step import Step, Then
 
 PAGE_RRSETS = 2_000
@@ -125,22 +125,13 @@ class Verifier:
 
     async def _base(self, seen: Seen) -> int | Postponed:
         """Return the generation that is completely on the wire, if the fence is of this history."""
-        fence, known = seen.fence, None
-        if fence is None:
-            about = await self.store.zone(self.zone)
-        else:
-            pending = await self.store.pending(self.zone, replace(fence, progress=None), fence.generation)
-            about, known = pending.zone, pending.known_digest
-        unreadable = seen.text if seen.rdatas and fence is None else None
-        trusted = bool(seen.rdatas) and seen.text == about.trusted_fence
-        facts = Enacted(self.zone, about.history, about.newest, about.kept_from, fence, known, unreadable, trusted)
-        refusal = self.guards.refuse_enactment(facts)
+        about, refusal = await judge_fence(self.store, self.guards, self.zone, seen)
         if refusal is not None:
             return Postponed(refusal.detail, halted=True)
-        if trusted:
+        if seen.rdatas and seen.text == about.trusted_fence:
             return Postponed("an operator has settled which side is right, and it is about to be published")
-        if fence is not None:
-            return fence.base
+        if seen.fence is not None:
+            return seen.fence.base
         if about.published:
             return Postponed("the zone has no fence, as after a restore: everything is about to be published anew")
         return 0

@@ -88,7 +88,11 @@ def test_signing_keys_that_a_plan_covers_are_compared() -> None:
 
 def test_while_a_publication_is_under_way_base_and_target_are_right_and_nothing_else() -> None:
     state = {key("www"): a(1), key("mail"): a(2), key("still"): a(3)}
-    moving: dict[Key, tuple[Wanted, ...]] = {key("www"): (a(11), a(21)), key("mail"): (Absence.RETIRED,), key("new"): (a(4),)}
+    moving: dict[Key, tuple[Wanted, ...]] = {
+        key("www"): (a(11), a(21)),
+        key("mail"): (Absence.RETIRED,),
+        key("new"): (a(4),),
+    }
     for www in (a(1), a(11), a(21)):
         assert compare(state, {key("www"): www, key("mail"): a(2), key("still"): a(3)}, moving=moving).total == 0
     assert compare(state, {key("www"): a(1), key("still"): a(3), key("new"): a(4)}, moving=moving).total == 0

@@ -1,0 +1,73 @@
+"""What of a zone is taken over as it stands, and what is left out and why. Pure.
+A plan made of this wants exactly what is on the wire, and says no "adopt": whatever differs by then is refused.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from dnsguard.core.comparison import SIGNING_TYPES
+from dnsguard.core.names import fence_name, is_within
+from dnsguard.core.plan import Plan, make_plan
+from dnsguard.core.records import Key, Records
+from dnsguard.core.submission import SERVER_OWNED_TYPES
+
+_NOTED_BY_SERVERS = "TYPE65534"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is taken, sorted, and what is left out, each with the reason for people."""
+
+    taken: tuple[tuple[Key, Records], ...]
+    left_out: tuple[tuple[Key, str], ...]
+
+
+def select(
+    zone: str,
+    wire: Mapping[Key, Records],
+    covered: Collection[Key],
+    names: Collection[str] | None,
+    *,
+    signing_keys: bool = False,
+) -> Selection:
+    """Choose what to take over of some names, or of all (None); ``covered`` is what plans have already.
+
+    DNSKEY, CDS and CDNSKEY are taken with ``signing_keys`` only: a signing server keeps them by itself.
+    """
+    taken: list[tuple[Key, Records]] = []
+    left_out: list[tuple[Key, str]] = []
+    for key in sorted(wire):
+        if names is not None and key.name not in names:
+            continue
+        why = _why_not(zone, key, covered, signing_keys=signing_keys)
+        if why is None:
+            taken.append((key, wire[key]))
+        else:
+            left_out.append((key, why))
+    return Selection(tuple(taken), tuple(left_out))
+
+
+def _why_not(zone: str, key: Key, covered: Collection[Key], *, signing_keys: bool) -> str | None:
+    if is_within(key.name, fence_name(zone)):
+        return "dnsguard's own"
+    if key.type == "SOA" or key.type in SERVER_OWNED_TYPES or key.type == _NOTED_BY_SERVERS:
+        return "the name server keeps it itself"
+    if key.type in SIGNING_TYPES and not signing_keys:
+        return "a signing server keeps it itself; ask for signing keys if yours does not"
+    return "a plan covers it already" if key in covered else None
+
+
+def plans_of(
+    zone: str, taken: Sequence[tuple[Key, Records]], rrsets_max: int, *, based_on: int, reason: str
+) -> Iterator[Plan]:
+    """Cut what is taken into plans of at most so many RRsets; a name is never cut in two where that can be helped."""
+    here: dict[Key, Records] = {}
+    for _, group in groupby(taken, key=lambda each: each[0].name):
+        more = dict(group)
+        if here and len(here) + len(more) > rrsets_max:
+            yield make_plan(zone, here, reason=reason, based_on=based_on)
+            here = {}
+        here |= more
+    if here:
+        yield make_plan(zone, here, reason=reason, based_on=based_on)

@@ -1,0 +1,74 @@
+"""What is taken over, and what is left out with its reason."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsguard.core.adoption import plans_of, select
+from dnsguard.core.fence import fence_key
+from dnsguard.core.records import Key, Records, parse_records
+
+ZONE = "example.test."
+SOME = parse_records("A", 60, ["192.0.2.1"])
+
+
+def key(name: str, rdtype: str = "A") -> Key:
+    return Key(ZONE if name == "@" else f"{name}.{ZONE}", rdtype)
+
+
+WIRE = dict.fromkeys(
+    (
+        *(key("@", rdtype) for rdtype in ("SOA", "NS", "MX", "RRSIG", "DNSKEY", "CDS", "NSEC3PARAM", "TYPE65534")),
+        fence_key(ZONE),
+        key("x._dnsguard", "TXT"),
+        key("www"),
+        key("www", "RRSIG"),
+        key("*"),
+        key("sub", "NS"),
+        key("sub", "DS"),
+        key("ns.sub"),
+    ),
+    SOME,
+)
+
+
+def test_a_whole_zone_is_taken_but_for_what_the_server_keeps_and_the_fence() -> None:
+    selection = select(ZONE, WIRE, (), None)
+    assert [each for each, _ in selection.taken] == sorted(
+        [key("@", "MX"), key("@", "NS"), key("*"), key("ns.sub"), key("sub", "DS"), key("sub", "NS"), key("www")]
+    )
+    assert {each for each, _ in selection.left_out} | {each for each, _ in selection.taken} == set(WIRE)
+
+
+def test_signing_keys_are_taken_when_asked_for() -> None:
+    taken = {each for each, _ in select(ZONE, WIRE, (), None, signing_keys=True).taken}
+    assert {key("@", "DNSKEY"), key("@", "CDS")} <= taken
+    assert not taken & {key("@", "SOA"), key("@", "RRSIG"), key("@", "NSEC3PARAM"), key("@", "TYPE65534")}
+
+
+def test_only_the_names_asked_for_are_looked_at() -> None:
+    selection = select(ZONE, WIRE, (), {"www.example.test."})
+    assert selection.taken == ((key("www"), SOME),)
+    assert selection.left_out == ((key("www", "RRSIG"), "the name server keeps it itself"),)
+
+
+def test_what_a_plan_covers_already_is_left_to_it() -> None:
+    selection = select(ZONE, WIRE, {key("www")}, {"www.example.test."})
+    assert (key("www"), "a plan covers it already") in selection.left_out
+    assert selection.taken == ()
+
+
+taken = st.dictionaries(
+    st.builds(key, st.sampled_from("abcdef"), st.sampled_from(["A", "AAAA", "TXT", "MX"])), st.just(SOME)
+).map(lambda found: tuple(sorted(found.items())))
+
+
+@given(taken, st.integers(1, 9))
+def test_plans_hold_all_that_is_taken_once_and_keep_names_whole(
+    taken: tuple[tuple[Key, Records], ...], most: int
+) -> None:
+    plans = list(plans_of(ZONE, taken, most, based_on=3, reason="as it stands"))
+    assert sorted(each for plan in plans for each in plan.rrsets) == sorted(taken)
+    names = [name for plan in plans for name in {each.name for each in plan.keys}]
+    assert len(names) == len(set(names))
+    assert all(plan.rrsets and not plan.adopt and plan.based_on == 3 for plan in plans)
+    assert all(len(plan.rrsets) <= most or len({each.name for each in plan.keys}) == 1 for plan in plans)
