@@ -74,6 +74,8 @@ class PolicySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     message_rrsets_max: Annotated[int, msgspec.Meta(ge=1, le=1_000)] | None = None
     layout: Literal["inline", "versioned"] | None = None
     read_back: bool | None = None
+    verify: Literal["report", "repair"] | None = None
+    repairs_per_hour_max: Count | None = None
 
     def over(self, policy: Policy) -> Policy:
         """Return a policy with what is set here."""
@@ -112,6 +114,7 @@ class WorkersSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     enactor_interval_s: Seconds = 5.0
     cleanup_interval_s: Seconds = 60.0
+    verifier_interval_s: Seconds = 300.0
     backoff_s_max: Seconds = 10.0
 
 
