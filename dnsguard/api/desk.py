@@ -3,16 +3,23 @@ The daemon gives it; nothing here opens a socket or a database.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from dnsguard.core.comparison import Verification
 from dnsguard.core.history import Covered, Difference, Entry, Zone
 from dnsguard.core.message import Unreachable
+from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
 from dnsguard.core.written import Seen
+from dnsguard.workers.adoption import Adopted, Wish
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep
+from dnsguard.workers.verifier import Postponed
+
+WaitFor = Literal["published", "propagated"]
+"""What a client waits for: the primary alone, or all listed name servers."""
 
 
 class Histories(Protocol):
@@ -86,8 +93,15 @@ class Desk(Protocol):
         """Say that there is something to publish."""
         ...
 
-    async def settled(self, zone: str, generation: int, timeout_s: float) -> Entry:
-        """Wait until a plan is published, superseded, rejected or faulted, or time is up; return it as it is then."""
+    async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
+        """Wait until a plan is published, superseded, rejected or faulted, or time is up; return it as it is then.
+
+        With ``wait_for="propagated"``, until all listed name servers serve what was published, too.
+        """
+        ...
+
+    def followed(self, zone: str) -> tuple[Served, ...]:
+        """Return how the name servers stand that a zone lists; empty if it lists none."""
         ...
 
     async def observe(self, zone: str) -> Seen | Unreachable:
@@ -99,6 +113,22 @@ class Desk(Protocol):
 
         Returns the new generation. Raises `workers.resync.ResyncRefused` with a sentence for people.
         """
+        ...
+
+    async def verify(self, zone: str) -> Verification | Unreachable | Postponed:
+        """Compare what the primary holds with the history now."""
+        ...
+
+    def verified(self, zone: str) -> Verification | None:
+        """Return what this daemon's newest comparison came to, None if there was none yet."""
+        ...
+
+    def suspended(self, zone: str) -> tuple[Key, ...]:
+        """Return what is repaired no more for the time being."""
+        ...
+
+    async def adopt(self, wish: Wish, actor: str, *, dry_run: bool) -> Adopted:
+        """Take over what stands in a zone. Raises `workers.adoption.AdoptionRefused` with a sentence for people."""
         ...
 
     async def missing(self) -> Mapping[str, str]:

@@ -71,6 +71,25 @@ class Answer(Struct, frozen=True, kw_only=True):
     """An answer's body."""
 
 
+class NameServerStatus(Answer, frozen=True, kw_only=True):
+    """How a name server follows a zone."""
+
+    server: Annotated[str, _described("Its name in the settings.")]
+    standing: Annotated[
+        Literal["unasked", "current", "behind", "lagging", "silent", "foreign", "backwards"],
+        _described(
+            "lagging: behind for longer than the settings let it; silent: no usable answer; foreign: what it serves is "
+            "not of this history; backwards: it serves less than it served before."
+        ),
+    ]
+    since: Annotated[Time | None, _described("Since when it stands so.")]
+    generation: Annotated[int | None, _described("The newest generation that it serves completely, as it last said.")]
+    behind_generations: int
+    behind_s: Annotated[float | None, _described("How long ago the oldest was published that it lacks.")]
+    asked_at: Time | None
+    detail: str | None
+
+
 class ZoneStatus(Answer, frozen=True, kw_only=True):
     """Where a zone stands."""
 
@@ -91,6 +110,12 @@ class ZoneStatus(Answer, frozen=True, kw_only=True):
     ] = None
     history: str
     trusted_fence: str | None
+    propagated: Annotated[
+        int,
+        _described("The newest generation that all listed name servers serve; the published one if none is listed."),
+    ] = 0
+    propagated_at: Time | None = None
+    name_servers: tuple[NameServerStatus, ...] = ()
 
 
 class Zones(Answer, frozen=True, kw_only=True):
@@ -152,6 +177,14 @@ class PlanStatus(Answer, frozen=True, kw_only=True):
     rrset_count: int
     reverts: Annotated[int | None, _described("The rejected generation that this one undoes.")]
     links: Links
+    propagated: Annotated[
+        bool,
+        _described(
+            "Whether all listed name servers were seen to serve it or something newer; the primary alone, "
+            "if none is listed."
+        ),
+    ] = False
+    propagated_at: Time | None = None
 
 
 class PlanAccepted(PlanStatus, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from dnsguard.api import health, plans, reads
+from dnsguard.api import health, plans, reads, verifying
 from dnsguard.api.documents import (
     GENERATION_MAX,
     Differences,
@@ -22,11 +22,13 @@ from dnsguard.api.documents import (
 )
 from dnsguard.api.endpoint import Endpoint, Parameter
 from dnsguard.api.problems import (
+    ADOPTION_REFUSED,
     FAULTED,
     GENERATION_BEHIND,
     IF_MATCH_MISSING,
     KEY_REUSED,
     MEDIA_TYPE,
+    NOT_COMPARABLE,
     NOT_FOUND,
     NOT_READY,
     NOT_VALID,
@@ -37,8 +39,10 @@ from dnsguard.api.problems import (
     STORE,
     TIMEOUT,
     TOO_LARGE,
+    UNREACHABLE,
 )
 from dnsguard.api.tokens import Access
+from dnsguard.api.verification import Adopted, AdoptionWanted, VerificationShown
 from dnsguard.api.visit import Visit
 
 _GENERATION = {"type": "integer", "minimum": 0, "maximum": GENERATION_MAX}
@@ -59,8 +63,9 @@ _IDEMPOTENCY_KEY = Parameter(
 _PREFER = Parameter(
     "Prefer",
     "header",
-    "wait=N: answer when the plan is published, or after N seconds (RFC 7240).",
-    {"type": "string", "examples": ["wait=10"]},
+    "wait=N: answer when the plan is published, or after N seconds (RFC 7240). With wait-for=propagated: when all name "
+    "servers serve it that the zone lists.",
+    {"type": "string", "examples": ["wait=10", "wait=30, wait-for=propagated"]},
 )
 _DRY_RUN = Parameter(
     "dry_run", "query", "Say what would change and what each guard says; store nothing.", {"type": "boolean"}
@@ -112,6 +117,28 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ResyncWanted,
         (),
         (NOT_FOUND, RESYNC_REFUSED, STORE, *_BODY),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/zones/{zone}/verifications",
+        "verifyZone",
+        "Compare what the primary holds with the history, by a zone transfer, and name what differs.",
+        Access.READ,
+        verifying.verify,
+        {200: VerificationShown},
+        problems=(NOT_FOUND, NOT_COMPARABLE, UNREACHABLE, STORE),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/zones/{zone}/adoptions",
+        "adoptZone",
+        "Take over what stands in a zone, without changing it: 202 means that the plans for it are durable.",
+        Access.ADMIN,
+        verifying.adopt,
+        {200: Adopted, 202: Adopted},
+        AdoptionWanted,
+        (_DRY_RUN,),
+        (NOT_FOUND, ADOPTION_REFUSED, STORE, *_BODY),
     ),
     Endpoint(
         "GET",

@@ -6,6 +6,7 @@ import re
 
 from multidict import CIMultiDictProxy
 
+from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import GENERATION_MAX
 from dnsguard.api.problems import FORBIDDEN, IF_MATCH_MISSING, UNAUTHENTICATED, ProblemRaised, malformed
 from dnsguard.api.tokens import Token, Tokens
@@ -15,6 +16,7 @@ Headers = CIMultiDictProxy[str]
 _ENTITY_TAG = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
+_WAIT_FOR = re.compile(r"\s*wait-for\s*=\s*(\"?)(published|propagated)\1\s*", re.IGNORECASE)
 
 
 def authenticate(headers: Headers, tokens: Tokens) -> Token:
@@ -75,3 +77,11 @@ def wait_s(headers: Headers, most: int) -> int | None:
         if (match := _PREFERENCE.fullmatch(preference)) is not None:
             return min(int(match[1]), most)
     return None
+
+
+def wait_for(headers: Headers) -> WaitFor:
+    """Return what the client waits for: a preference of its own or a parameter of ``wait``; the first one counts."""
+    for preference in re.split("[,;]", ",".join(headers.getall("Prefer", []))):
+        if (match := _WAIT_FOR.fullmatch(preference)) is not None:
+            return "propagated" if match[2].lower() == "propagated" else "published"
+    return "published"

@@ -30,7 +30,7 @@ _ABOUT_PATH = {
 _HEADERS: dict[str, Any] = {
     "ETag": {"description": "A generation, to be sent as If-Match.", "schema": {"type": "string"}},
     "Location": {"description": "The plan.", "schema": {"type": "string"}},
-    "Preference-Applied": {"description": "How long was waited at most.", "schema": {"type": "string"}},
+    "Preference-Applied": {"description": "How long was waited at most, and for what.", "schema": {"type": "string"}},
 }
 
 

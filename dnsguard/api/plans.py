@@ -12,6 +12,7 @@ from aiohttp import web
 
 from dnsguard.api import headers, queries, rendering
 from dnsguard.api.bodies import read_body
+from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import (
     PlanAccepted,
     PlanWanted,
@@ -41,6 +42,7 @@ class Asked:
     based_on: int | None
     idempotency_key: str | None
     wait_s: int | None
+    wait_for: WaitFor
 
 
 def _asked(visit: Visit) -> Asked:
@@ -49,6 +51,7 @@ def _asked(visit: Visit) -> Asked:
         headers.based_on(received),
         headers.idempotency_key(received),
         headers.wait_s(received, visit.room.limits.wait_s_max),
+        headers.wait_for(received),
     )
 
 
@@ -70,9 +73,8 @@ async def submit_plan(visit: Visit) -> web.Response:
     accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
         raise of_refusal(accepted)
-    entry = await _settle(visit, submission, accepted, asked.wait_s)
-    status = rendering.plan_status(entry, visit.room.desk.mode)
-    return _answer(PlanAccepted(**fields_of(status), repeated=accepted.repeated), entry, asked.wait_s)
+    entry = await _settle(visit, submission, accepted, asked)
+    return _answer(PlanAccepted(**_shown(visit, entry), repeated=accepted.repeated), entry, asked)
 
 
 async def roll_back(visit: Visit) -> web.Response:
@@ -94,14 +96,13 @@ async def roll_back(visit: Visit) -> web.Response:
     accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
         raise of_refusal(accepted if plan.rrsets else _nothing_differs(document.to, untouched))
-    entry = await _settle(visit, submission, accepted, asked.wait_s)
-    status = rendering.plan_status(entry, visit.room.desk.mode)
+    entry = await _settle(visit, submission, accepted, asked)
     return _answer(
         RollbackAccepted(
-            **fields_of(status), repeated=accepted.repeated, to=document.to, untouched=rendering.named(untouched)
+            **_shown(visit, entry), repeated=accepted.repeated, to=document.to, untouched=rendering.named(untouched)
         ),
         entry,
-        asked.wait_s,
+        asked,
     )
 
 
@@ -178,15 +179,20 @@ async def _submit(visit: Visit, planner: Planner, submission: Submission) -> Acc
     return outcome
 
 
-async def _settle(visit: Visit, submission: Submission, accepted: Accepted, wait_s: int | None) -> Entry:
+def _shown(visit: Visit, entry: Entry) -> dict[str, Any]:
+    desk = visit.room.desk
+    return fields_of(rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone))))
+
+
+async def _settle(visit: Visit, submission: Submission, accepted: Accepted, asked: Asked) -> Entry:
     """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then."""
-    desk, room = visit.room.desk, visit.room
+    desk, room, wait_s = visit.room.desk, visit.room, asked.wait_s
     if wait_s is None and not accepted.repeated:
         return _fresh(submission, accepted.generation)
     if not wait_s or room.closing.done():
         return await desk.settled(visit.zone, accepted.generation, 0)
     with visit.waiting(wait_s):
-        waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s))
+        waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s, asked.wait_for))
         ends: list[asyncio.Future[Any]] = [waiting, room.closing]
         if visit.connection is not None:
             ends.append(visit.connection.lost)
@@ -218,14 +224,16 @@ def _fresh(submission: Submission, generation: int) -> Entry:
     )
 
 
-def _answer(document: PlanAccepted, entry: Entry, wait_s: int | None) -> web.Response:
+def _answer(document: PlanAccepted, entry: Entry, asked: Asked) -> web.Response:
     """Answer 200 when a client that waits sees its plan through, a problem when it was rejected, else 202."""
     path = rendering.plan_path(entry.zone, entry.generation)
-    waited = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}"}
+    wait_s, for_all = asked.wait_s, asked.wait_for == "propagated"
+    waited = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}" + ", wait-for=propagated" * for_all}
     members = {"generation": entry.generation, "plan": path, "zone": entry.zone}
     if wait_s is not None and entry.state is PlanState.REJECTED:
         raise ProblemRaised(REJECTED, f"generation {entry.generation} was rejected: {entry.why}", members)
     if wait_s is not None and entry.state is PlanState.FAULTED:
         raise ProblemRaised(FAULTED, f"generation {entry.generation} was published, but: {entry.why}", members)
     settled = wait_s is not None and entry.state in {PlanState.PUBLISHED, PlanState.SUPERSEDED}
+    settled = settled and (document.propagated or not for_all)
     return respond(document, 200 if settled else 202, ETag=entity_tag(entry.generation), Location=path, **waited)

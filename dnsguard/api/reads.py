@@ -21,7 +21,10 @@ async def list_zones(visit: Visit) -> web.Response:
     token = visit.token
     seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
     now = desk.now()
-    shown = tuple(rendering.zone_status(zone, desk.mode, now, desk.stands_in_the_way(zone.name)) for zone in seen)
+    shown = tuple(
+        rendering.zone_status(zone, desk.mode, now, desk.stands_in_the_way(zone.name), desk.followed(zone.name))
+        for zone in seen
+    )
     return respond(Zones(mode=desk.mode, zones=shown))
 
 
@@ -29,7 +32,9 @@ async def show_zone(visit: Visit) -> web.Response:
     """Show where a zone stands; its entity tag is its newest generation."""
     desk = visit.room.desk
     zone = await desk.histories.zone(visit.zone)
-    status = rendering.zone_status(zone, desk.mode, desk.now(), desk.stands_in_the_way(zone.name))
+    status = rendering.zone_status(
+        zone, desk.mode, desk.now(), desk.stands_in_the_way(zone.name), desk.followed(zone.name)
+    )
     return respond(status, ETag=entity_tag(zone.newest))
 
 
@@ -39,7 +44,9 @@ async def list_plans(visit: Visit) -> web.Response:
     entries = await desk.histories.plans(visit.zone, below=queries.number(visit, "below"), limit=most + 1)
     page, more = _page(entries, most)
     onward = _next(visit, "plans", {"below": str(page[-1].generation), "limit": str(most)}) if more else None
-    return respond(Plans(plans=tuple(rendering.plan_status(entry, desk.mode) for entry in page), next=onward))
+    followed = bool(desk.followed(visit.zone))
+    shown = tuple(rendering.plan_status(entry, desk.mode, followed=followed) for entry in page)
+    return respond(Plans(plans=shown, next=onward))
 
 
 async def show_plan(visit: Visit) -> web.Response:
@@ -47,7 +54,7 @@ async def show_plan(visit: Visit) -> web.Response:
     desk = visit.room.desk
     generation = queries.parse_number(visit.request.match_info["generation"], "generation")
     entry, covered = await desk.histories.plan(visit.zone, generation)
-    status = rendering.plan_status(entry, desk.mode)
+    status = rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone)))
     rrsets = await visit.room.render(lambda: rendering.rrsets(covered), len(covered))
     return respond(PlanShown(**fields_of(status), rrsets=rrsets))
 

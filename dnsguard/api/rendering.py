@@ -2,15 +2,18 @@
 Nothing is read here, and nothing is left out that an operator would miss.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote
 
 from dnsguard.api import documents
-from dnsguard.core.history import Covered, Difference, Entry, Judged, Zone
+from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Zone
 from dnsguard.core.plan import Absence, Wanted
+from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key, Records, records_text
+
+_ON_THE_WIRE = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.FAULTED})
 
 
 def time_text(at: float) -> str:
@@ -36,8 +39,10 @@ def plan_path(zone: str, generation: int) -> str:
     return f"{zone_path(zone)}/plans/{generation}"
 
 
-def zone_status(zone: Zone, mode: str, now: float, trouble: str | None) -> documents.ZoneStatus:
-    """Show where a zone stands."""
+def zone_status(
+    zone: Zone, mode: str, now: float, trouble: str | None, followed: Sequence[Served]
+) -> documents.ZoneStatus:
+    """Show where a zone stands, and how its name servers follow."""
     return documents.ZoneStatus(
         zone=zone.name,
         mode=mode,
@@ -54,11 +59,35 @@ def zone_status(zone: Zone, mode: str, now: float, trouble: str | None) -> docum
         trouble=trouble,
         history=zone.history,
         trusted_fence=zone.trusted_fence,
+        propagated=zone.propagated if followed else zone.published,
+        propagated_at=_time(zone.propagated_at if followed else zone.published_at),
+        name_servers=tuple(_name_server(served, now) for served in followed),
     )
 
 
-def plan_status(entry: Entry, mode: str) -> documents.PlanStatus:
-    """Show how far a plan got."""
+def _name_server(served: Served, now: float) -> documents.NameServerStatus:
+    return documents.NameServerStatus(
+        server=served.server,
+        standing=served.standing.value,
+        since=_time(served.since),
+        generation=served.generation,
+        behind_generations=served.behind,
+        behind_s=_age(served.behind_since, now),
+        asked_at=_time(served.asked_at),
+        detail=served.detail or None,
+    )
+
+
+def propagated_at(entry: Entry, *, followed: bool) -> float | None:
+    """Return when a plan had propagated; without listed name servers that is when the primary had it."""
+    if entry.state in _ON_THE_WIRE:
+        return entry.propagated_at if followed else entry.settled_at
+    return None
+
+
+def plan_status(entry: Entry, mode: str, *, followed: bool) -> documents.PlanStatus:
+    """Show how far a plan got; ``followed``: its zone lists name servers."""
+    at = propagated_at(entry, followed=followed)
     return documents.PlanStatus(
         zone=entry.zone,
         mode=mode,
@@ -74,6 +103,8 @@ def plan_status(entry: Entry, mode: str) -> documents.PlanStatus:
         rrset_count=entry.rrsets,
         reverts=entry.reverts,
         links=documents.Links(plan=plan_path(entry.zone, entry.generation), zone=zone_path(entry.zone)),
+        propagated=at is not None,
+        propagated_at=_time(at),
     )
 
 
@@ -105,7 +136,8 @@ def rrsets(covered: Iterable[Covered]) -> tuple[documents.RRset, ...]:
     return tuple(shown)
 
 
-def _contents(key: Key, wanted: Wanted | None) -> documents.Contents | None:
+def contents(key: Key, wanted: Wanted | None) -> documents.Contents | None:
+    """Show what is, or should be, at an RRset; None where there is nothing."""
     if wanted is None:
         return None
     ttl, records, absence = _sides(key, wanted)
@@ -118,8 +150,8 @@ def differences(found: Iterable[Difference]) -> tuple[documents.Difference, ...]
         documents.Difference(
             name=each.key.name,
             type=each.key.type,
-            before=_contents(each.key, each.before),
-            after=_contents(each.key, each.after),
+            before=contents(each.key, each.before),
+            after=contents(each.key, each.after),
         )
         for each in found
     )

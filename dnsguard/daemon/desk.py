@@ -8,18 +8,24 @@ from collections.abc import Mapping
 import structlog
 from prometheus_client import CollectorRegistry
 
+from dnsguard.api.desk import WaitFor
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import Entry, GenerationUnknown, PlanState, StoreUnavailable
 from dnsguard.core.message import Unreachable
+from dnsguard.core.propagation import Served
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
+from dnsguard.daemon.following import Circle, Following
 from dnsguard.daemon.lines import Lines, place_of
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
 from dnsguard.store.sql import SqlStore
+from dnsguard.wire.name_server import NameServer
+from dnsguard.wire.observer import Followers
 from dnsguard.wire.primary import Primary
 from dnsguard.workers.planner import Planner
+from dnsguard.workers.propagation import Propagation
 from dnsguard.workers.resync import Keep, resync
 
 _POLL_S = 1.0
@@ -40,7 +46,9 @@ class DaemonDesk:
         self._metrics = Metrics(self.mode)
         self._rooms: dict[str, ZoneRoom] = {}
         self._lines = Lines(self._clock.now)
+        self._circle = Circle(self._clock.now)
         self._primaries: dict[str, Primary] = {}
+        self._name_servers: dict[str, NameServer] = {}
         self._settings = Settings()
         self._survey: asyncio.Task[None] | None = None
 
@@ -63,37 +71,50 @@ class DaemonDesk:
         """Return seconds since the epoch, UTC."""
         return self._clock.now()
 
-    async def apply(self, settings: Settings, primaries: Mapping[str, Primary]) -> None:
+    async def apply(
+        self, settings: Settings, primaries: Mapping[str, Primary], name_servers: Mapping[str, NameServer]
+    ) -> None:
         """Serve what the settings name: open rooms that are new or changed, close those that are gone.
 
-        ``primaries`` has each zone's. A zone about which nothing changed goes on undisturbed.
+        ``primaries`` has each zone's, ``name_servers`` those that zones list. A zone about which nothing changed goes
+        on undisturbed.
         """
         known = {zone.name for zone in await self._store.zones()}
         for name in settings.zones.keys() - known:
             await self._store.ensure_zone(name, self._clock.hex_digits(16))
-        stale = [name for name in self._rooms if self._has_changed(name, settings, primaries)]
+        stale = [name for name in self._rooms if self._has_changed(name, settings, primaries, name_servers)]
         await asyncio.gather(*(self._rooms.pop(name).close() for name in stale))
         for name in self._primaries.keys() - settings.zones.keys():
             self._metrics.forget(name)
         await self._lines.keep(primaries.values())
-        self._settings, self._primaries = settings, dict(primaries)
+        self._circle.keep(name_servers)
+        self._settings, self._primaries, self._name_servers = settings, dict(primaries), dict(name_servers)
         for name in settings.zones:
             if name not in self._rooms:
                 self._rooms[name] = self._open_room(name)
         if self._survey is None:
             self._survey = asyncio.create_task(self._keep_surveying(), name="survey")
 
-    def _has_changed(self, zone: str, settings: Settings, primaries: Mapping[str, Primary]) -> bool:
+    def _has_changed(
+        self,
+        zone: str,
+        settings: Settings,
+        primaries: Mapping[str, Primary],
+        name_servers: Mapping[str, NameServer],
+    ) -> bool:
         before = self._settings
         return (
             zone not in settings.zones
             or settings.policy_of(zone) != before.policy_of(zone)
             or settings.workers != before.workers
             or primaries[zone] != self._primaries[zone]
+            or settings.propagation != before.propagation
+            or [name_servers[name] for name in settings.zones[zone].name_servers]
+            != [self._name_servers[name] for name in before.zones[zone].name_servers]
         )
 
     def _open_room(self, zone: str) -> ZoneRoom:
-        return open_room(
+        room = open_room(
             zone,
             store=self._store,
             publisher=self._lines.publisher(self._primaries[zone]),
@@ -104,6 +125,13 @@ class DaemonDesk:
             metrics=self._metrics,
             returned=self._hurry_beside,
         )
+        self._metrics.forget_servers(zone)
+        if names := self._settings.zones[zone].name_servers:
+            section = self._settings.propagation
+            observer = Followers(self._circle.of(names))
+            propagation = Propagation(zone, names, self._store, observer, self._clock, section.lag_s_max)
+            room.following = Following(propagation, section, self._metrics, room.news.tell)
+        return room
 
     def _hurry_beside(self, zone: str) -> None:
         """Have the other zones of a primary that answers again look at once: their pauses have grown long."""
@@ -130,8 +158,8 @@ class DaemonDesk:
         if (room := self._rooms.get(zone)) is not None:
             room.wake()
 
-    async def settled(self, zone: str, generation: int, timeout_s: float) -> Entry:
-        """Wait until a plan is settled or time is up; return it as it is then."""
+    async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
+        """Wait until a plan is settled, or has propagated, or time is up; return it as it is then."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
         while True:
@@ -141,9 +169,14 @@ class DaemonDesk:
             if entry is None or entry.generation != generation:
                 raise GenerationUnknown(zone, generation, generation, generation)
             left = end - loop.time()
-            if entry.state not in _UNSETTLED or left <= 0 or news is None:
+            if _is_over(entry, wait_for, followed=bool(self.followed(zone))) or left <= 0 or news is None:
                 return entry
             await wait_for_news(news, min(left, _POLL_S))
+
+    def followed(self, zone: str) -> tuple[Served, ...]:
+        """Return how the name servers stand that a zone lists; empty if it lists none."""
+        room = self._rooms.get(zone)
+        return () if room is None or room.following is None else room.following.served
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the zone's fence from its primary now."""
@@ -188,7 +221,15 @@ class DaemonDesk:
             try:
                 for zone in await self._store.zones():
                     if zone.name in self._rooms:
-                        self._metrics.survey(zone, self.now())
+                        self._metrics.survey(zone, self.now(), followed=bool(self.followed(zone.name)))
             except StoreUnavailable as error:
                 log.warning("store.unavailable", detail=str(error))
             await asyncio.sleep(_SURVEY_S)
+
+
+def _is_over(entry: Entry, wait_for: WaitFor, *, followed: bool) -> bool:
+    """Tell whether waiting for a plan is over; what was refused will never propagate."""
+    if entry.state in _UNSETTLED:
+        return False
+    waits_on = followed and wait_for == "propagated" and entry.state not in {PlanState.REJECTED, PlanState.FAULTED}
+    return not waits_on or entry.propagated_at is not None

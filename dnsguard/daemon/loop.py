@@ -29,10 +29,13 @@ class Loop:
         *,
         interval_s: float,
         backoff_s_max: float,
+        rest_s: float = 0.0,
     ) -> None:
+        """Prepare; ``rest_s`` is how long the worker rests after a run even if it is woken."""
         self._name, self._zone = name, zone
         self._run_once, self._after = run_once, after
         self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
+        self._rest_s = rest_s
         self._woken = asyncio.Event()
         self._hurried = asyncio.Event()
         self._said = ""
@@ -63,8 +66,10 @@ class Loop:
                     continue
                 case Then.WOKEN:
                     delay_s = _BACKOFF_S_MIN
+                    await asyncio.sleep(self._rest_s)
                     await self._wait(self._woken, self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
                 case _:
+                    await asyncio.sleep(self._rest_s)
                     await self._wait(self._hurried, delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
                     delay_s = _BACKOFF_S_MIN if self._hurried.is_set() else min(delay_s * 2, self._backoff_s_max)
             runs_at_once = 0

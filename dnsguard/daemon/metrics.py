@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from dnsguard import __version__
 from dnsguard.core.history import Zone
+from dnsguard.core.propagation import Served, Standing
 from dnsguard.workers.step import Step
 
 
@@ -32,8 +33,29 @@ class Metrics:
                 "pending_plans": "Plans accepted and not settled",
                 "oldest_pending_age_seconds": "Age of the oldest plan that is not settled; 0 if none",
                 "halted": "1 if publishing is stopped for the zone, 0 if not",
+                "propagated_generation": "Newest generation that all listed name servers serve",
             }.items()
         }
+        self._servers = {
+            name: Gauge(f"dnsguard_name_server_{name}", text, ["zone", "server"], registry=self.registry)
+            for name, text in {
+                "generation": "Newest generation that the name server serves completely",
+                "behind_generations": "Published generations that it does not serve",
+                "behind_seconds": "Age of the oldest of them; 0 if none",
+            }.items()
+        }
+        self._standing = Gauge(
+            "dnsguard_name_server_standing",
+            "1 for how a name server stands, 0 for how it does not",
+            ["zone", "server", "standing"],
+            registry=self.registry,
+        )
+        self._reversals = Counter(
+            "dnsguard_name_server_reversals",
+            "How often a name server served less than it did before",
+            ["zone", "server"],
+            registry=self.registry,
+        )
 
     def count(self, worker: str, step: Step) -> None:
         """Count a run of a worker."""
@@ -45,10 +67,24 @@ class Metrics:
         if step.event == "publication.completed":
             self._rrsets.labels(step.zone).inc(step.rrsets)
 
-    def survey(self, zone: Zone, now: float) -> None:
-        """Show where a zone stands."""
+    def follow(self, zone: str, served: Served, before: Served) -> None:
+        """Show how a name server stands."""
+        behind_s = 0.0
+        if served.behind_since is not None and served.asked_at is not None:
+            behind_s = max(0.0, served.asked_at - served.behind_since)
+        values = (served.generation or 0, served.behind, behind_s)
+        for gauge, value in zip(self._servers.values(), values, strict=True):
+            gauge.labels(zone, served.server).set(value)
+        for standing in Standing:
+            self._standing.labels(zone, served.server, standing.value).set(served.standing is standing)
+        if served.standing is Standing.BACKWARDS and before.standing is not Standing.BACKWARDS:
+            self._reversals.labels(zone, served.server).inc()
+
+    def survey(self, zone: Zone, now: float, *, followed: bool) -> None:
+        """Show where a zone stands; ``followed``: it lists name servers."""
         age = 0.0 if zone.oldest_pending_at is None else max(0.0, now - zone.oldest_pending_at)
-        values = (zone.newest, zone.published, zone.pending, age, 0 if zone.halted is None else 1)
+        propagated = zone.propagated if followed else zone.published
+        values = (zone.newest, zone.published, zone.pending, age, 0 if zone.halted is None else 1, propagated)
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.labels(zone.name).set(value)
 
@@ -56,3 +92,9 @@ class Metrics:
         """Show nothing any more of a zone that this daemon no longer serves."""
         for gauge in self._gauges.values():
             gauge.remove(zone)
+        self.forget_servers(zone)
+
+    def forget_servers(self, zone: str) -> None:
+        """Show nothing any more of a zone's name servers: they may be others now."""
+        for metric in (*self._servers.values(), self._standing, self._reversals):
+            metric.remove_by_labels({"zone": zone})

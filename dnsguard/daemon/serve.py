@@ -24,6 +24,7 @@ from dnsguard import __version__
 from dnsguard.api.app import make_app, reconfigure
 from dnsguard.api.serve import serve as serve_http
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
+from dnsguard.core.history import StoreUnavailable
 from dnsguard.daemon import compose
 from dnsguard.daemon.config import (
     ConfigRefused,
@@ -46,7 +47,7 @@ from dnsguard.daemon.files import (
 )
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.daemon.places import EMBEDDED
-from dnsguard.store.engine import StoreUnavailable, make_engine
+from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import PrimaryRefused
@@ -132,7 +133,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
-    primaries = compose.primaries(settings, folder, None)
+    primaries, name_servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
     engine = make_engine(compose.database_url(settings, folder))
     store = SqlStore(engine)
     stack.push_async_callback(store.close)
@@ -143,7 +144,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
     address = None if embedded is None else embedded.address
     desk = DaemonDesk(store, guards)
     stack.push_async_callback(desk.close)
-    await desk.apply(settings, primaries | compose.primaries(settings, folder, address))
+    await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
     app = make_app(desk, tokens, compose.limits(settings))
     try:
@@ -201,7 +202,7 @@ class Running:
             self._refuse_lasting(settings)
             tokens = compose.tokens(settings, self.folder)
             primaries = compose.primaries(settings, self.folder, self.embedded)
-            await self.desk.apply(settings, primaries)
+            await self.desk.apply(settings, primaries, compose.name_servers(settings))
         except (ConfigRefused, FolderRefused, PrimaryRefused, StoreUnavailable) as error:
             log.error("settings.refused", detail=str(error), expected="the settings before stay in force")  # noqa: TRY400  a sentence, no traceback
             return

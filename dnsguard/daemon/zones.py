@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dnsguard.core.guards import Guards
 from dnsguard.core.policy import Policy
 from dnsguard.daemon.config import WorkersSection
+from dnsguard.daemon.following import Following
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.workers.cleanup import Cleanup
@@ -59,6 +60,8 @@ class ZoneRoom:
     """
     trouble: str = ""
     """Why nothing is being published at the moment; empty if nothing stands in the way."""
+    following: Following | None = None
+    """The zone's way through its name servers, if it lists any."""
 
     def wake(self) -> None:
         """Have the enactor look at once."""
@@ -70,6 +73,8 @@ class ZoneRoom:
 
     async def close(self) -> None:
         """End the loops."""
+        if self.following is not None:
+            await self.following.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -94,6 +99,8 @@ def open_room(
 
     def enacted(step: Step) -> None:
         metrics.count("enactor", step)
+        if step.event == "publication.completed" and room.following is not None:
+            room.following.hurry()
         if step.event in STALLED_EVENTS:
             room.trouble = step.detail or step.event
         elif room.trouble and (step.then is Then.WOKEN or step.messages):

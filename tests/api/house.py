@@ -18,9 +18,11 @@ import dns.tsig
 from prometheus_client import CollectorRegistry, Gauge
 
 from dnsguard.api.app import make_app
+from dnsguard.api.desk import WaitFor
 from dnsguard.api.limits import Limits
 from dnsguard.api.serve import Served, serve
 from dnsguard.api.tokens import Token, Tokens, make_tokens
+from dnsguard.core import propagation
 from dnsguard.core.guards import GUARDED
 from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.message import Unreachable
@@ -92,6 +94,8 @@ class House:
     woken: list[str] = field(default_factory=list)
     running: list[asyncio.Task[None]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    served: dict[str, tuple[propagation.Served, ...]] = field(default_factory=dict)
+    """How name servers stand, by zone."""
     waits: int = 0
     looks: int = 0
 
@@ -125,7 +129,10 @@ class House:
         self.news.set()
         self.news = asyncio.Event()
 
-    async def settled(self, zone: str, generation: int, timeout_s: float) -> Entry:
+    def followed(self, zone: str) -> tuple[propagation.Served, ...]:
+        return self.served.get(zone, ())
+
+    async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
         end = asyncio.get_running_loop().time() + timeout_s
         self.waits += 1
         try:
@@ -133,7 +140,9 @@ class House:
                 news = self.news
                 entry, _ = await self.store.plan(zone, generation)
                 left = end - asyncio.get_running_loop().time()
-                if entry.state not in {PlanState.ACCEPTED, PlanState.PUBLISHING} or left <= 0:
+                waits_on = wait_for == "propagated" and self.followed(zone) and entry.propagated_at is None
+                waits_on = waits_on or entry.state in {PlanState.ACCEPTED, PlanState.PUBLISHING}
+                if not waits_on or left <= 0:
                     return entry
                 try:
                     await asyncio.wait_for(news.wait(), left)

@@ -48,20 +48,20 @@ async def desk(tmp_path: Path) -> AsyncIterator[DaemonDesk]:
 
 async def test_only_zones_of_which_something_changed_are_disturbed(desk: DaemonDesk, server: EmbeddedServer) -> None:
     here = dict.fromkeys(ZONES, primary_at(server))
-    await desk.apply(SETTINGS, here)
+    await desk.apply(SETTINGS, here, {})
     before = dict(desk._rooms)
     assert before.keys() == set(ZONES)
     own_policy = ZoneSection(policy=PolicySection(records_max=7))
     changed = msgspec.structs.replace(SETTINGS, zones=SETTINGS.zones | {"a.test.": own_policy})
-    await desk.apply(changed, here | {"b.test.": primary_at(server, "two.")})
+    await desk.apply(changed, here | {"b.test.": primary_at(server, "two.")}, {})
     after = dict(desk._rooms)
     assert {zone for zone in ZONES if after[zone] is not before[zone]} == {"a.test.", "b.test."}
     assert not isinstance(await desk.observe("b.test."), str)
     fewer = msgspec.structs.replace(changed, zones={"c.test.": ZoneSection()})
-    await desk.apply(fewer, {"c.test.": primary_at(server)})
+    await desk.apply(fewer, {"c.test.": primary_at(server)}, {})
     assert desk._rooms == {"c.test.": before["c.test."]}
     busier = msgspec.structs.replace(fewer, workers=WorkersSection(enactor_interval_s=1))
-    await desk.apply(busier, {"c.test.": primary_at(server)})
+    await desk.apply(busier, {"c.test.": primary_at(server)}, {})
     assert desk._rooms["c.test."] is not before["c.test."]
 
 
@@ -69,11 +69,11 @@ async def test_zones_of_one_primary_share_a_connection_with_a_key_each(
     desk: DaemonDesk, server: EmbeddedServer
 ) -> None:
     primaries = dict.fromkeys(ZONES, primary_at(server)) | {"b.test.": primary_at(server, "two.")}
-    await desk.apply(SETTINGS, primaries)
+    await desk.apply(SETTINGS, primaries, {})
     for zone in ZONES:
         seen = await desk.observe(zone)
         assert getattr(seen, "rdatas", None) == (), seen
     assert len(desk._lines._open) == 1
     slower = {zone: replace(primary, timeout_s=1.0) for zone, primary in primaries.items()}
-    await desk.apply(SETTINGS, slower)
+    await desk.apply(SETTINGS, slower, {})
     assert [place[2] for place in desk._lines._open] == [1.0]
