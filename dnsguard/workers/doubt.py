@@ -59,6 +59,9 @@ def narrowed(doubt: Doubt, part: Sequence[Change], pending: Pending, *, resuming
         narrower = replace(doubt, rrsets_max=max(1, len(part) // 2))
     else:
         generations = sorted({change.generation for change in pending.changes})
+        if not generations:
+            # Another enactor has rejected all of it: only the fence was to move, and no plan is to blame for that.
+            return replace(doubt, overtake=None, target=None), None
         alone = len(generations) == 1
         narrower = replace(doubt, overtake=None, target=generations[(len(generations) - 1) // 2])
     if not alone:
