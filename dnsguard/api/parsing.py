@@ -103,14 +103,19 @@ def read_keys(named: Sequence[RRsetNamed], zone: str) -> frozenset[Key]:
 
 def read_key(rrset: RRsetWanted | RRsetNamed, zone: str, pointer: str) -> Key:
     """Read an owner name and a type."""
-    try:
-        name = parse_name(rrset.name, zone)
-    except NameRefused as error:
-        _refuse(str(error), "a domain name", rrset.name, f"{pointer}/name")
+    name = read_name(rrset.name, zone, f"{pointer}/name")
     try:
         return Key(name, parse_type(rrset.type))
     except RecordRefused as error:
         _refuse(str(error), "a record type", rrset.type, f"{pointer}/type")
+
+
+def read_name(text: str, zone: str, pointer: str) -> str:
+    """Read an owner name, relative to the zone or absolute."""
+    try:
+        return parse_name(text, zone)
+    except NameRefused as error:
+        _refuse(str(error), "a domain name", text, pointer)
 
 
 def _read_records(key: Key, rrset: RRsetWanted, policy: Policy, pointer: str) -> Records:

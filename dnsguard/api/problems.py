@@ -39,6 +39,10 @@ GENERATION_BEHIND = Kind(
     "generation-behind", "The stated generation is not above the newest", 409, "See newest; state a higher one."
 )
 RESYNC_REFUSED = Kind("resync-refused", "There is nothing to settle, or no way to", 409, "The detail says why.")
+NOT_COMPARABLE = Kind(
+    "not-comparable", "The zone cannot be compared now", 409, "Its fence is gone, too far behind, or another history's."
+)
+ADOPTION_REFUSED = Kind("adoption-refused", "This cannot be taken over as it stands", 409, "The detail says why.")
 STALE = Kind("stale", "The zone has changed since the plan was made", 412, "See rrset, generation and actor.")
 TOO_LARGE = Kind("too-large", "The body is too large", 413, "Nothing of it was read on.")
 MEDIA_TYPE = Kind("media-type", "The body is not JSON", 415, "Send Content-Type: application/json, unencoded.")
@@ -53,6 +57,7 @@ FAULTED = Kind("faulted", "The name server shows something else than was publish
 BUSY = Kind("busy", "Too much at once", 503, "Try again after Retry-After seconds.")
 DEADLINE = Kind("deadline", "The answer took too long", 503, "With a change, its outcome is unclear: read the plans.")
 NOT_READY = Kind("not-ready", "The daemon is not ready", 503, "See missing.")
+UNREACHABLE = Kind("unreachable", "The name server does not answer", 503, "Nor does it let the zone be transferred.")
 STORE = Kind("store", "The database does not answer", 503, "Nothing was accepted, or its outcome is unclear.")
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in list(globals().values()) if isinstance(kind, Kind))

@@ -1,5 +1,6 @@
 """The real clock and real chance, as workers see them."""
 
+import asyncio
 import secrets
 import time
 
@@ -14,3 +15,7 @@ class SystemClock:
     def hex_digits(self, count: int) -> str:
         """Return random lower-case hexadecimal digits."""
         return secrets.token_hex((count + 1) // 2)[:count]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; zero gives others a turn."""
+        await asyncio.sleep(seconds)

@@ -9,24 +9,29 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from dnsguard.api.desk import WaitFor
+from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import Entry, GenerationUnknown, PlanState, StoreUnavailable
 from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
+from dnsguard.core.records import Key
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.following import Circle, Following
 from dnsguard.daemon.lines import Lines, place_of
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.verifying import AT_ONCE_MAX, Verifying
 from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.observer import Followers
 from dnsguard.wire.primary import Primary
+from dnsguard.workers.adoption import Adopted, Adoption, Wish
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.propagation import Propagation
 from dnsguard.workers.resync import Keep, resync
+from dnsguard.workers.verifier import Postponed, Verifier
 
 _POLL_S = 1.0
 """How often a waiter looks by itself: another daemon may have published."""
@@ -50,6 +55,7 @@ class DaemonDesk:
         self._primaries: dict[str, Primary] = {}
         self._name_servers: dict[str, NameServer] = {}
         self._settings = Settings()
+        self._verifications = asyncio.Semaphore(AT_ONCE_MAX)
         self._survey: asyncio.Task[None] | None = None
 
     @property
@@ -125,6 +131,15 @@ class DaemonDesk:
             metrics=self._metrics,
             returned=self._hurry_beside,
         )
+        policy, workers = self._settings.policy_of(zone), self._settings.workers
+        room.verifying = Verifying(
+            Verifier(zone, self._store, room.publisher, self._clock, self._guards, policy),
+            self._verifications,
+            self._metrics,
+            room.wake,
+            interval_s=workers.verifier_interval_s,
+            backoff_s_max=workers.backoff_s_max,
+        )
         self._metrics.forget_servers(zone)
         if names := self._settings.zones[zone].name_servers:
             section = self._settings.propagation
@@ -198,6 +213,35 @@ class DaemonDesk:
         )
         room.hurry()
         return generation
+
+    async def verify(self, zone: str) -> Verification | Unreachable | Postponed:
+        """Compare what the primary holds with the history now."""
+        verifying = self._verifying(zone)
+        return Postponed("the zone is not served here") if verifying is None else await verifying.look()
+
+    def verified(self, zone: str) -> Verification | None:
+        """Return what this daemon's newest comparison came to, None if there was none yet."""
+        verifying = self._verifying(zone)
+        return None if verifying is None else verifying.last
+
+    def suspended(self, zone: str) -> tuple[Key, ...]:
+        """Return what is repaired no more for the time being."""
+        verifying = self._verifying(zone)
+        return () if verifying is None else verifying.suspended
+
+    def _verifying(self, zone: str) -> Verifying | None:
+        room = self._rooms.get(zone)
+        return None if room is None else room.verifying
+
+    async def adopt(self, wish: Wish, actor: str, *, dry_run: bool) -> Adopted:
+        """Take over what stands in a zone. Raises AdoptionRefused."""
+        room = self._rooms[wish.zone]
+        policy = self._settings.policy_of(wish.zone)
+        adoption = Adoption(self._store, room.publisher, self._clock, self._guards, policy)
+        async with self._verifications:
+            adopted = await adoption.adopt(wish, actor, dry_run=dry_run)
+        room.wake()
+        return adopted
 
     def stands_in_the_way(self, zone: str) -> str | None:
         """Return why not everything is being published for a zone at the moment, None if nothing stands in the way."""

@@ -30,12 +30,16 @@ class Loop:
         interval_s: float,
         backoff_s_max: float,
         rest_s: float = 0.0,
+        first_s: float = 0.0,
     ) -> None:
-        """Prepare; ``rest_s`` is how long the worker rests after a run even if it is woken."""
+        """Prepare; ``rest_s`` is how long the worker rests after a run even if it is woken.
+
+        ``first_s`` is how long it waits before its first run unless it is hurried.
+        """
         self._name, self._zone = name, zone
         self._run_once, self._after = run_once, after
         self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
-        self._rest_s = rest_s
+        self._rest_s, self._first_s = rest_s, first_s
         self._woken = asyncio.Event()
         self._hurried = asyncio.Event()
         self._said = ""
@@ -53,6 +57,8 @@ class Loop:
         """Run until cancelled."""
         delay_s = _BACKOFF_S_MIN
         runs_at_once = 0
+        if self._first_s:
+            await self._wait(self._hurried, self._first_s)
         while True:
             self._woken.clear()
             self._hurried.clear()
@@ -95,9 +101,11 @@ class Loop:
         match step.event:
             case "worker.failed":
                 return
-            case "zone.halted":
+            case "zone.halted" | "repair.suspended":
                 level = log.debug if repeated else log.error
-            case "plan.rejected":
+            case "difference.found" | "repair.refused":
+                level = log.debug if repeated else log.warning
+            case "plan.rejected" | "repair.submitted":
                 level = log.warning
             case "name.refused":
                 level = log.debug if repeated else log.error

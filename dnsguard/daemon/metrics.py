@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from dnsguard import __version__
+from dnsguard.core.comparison import Kind, Verification
 from dnsguard.core.history import Zone
 from dnsguard.core.propagation import Served, Standing
 from dnsguard.workers.step import Step
@@ -57,6 +58,21 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._findings = Gauge(
+            "dnsguard_verification_findings",
+            "What differed between primary and history, by kind, when this daemon last compared them",
+            ["zone", "kind"],
+            registry=self.registry,
+        )
+        self._verifications = {
+            name: Gauge(f"dnsguard_verification_{name}", text, ["zone"], registry=self.registry)
+            for name, text in {
+                "timestamp_seconds": "When this daemon last compared primary and history",
+                "unmanaged_rrsets": "RRsets that plans do not concern",
+                "suspended_repairs": "RRsets that are repaired no more for the time being",
+            }.items()
+        }
+
     def count(self, worker: str, step: Step) -> None:
         """Count a run of a worker."""
         self._steps.labels(worker, step.zone, step.event).inc()
@@ -88,10 +104,20 @@ class Metrics:
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.labels(zone.name).set(value)
 
+    def verified(self, found: Verification, suspended: int) -> None:
+        """Show what a comparison came to."""
+        for kind in Kind:
+            self._findings.labels(found.zone, kind.value).set(found.count.get(kind, 0))
+        values = (found.at, found.unmanaged, suspended)
+        for gauge, value in zip(self._verifications.values(), values, strict=True):
+            gauge.labels(found.zone).set(value)
+
     def forget(self, zone: str) -> None:
         """Show nothing any more of a zone that this daemon no longer serves."""
         for gauge in self._gauges.values():
             gauge.remove(zone)
+        for verification in (*self._verifications.values(), self._findings):
+            verification.remove_by_labels({"zone": zone})
         self.forget_servers(zone)
 
     def forget_servers(self, zone: str) -> None:

@@ -12,6 +12,7 @@ from dnsguard.daemon.config import WorkersSection
 from dnsguard.daemon.following import Following
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.verifying import Verifying
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.effects import Clock, Publisher, Store
 from dnsguard.workers.enactor import Enactor
@@ -63,6 +64,9 @@ class ZoneRoom:
     following: Following | None = None
     """The zone's way through its name servers, if it lists any."""
 
+    verifying: Verifying | None = None
+    """The zone's verifier, if it has been started."""
+
     def wake(self) -> None:
         """Have the enactor look at once."""
         self.loops[0].wake()
@@ -75,6 +79,8 @@ class ZoneRoom:
         """End the loops."""
         if self.following is not None:
             await self.following.close()
+        if self.verifying is not None:
+            await self.verifying.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -23,10 +23,12 @@ from dnsguard.api.limits import Limits
 from dnsguard.api.serve import Served, serve
 from dnsguard.api.tokens import Token, Tokens, make_tokens
 from dnsguard.core import propagation
+from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import GUARDED
 from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.message import Unreachable
 from dnsguard.core.policy import Policy
+from dnsguard.core.records import Key
 from dnsguard.core.written import Seen
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -34,10 +36,12 @@ from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.wire.server.server import EmbeddedServer
+from dnsguard.workers.adoption import Adopted, Adoption, Wish
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep, resync
 from dnsguard.workers.step import Then
+from dnsguard.workers.verifier import Postponed, Verifier
 
 ZONE = "example.test."
 OTHER_ZONE = "other.test."
@@ -75,6 +79,9 @@ class StillClock:
     def hex_digits(self, count: int) -> str:
         return "5" * count
 
+    async def sleep(self, seconds: float) -> None:
+        assert seconds == 0
+
 
 @dataclass
 class House:
@@ -89,6 +96,7 @@ class House:
     held: bool = False
     """Whether the enactor is kept from running."""
     trouble: dict[str, str] = field(default_factory=dict)
+    verifiers: dict[str, Verifier] = field(default_factory=dict)
     fault: Exception | None = None
     """What is raised by whoever asks for the time."""
     woken: list[str] = field(default_factory=list)
@@ -165,6 +173,27 @@ class House:
             clock=self.clock,
             guards=GUARDED,
         )
+
+    def verifier(self, zone: str) -> Verifier:
+        if zone not in self.verifiers:
+            clock = self.clock
+            self.verifiers[zone] = Verifier(zone, self.store, self.publisher, clock, GUARDED, self.policy)
+        return self.verifiers[zone]
+
+    async def verify(self, zone: str) -> Verification | Unreachable | Postponed:
+        return await self.verifier(zone).look()
+
+    def verified(self, zone: str) -> Verification | None:
+        return self.verifier(zone).last
+
+    def suspended(self, zone: str) -> tuple[Key, ...]:
+        return self.verifier(zone).suspended
+
+    async def adopt(self, wish: Wish, actor: str, *, dry_run: bool) -> Adopted:
+        adoption = Adoption(self.store, self.publisher, self.clock, GUARDED, self.policy)
+        adopted = await adoption.adopt(wish, actor, dry_run=dry_run)
+        self.wake(wish.zone)
+        return adopted
 
     async def missing(self) -> Mapping[str, str]:
         self.looks += 1

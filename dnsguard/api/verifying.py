@@ -1,0 +1,127 @@
+"""Looking at what a name server really holds, and taking it over: the two requests that transfer a whole zone.
+Nothing is decided here; the verifier compares, and the adoption has its plans judged by every guard.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from aiohttp import web
+
+from dnsguard.api import queries, rendering
+from dnsguard.api.bodies import read_body
+from dnsguard.api.parsing import read_document, read_name, read_reason
+from dnsguard.api.problems import ADOPTION_REFUSED, NOT_COMPARABLE, UNREACHABLE, ProblemRaised
+from dnsguard.api.verification import (
+    LISTED_MAX,
+    Adopted,
+    AdoptionWanted,
+    FindingShown,
+    LeftOut,
+    VerificationShown,
+    VerificationSummary,
+)
+from dnsguard.api.visit import Visit, entity_tag, respond
+from dnsguard.core.comparison import Finding, Verification
+from dnsguard.core.message import Unreachable
+from dnsguard.core.records import Key
+from dnsguard.workers.adoption import AdoptionRefused, Wish
+from dnsguard.workers.verifier import Postponed
+
+TRANSFER_S_MAX = 300.0
+"""How long a request may wait for a zone to be transferred and compared, beyond its usual deadline."""
+
+
+async def verify(visit: Visit) -> web.Response:
+    """Compare the zone with the history now; a repair, where the policy wants one, follows by itself."""
+    desk, planner = visit.room.desk, visit.planner()
+    with visit.waiting(TRANSFER_S_MAX):
+        found = await desk.verify(visit.zone)
+    match found:
+        case Unreachable(reason):
+            raise ProblemRaised(UNREACHABLE, reason, {"zone": visit.zone}, {"Retry-After": "5"})
+        case Postponed(reason):
+            raise ProblemRaised(NOT_COMPARABLE, reason, {"zone": visit.zone})
+    policy: Literal["report", "repair"] = "repair" if planner.policy.verify == "repair" else "report"
+    suspended = desk.suspended(visit.zone)
+
+    def show() -> VerificationShown:
+        return VerificationShown(
+            zone=visit.zone,
+            mode=desk.mode,
+            policy=policy,
+            at=rendering.time_text(found.at),
+            generation=found.generation,
+            base=found.base,
+            compared=found.compared,
+            unmanaged=found.unmanaged,
+            finding_count=found.total,
+            findings=tuple(_finding(finding) for finding in found.findings[:LISTED_MAX]),
+            suspended=rendering.named(suspended[:LISTED_MAX]),
+        )
+
+    return respond(await visit.room.render(show, len(found.findings)), ETag=entity_tag(found.generation))
+
+
+def _finding(finding: Finding) -> FindingShown:
+    return FindingShown(
+        kind=finding.kind.value,
+        name=finding.key.name,
+        type=finding.key.type,
+        expected=rendering.contents(finding.key, finding.expected),
+        found=rendering.contents(finding.key, finding.found),
+        generation=finding.generation,
+    )
+
+
+def summary(found: Verification | None, suspended: int, now: float) -> VerificationSummary | None:
+    """Show the newest verification in few numbers."""
+    if found is None:
+        return None
+    return VerificationSummary(
+        at=rendering.time_text(found.at),
+        age_s=round(max(0.0, now - found.at), 3),
+        generation=found.generation,
+        findings=found.total,
+        suspended=suspended,
+    )
+
+
+async def adopt(visit: Visit) -> web.Response:
+    """Take over what stands in the zone; with ``dry_run`` only say what that would be."""
+    visit.planner()
+    dry, depth_max = queries.flag(visit, "dry_run"), visit.room.limits.depth_max
+
+    def read(body: bytes, _: Callable[[], bool]) -> Wish:
+        document = read_document(body, AdoptionWanted, depth_max)
+        reason = read_reason(document.reason)
+        names = None if document.names is None else _names(document.names, visit.zone)
+        return Wish(visit.zone, names, document.signing_keys, reason)
+
+    wish = await read_body(visit, read)
+    desk = visit.room.desk
+    try:
+        with visit.waiting(TRANSFER_S_MAX):
+            adopted = await desk.adopt(wish, visit.actor, dry_run=dry)
+    except AdoptionRefused as error:
+        raise ProblemRaised(ADOPTION_REFUSED, str(error), {"zone": visit.zone}) from None
+    document = Adopted(
+        zone=visit.zone,
+        mode=desk.mode,
+        generations=adopted.generations,
+        plan_count=adopted.plans,
+        rrset_count=len(adopted.taken),
+        rrsets=rendering.named(adopted.taken[:LISTED_MAX]),
+        left_out_count=len(adopted.left_out),
+        left_out=tuple(_left_out(key, why) for key, why in adopted.left_out[:LISTED_MAX]),
+    )
+    if not adopted.generations:
+        return respond(document)
+    return respond(document, 202, ETag=entity_tag(max(adopted.generations)))
+
+
+def _names(texts: tuple[str, ...], zone: str) -> frozenset[str]:
+    return frozenset(read_name(text, zone, f"/names/{index}") for index, text in enumerate(texts))
+
+
+def _left_out(key: Key, why: str) -> LeftOut:
+    return LeftOut(name=key.name, type=key.type, why=why)

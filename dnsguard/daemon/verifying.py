@@ -1,0 +1,84 @@
+"""A zone's verifier as the daemon runs it: one comparison at a time, a few zones at once, periodic and on demand.
+It is quiet when all is as it should be; what it finds goes to the metrics, and a repair wakes the enactor.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from dnsguard.core.comparison import Verification
+from dnsguard.core.message import Unreachable
+from dnsguard.core.records import Key
+from dnsguard.daemon.loop import Loop
+from dnsguard.daemon.metrics import Metrics
+from dnsguard.workers.step import Step
+from dnsguard.workers.verifier import Postponed, Verifier
+
+AT_ONCE_MAX = 2
+"""Zones that are compared at the same moment in one daemon: each takes the memory of a whole zone."""
+
+
+class Verifying:
+    """One zone's verifier, its loop and its turns."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        turns: asyncio.Semaphore,
+        metrics: Metrics,
+        wake_enactor: Callable[[], None],
+        *,
+        interval_s: float,
+        backoff_s_max: float,
+    ) -> None:
+        """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the daemon's."""
+        self._verifier, self._turns, self._metrics, self._wake_enactor = verifier, turns, metrics, wake_enactor
+        self._one_at_a_time = asyncio.Lock()
+        self._loop = Loop(
+            "verifier",
+            verifier.zone,
+            self._run_once,
+            self._after,
+            interval_s=interval_s,
+            backoff_s_max=max(interval_s, backoff_s_max),
+            first_s=interval_s * random.random(),  # noqa: S311  spreads load, no secret
+        )
+        self._task = asyncio.create_task(self._loop.run(), name=f"{verifier.zone} verifier")
+
+    @property
+    def last(self) -> Verification | None:
+        """What the newest comparison came to, None if there was none yet."""
+        return self._verifier.last
+
+    @property
+    def suspended(self) -> tuple[Key, ...]:
+        """What is repaired no more for the time being."""
+        return self._verifier.suspended
+
+    async def look(self) -> Verification | Unreachable | Postponed:
+        """Compare now; if something differs that the policy wants repaired, that follows by itself."""
+        async with self._one_at_a_time, self._turns:
+            found = await self._verifier.look()
+        self._show()
+        if isinstance(found, Verification) and found.total and self._verifier.policy.verify == "repair":
+            self._loop.hurry()
+        return found
+
+    async def close(self) -> None:
+        """End the loop."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run_once(self) -> Step:
+        async with self._one_at_a_time, self._turns:
+            return await self._verifier.run_once()
+
+    def _after(self, step: Step) -> None:
+        self._metrics.count("verifier", step)
+        self._show()
+        if step.rrsets:
+            self._wake_enactor()
+
+    def _show(self) -> None:
+        if self.last is not None:
+            self._metrics.verified(self.last, len(self._verifier.suspended))
