@@ -90,6 +90,16 @@ class NameServerStatus(Answer, frozen=True, kw_only=True):
     detail: str | None
 
 
+class VerificationSummary(Answer, frozen=True, kw_only=True):
+    """The newest verification by the daemon that answers."""
+
+    at: Time
+    age_s: float
+    generation: int
+    findings: int
+    suspended: Annotated[int, _described("RRsets that are repaired no more for the time being.")]
+
+
 class ZoneStatus(Answer, frozen=True, kw_only=True):
     """Where a zone stands."""
 
@@ -116,6 +126,7 @@ class ZoneStatus(Answer, frozen=True, kw_only=True):
     ] = 0
     propagated_at: Time | None = None
     name_servers: tuple[NameServerStatus, ...] = ()
+    verification: VerificationSummary | None = None
 
 
 class Zones(Answer, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from dnsguard.api import queries, rendering
-from dnsguard.api.documents import Differences, Plans, PlanShown, RRsets, Zones, fields_of
+from dnsguard.api.desk import Desk
+from dnsguard.api.documents import Differences, Plans, PlanShown, RRsets, Zones, ZoneStatus, fields_of
 from dnsguard.api.problems import malformed
 from dnsguard.api.visit import Visit, entity_tag, respond
+from dnsguard.core.history import Zone
 
 Item = TypeVar("Item")
 
@@ -21,10 +23,7 @@ async def list_zones(visit: Visit) -> web.Response:
     token = visit.token
     seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
     now = desk.now()
-    shown = tuple(
-        rendering.zone_status(zone, desk.mode, now, desk.stands_in_the_way(zone.name), desk.followed(zone.name))
-        for zone in seen
-    )
+    shown = tuple(_status(desk, zone, now) for zone in seen)
     return respond(Zones(mode=desk.mode, zones=shown))
 
 
@@ -32,10 +31,13 @@ async def show_zone(visit: Visit) -> web.Response:
     """Show where a zone stands; its entity tag is its newest generation."""
     desk = visit.room.desk
     zone = await desk.histories.zone(visit.zone)
-    status = rendering.zone_status(
-        zone, desk.mode, desk.now(), desk.stands_in_the_way(zone.name), desk.followed(zone.name)
-    )
-    return respond(status, ETag=entity_tag(zone.newest))
+    return respond(_status(desk, zone, desk.now()), ETag=entity_tag(zone.newest))
+
+
+def _status(desk: Desk, zone: Zone, now: float) -> ZoneStatus:
+    trouble, followed = desk.stands_in_the_way(zone.name), desk.followed(zone.name)
+    verified = rendering.verification(desk.verified(zone.name), len(desk.suspended(zone.name)), now)
+    return rendering.zone_status(zone, desk.mode, now, trouble, followed, verified)
 
 
 async def list_plans(visit: Visit) -> web.Response:

@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from dnsguard.api import documents
+from dnsguard.core.comparison import Verification
 from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Zone
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.propagation import Served
@@ -40,7 +41,12 @@ def plan_path(zone: str, generation: int) -> str:
 
 
 def zone_status(
-    zone: Zone, mode: str, now: float, trouble: str | None, followed: Sequence[Served]
+    zone: Zone,
+    mode: str,
+    now: float,
+    trouble: str | None,
+    followed: Sequence[Served],
+    verification: documents.VerificationSummary | None,
 ) -> documents.ZoneStatus:
     """Show where a zone stands, and how its name servers follow."""
     return documents.ZoneStatus(
@@ -62,6 +68,20 @@ def zone_status(
         propagated=zone.propagated if followed else zone.published,
         propagated_at=_time(zone.propagated_at if followed else zone.published_at),
         name_servers=tuple(_name_server(served, now) for served in followed),
+        verification=verification,
+    )
+
+
+def verification(found: Verification | None, suspended: int, now: float) -> documents.VerificationSummary | None:
+    """Show the newest verification in few numbers."""
+    if found is None:
+        return None
+    return documents.VerificationSummary(
+        at=time_text(found.at),
+        age_s=round(max(0.0, now - found.at), 3),
+        generation=found.generation,
+        findings=found.total,
+        suspended=suspended,
     )
 
 

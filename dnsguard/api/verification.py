@@ -45,16 +45,6 @@ class VerificationShown(Answer, frozen=True, kw_only=True):
     suspended: Annotated[tuple[RRsetNamed, ...], Meta(description="Repaired no more for the time being.")]
 
 
-class VerificationSummary(Answer, frozen=True, kw_only=True):
-    """The newest verification by the daemon that answers."""
-
-    at: Time
-    age_s: float
-    generation: int
-    findings: int
-    suspended: Annotated[int, Meta(description="RRsets that are repaired no more for the time being.")]
-
-
 class AdoptionWanted(Request, frozen=True):
     """Take over what stands in a zone, without changing it: some names, or all."""
 

@@ -18,10 +18,9 @@ from dnsguard.api.verification import (
     FindingShown,
     LeftOut,
     VerificationShown,
-    VerificationSummary,
 )
 from dnsguard.api.visit import Visit, entity_tag, respond
-from dnsguard.core.comparison import Finding, Verification
+from dnsguard.core.comparison import Finding
 from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key
 from dnsguard.workers.adoption import AdoptionRefused, Wish
@@ -70,19 +69,6 @@ def _finding(finding: Finding) -> FindingShown:
         expected=rendering.contents(finding.key, finding.expected),
         found=rendering.contents(finding.key, finding.found),
         generation=finding.generation,
-    )
-
-
-def summary(found: Verification | None, suspended: int, now: float) -> VerificationSummary | None:
-    """Show the newest verification in few numbers."""
-    if found is None:
-        return None
-    return VerificationSummary(
-        at=rendering.time_text(found.at),
-        age_s=round(max(0.0, now - found.at), 3),
-        generation=found.generation,
-        findings=found.total,
-        suspended=suspended,
     )
 
 
