@@ -89,6 +89,7 @@ class House:
 
     store: SqlStore
     publisher: DnsPublisher
+    server: EmbeddedServer
     policy: Policy = field(default_factory=Policy)
     clock: StillClock = field(default_factory=StillClock)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -214,7 +215,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
     store = SqlStore(engine)
     for index, zone in enumerate((ZONE, OTHER_ZONE)):
         await store.ensure_zone(zone, f"{index:016x}")
-    house = House(store, publisher, clock=clock)
+    house = House(store, publisher, server, clock=clock)
     Gauge("dnsguard_test", "A number for the test.", registry=house.registry).set(42)
     try:
         yield house
