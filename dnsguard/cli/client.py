@@ -17,6 +17,7 @@ import msgspec
 import yarl
 
 from dnsguard import __version__
+from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import Zones
 from dnsguard.cli.outcome import CannotAsk, LostAnswer, Refused
 from dnsguard.cli.target import Target
@@ -59,6 +60,7 @@ class Daemon:
         *,
         if_match: str | None = None,
         wait_s: int = 0,
+        wait_for: WaitFor = "published",
         key: str | None = None,
     ) -> Answer[T]:
         """Submit, once: a connection lost after sending is tried one more time under the same Idempotency-Key."""
@@ -67,7 +69,7 @@ class Daemon:
         if if_match is not None:
             headers["If-Match"] = if_match
         if wait_s:
-            headers["Prefer"] = f"wait={wait_s}"
+            headers["Prefer"] = f"wait={wait_s}" + (", wait-for=propagated" if wait_for == "propagated" else "")
         stated = "" if if_match is None else f" --if-match {if_match.strip(chr(34)).replace('*', 'any')}"
         again = f"repeat it with '--idempotency-key {key}{stated}' to find out: it is then never done twice"
         with self._settling(again):

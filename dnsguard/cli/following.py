@@ -7,10 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dnsguard.api.documents import DryRun, Health, PlanAccepted, PlanStatus, RollbackAccepted, ZoneStatus
+from dnsguard.api.desk import WaitFor
+from dnsguard.api.documents import (
+    DryRun,
+    Health,
+    NameServerStatus,
+    PlanAccepted,
+    PlanStatus,
+    RollbackAccepted,
+    ZoneStatus,
+)
 from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
-from dnsguard.cli.display import Display
+from dnsguard.cli.display import Display, duration
 from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk, Refused
 
 UNSETTLED = frozenset({"accepted", "publishing"})
@@ -29,6 +38,7 @@ class Manner:
     """None where nobody asked for waiting: then a plan that is accepted and not yet published is no failure."""
     dry_run: bool = False
     key: str | None = None
+    wait_for: WaitFor = "published"
 
 
 async def write(
@@ -43,12 +53,15 @@ async def write(
     wait_s = DEFAULT_WAIT_S if manner.wait_s is None else manner.wait_s
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    with display.waiting(f"{zone}: waiting until the plan is published"):
-        accepted = await daemon.submit(path, body, answer, if_match=if_match, wait_s=wait_s, key=manner.key)
+    until = "is published" if manner.wait_for == "published" else "has propagated"
+    with display.waiting(f"{zone}: waiting until the plan {until}"):
+        accepted = await daemon.submit(
+            path, body, answer, if_match=if_match, wait_s=wait_s, wait_for=manner.wait_for, key=manner.key
+        )
         raw, plan = accepted.raw, accepted.document
         state: PlanStatus = plan
         trouble: str | None = None
-        while state.state in UNSETTLED and (left := deadline - loop.time()) > POLL_S:
+        while is_awaited(state, manner.wait_for) and (left := deadline - loop.time()) > POLL_S:
             # The daemon waits with us, as long as its settings let it; what is left we ask for.
             await asyncio.sleep(min(POLL_S, left))
             try:
@@ -61,14 +74,43 @@ async def write(
     if display.as_json:
         display.raw(raw)
     else:
-        _report(display, plan, state)
+        _report(display, plan, state, manner.wait_for)
         if state.state in UNSETTLED:
             trouble = trouble or await _hindrance(daemon, plan.zone)
             if trouble is not None:
                 display.note(f"  {trouble}", "yellow")
-    if state.state in UNSETTLED:
+        elif is_awaited(state, manner.wait_for):
+            for said in await _followers(daemon, plan.zone):
+                display.note(f"  {said}", "yellow")
+    if is_awaited(state, manner.wait_for):
         return DONE if manner.wait_s is None or manner.wait_s == 0 else REFUSED
     return REFUSED if state.state in ("rejected", "faulted") else DONE
+
+
+def is_awaited(plan: PlanStatus, wait_for: WaitFor) -> bool:
+    """Tell whether a plan has not come as far yet as somebody waits for. What was refused never will."""
+    if plan.state in ("rejected", "faulted"):
+        return False
+    return plan.state in UNSETTLED or (wait_for == "propagated" and not plan.propagated)
+
+
+async def _followers(daemon: Daemon, zone: str) -> list[str]:
+    """Say which name servers of a zone do not serve what is published, as far as the daemon knows."""
+    try:
+        found = (await daemon.get(zone_path(zone), ZoneStatus)).document.name_servers
+    except (CannotAsk, Refused) as error:
+        return [str(error)]
+    return [name_server_line(each) for each in found if each.standing != "current"]
+
+
+def name_server_line(server: NameServerStatus) -> str:
+    """Say for people how a name server stands."""
+    at = "nothing of this history" if server.generation is None else f"generation {server.generation}"
+    behind = f", {server.behind_generations} behind" if server.behind_generations else ""
+    since = f" for {duration(server.behind_s)}" if server.behind_generations and server.behind_s is not None else ""
+    return f"{server.server} is {server.standing}: serves {at}{behind}{since}" + (
+        f" ({server.detail})" if server.detail else ""
+    )
 
 
 async def newest(daemon: Daemon, zone: str) -> str:
@@ -94,10 +136,15 @@ async def _hindrance(daemon: Daemon, zone: str) -> str | None:
     return None
 
 
-def _report(display: Display, plan: PlanAccepted, state: PlanStatus) -> None:
+def _report(display: Display, plan: PlanAccepted, state: PlanStatus, wait_for: WaitFor) -> None:
     where = f"{plan.zone} generation {plan.generation}"
     again = " (accepted before, under the same key)" if plan.repeated else ""
     match state.state:
+        case "published" if wait_for == "propagated":
+            if state.propagated:
+                display.line(f"propagated: {where}{again}", "green")
+            else:
+                display.line(f"published: {where}, not yet propagated{again}", "yellow")
         case "published":
             display.line(f"published: {where}{again}", "green")
         case "superseded":

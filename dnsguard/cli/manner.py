@@ -3,10 +3,11 @@ Nothing here asks a daemon.
 """
 
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import click
 
+from dnsguard.api.desk import WaitFor
 from dnsguard.cli.following import DEFAULT_WAIT_S, Manner
 
 WAIT_S_MAX = 3600
@@ -55,6 +56,13 @@ _MANNER = (
         help=f"Wait so long for publication, and exit with 1 if it takes longer. Without it, {DEFAULT_WAIT_S} seconds "
         "are waited, and a plan that is accepted and not yet published is exit code 0: it stands, and will be.",
     ),
+    click.option(
+        "--wait-for",
+        type=click.Choice(get_args(WaitFor)),
+        default="published",
+        show_default=True,
+        help="What to wait for: that the primary has it, or that all listed name servers serve it.",
+    ),
     click.option("--no-wait", is_flag=True, help="Don't wait: exit with 0 as soon as the plan is accepted."),
     REASON,
     _KEY,
@@ -76,6 +84,7 @@ class How(TypedDict):
 
     if_match: str | None
     wait_s: int | None
+    wait_for: WaitFor
     no_wait: bool
     reason: str | None
     key: str | None
@@ -88,4 +97,6 @@ def read_manner(how: How, *, dry_run: bool = False) -> Manner:
         raise click.UsageError("expected --wait or --no-wait, found both")
     if key is not None and not (0 < len(key) <= 255 and all("!" <= char <= "~" for char in key)):
         raise click.UsageError("expected an --idempotency-key of 1 to 255 visible ASCII characters")
-    return Manner(how["if_match"], 0 if how["no_wait"] else wait_s, dry_run, key)
+    if how["no_wait"] and how["wait_for"] != "published":
+        raise click.UsageError(f"expected --wait-for {how['wait_for']} or --no-wait, found both")
+    return Manner(how["if_match"], 0 if how["no_wait"] else wait_s, dry_run, key, how["wait_for"])

@@ -12,12 +12,14 @@ from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display, duration
-from dnsguard.cli.following import Manner
+from dnsguard.cli.following import Manner, name_server_line
 from dnsguard.cli.manner import ZONE
 from dnsguard.cli.outcome import DONE
 from dnsguard.cli.writes import submit_file
 
 PAGE_MAX = 500
+WORRYING = frozenset({"lagging", "silent", "foreign", "backwards"})
+"""How a name server stands that somebody should look after."""
 
 Page = TypeVar("Page", Plans, RRsets, Differences)
 
@@ -45,13 +47,14 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
         return DONE
     _show_mode(display, every.document.mode)
     display.table(
-        ("ZONE", "STATE", "NEWEST", "PUBLISHED", "PENDING", "PUBLISHED AT"),
+        ("ZONE", "STATE", "NEWEST", "PUBLISHED", "PROPAGATED", "PENDING", "PUBLISHED AT"),
         [
             (
                 found.zone,
                 _standing(found),
                 str(found.newest),
                 str(found.published),
+                str(found.propagated),
                 str(found.pending),
                 _when(display, found.published_at, found.published_age_s),
             )
@@ -59,6 +62,9 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
         ],
     )
     for found in every.document.zones:
+        for server in found.name_servers:
+            if server.standing in WORRYING:
+                display.line(f"{found.zone} {name_server_line(server)}", "red")
         if found.halted:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
         elif found.trouble:
@@ -100,12 +106,15 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
             ("newest", str(zone.newest)),
             ("published", str(zone.published)),
             ("published at", _when(display, zone.published_at, zone.published_age_s)),
+            ("propagated", str(zone.propagated)),
             ("pending", pending),
             ("fence", zone.fence or "none seen yet"),
             ("kept from", str(zone.kept_from)),
             ("history", zone.history),
         )
     )
+    for server in zone.name_servers:
+        display.line(f"  {name_server_line(server)}", "red" if server.standing in WORRYING else "")
     if zone.halted:
         display.line(f"publishing is stopped: {zone.halted}", "bold red")
     elif zone.trouble:
@@ -161,6 +170,7 @@ async def show(daemon: Daemon, display: Display, generation: int, zone: str | No
         ("reason", plan.reason),
         ("accepted at", plan.accepted_at),
         ("settled at", plan.settled_at),
+        ("propagated at", plan.propagated_at),
         ("based on", None if plan.based_on is None else str(plan.based_on)),
         ("undoes", None if plan.reverts is None else str(plan.reverts)),
         ("digest", plan.digest),

@@ -3,6 +3,7 @@ Each is one plan, made from a generation that is said; none is ever sent twice a
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Unpack
 
 import click
@@ -76,7 +77,7 @@ async def submit_file(
     zone = _agreed(document, "zone", zone, _zone_of)
     if_match = _agreed(document, "if_match", manner.if_match, _based_on)
     document |= _said(adopt=adopt, reason=reason)
-    manner = Manner(if_match, manner.wait_s, manner.dry_run, manner.key)
+    manner = replace(manner, if_match=if_match)
     return await write(daemon, display, await daemon.only_zone(zone), "plans", document, manner, PlanAccepted)
 
 

@@ -179,19 +179,24 @@ class DaemonDesk:
         end = loop.time() + timeout_s
         while True:
             room = self._rooms.get(zone)
-            news = None if room is None else room.news.next()  # before looking: news in between is not lost
+            news = asyncio.Event() if room is None else room.news.next()  # before looking: none in between is lost
             entry = next(iter(await self._store.plans(zone, below=generation + 1, limit=1)), None)
             if entry is None or entry.generation != generation:
                 raise GenerationUnknown(zone, generation, generation, generation)
             left = end - loop.time()
-            if _is_over(entry, wait_for, followed=bool(self.followed(zone))) or left <= 0 or news is None:
+            if _is_over(entry, wait_for, followed=bool(self.followed(zone))) or left <= 0 or not self._serves(zone):
                 return entry
             await wait_for_news(news, min(left, _POLL_S))
 
+    def _serves(self, zone: str) -> bool:
+        return zone in self._settings.zones
+
     def followed(self, zone: str) -> tuple[Served, ...]:
         """Return how the name servers stand that a zone lists; empty if it lists none."""
-        room = self._rooms.get(zone)
-        return () if room is None or room.following is None else room.following.served
+        section, room = self._settings.zones.get(zone), self._rooms.get(zone)
+        if room is not None and room.following is not None:
+            return room.following.served
+        return () if section is None else tuple(Served(server) for server in section.name_servers)
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the zone's fence from its primary now."""

@@ -37,7 +37,7 @@ class Following:
     def __init__(
         self, propagation: Propagation, settings: PropagationSection, metrics: Metrics, told: Callable[[], None]
     ) -> None:
-        """Begin; ``told`` is called when the zone has propagated further."""
+        """Begin; ``told`` is called when the zone has propagated further, or a server stands otherwise than before."""
         self._propagation = propagation
         self._metrics = metrics
         self._told = told
@@ -69,12 +69,14 @@ class Following:
 
     def _after(self, step: Step) -> None:
         self._metrics.count("propagation", step)
+        moved = step.event == "propagation.completed"
         for server, served in self._propagation.served.items():
             before, self._before[server] = self._before[server], served
             if served.standing is not before.standing:
+                moved = True
                 self._say(before, served)
             self._metrics.follow(step.zone, served, before)
-        if step.event == "propagation.completed":
+        if moved:
             self._told()
 
     def _say(self, before: Served, served: Served) -> None:

@@ -22,7 +22,7 @@ def test_status_shows_all_zones_in_stable_columns(two_zones: Cli, here: int) -> 
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0].split("  ")[0] == "ZONE"
-    assert re.fullmatch(rf"here\.test\. +current +{here} +{here} +0 +\d{{4}}-\d\d-\d\dT[\d:.]+Z", lines[2])
+    assert re.fullmatch(rf"here\.test\. +current +{here} +{here} +{here} +0 +\d{{4}}-\d\d-\d\dT[\d:.]+Z", lines[2])
     assert lines[1].startswith("away.test.")
 
 
