@@ -145,15 +145,6 @@ def bound_by_age_published(facts: Reach) -> int:
     return facts.published - facts.policy.history_generations_min
 
 
-def bound_by_record(facts: Reach) -> int:
-    """Keep what is newer than the newest generation on record as published.
-
-    A second line: `bound_by_fence` says the same of the zone itself. Without this, the store alone (its cap at the
-    record, and a foreign key) would keep a live change from being forgotten.
-    """
-    return facts.published
-
-
 def bound_by_fence(facts: Reach) -> int:
     """Keep whatever the zone, as its primary shows it, is made of or under way to; all of it if that is unknown.
 

@@ -11,7 +11,6 @@ from dnsguard.core.enactment import (
     bound_by_age,
     bound_by_age_published,
     bound_by_fence,
-    bound_by_record,
     cname_alone_on_the_wire,
     fence_of_this_history,
     fence_readable,
@@ -42,7 +41,6 @@ from dnsguard.core.sweep import (
     Node,
     SpareRule,
     aliases_as_listed,
-    fence_as_listed,
     spare_live,
     spare_rollback,
 )
@@ -126,8 +124,8 @@ GUARDED = Guards(
     recheck=(),
     write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, target_exists),
     spare=(spare_live, spare_rollback),
-    delete=(fence_as_listed, aliases_as_listed),
-    prune=(bound_by_age, bound_by_record, bound_by_fence),
+    delete=(aliases_as_listed,),
+    prune=(bound_by_age, bound_by_fence),
 )
 
 UNGUARDED = replace(

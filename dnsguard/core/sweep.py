@@ -1,6 +1,11 @@
 """Which nodes of the versioned layout may go, and the message that takes one away: pure.
 A node is reachable while an alias names it. That is looked up when listing, and asked again inside the deleting
 message: between the two, an alias may have been flipped.
+
+A node in flight, built and not yet named, is of a generation above the fence's base, and clean-up goes up to that
+base only (`bound_by_fence`); a base never goes back while all publish behind the fence. Where it does (a restored
+primary, an operator's resync), an old node may be in flight again and lose its records: then its flip is refused
+(`target_exists`), and the publication builds it anew. So the deletion itself need not ask for the fence.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +14,7 @@ from dataclasses import dataclass
 from dnsguard.core.layout import marker_key, node_of, rollback_name, target_of
 from dnsguard.core.message import DeleteRRset, Message, Prerequisite, RRsetAbsent, RRsetIs
 from dnsguard.core.records import Key, Records
-from dnsguard.core.written import Seen, Written, fence_as_seen
+from dnsguard.core.written import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +56,11 @@ def spare_rollback(listed: Listed, node: Node) -> bool:
     return target_of(listed.wire.get(back)) == node.name
 
 
-def fence_as_listed(listed: Listed, node: Node) -> tuple[Prerequisite, ...]:  # noqa: ARG001  a rule's signature
-    """Nobody has published since the listing.
-
-    A second line beside `aliases_as_listed`: while everybody writes behind the fence no alias comes to name an old
-    node. Without this and that, one that a blind writer flipped after the listing is left pointing at nothing.
-    """
-    return fence_as_seen(Written(listed.zone, listed.seen, (), {}, frozenset()))
-
-
 def aliases_as_listed(listed: Listed, node: Node) -> tuple[Prerequisite, ...]:
     """The aliases still name what they named when listed, which is not this node.
 
-    Without this, an alias that was flipped to the node after the listing is left pointing at nothing.
+    Without this, an alias that was set to the node after the listing is left pointing at nothing: by a blind writer,
+    by hand, or by a primary that was restored from a backup.
     """
     found = [(alias, listed.wire.get(alias)) for alias in listed.aliases(node.owner)]
     return tuple(RRsetAbsent(alias) if records is None else RRsetIs(alias, records.rdatas) for alias, records in found)

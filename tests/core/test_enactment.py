@@ -10,7 +10,6 @@ from dnsguard.core.enactment import (
     Reach,
     bound_by_age,
     bound_by_fence,
-    bound_by_record,
     cname_alone_on_the_wire,
     fence_of_this_history,
     fence_readable,
@@ -127,10 +126,6 @@ REACH = Reach(OURS, 41, 40, FENCE, Policy(history_generations_min=5))
 
 def test_the_last_generations_are_kept_for_a_rollback() -> None:
     assert bound_by_age(REACH) == 36
-
-
-def test_what_is_not_on_record_as_published_is_kept() -> None:
-    assert bound_by_record(REACH) == 40
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,5 @@ def test_the_history_is_pruned_up_to_the_lowest_bound() -> None:
     fence = Fence("0" * 16, 40, "d" * 16)
     reach = Reach("0" * 16, 41, 40, fence, Policy(history_generations_min=5))
     assert GUARDED.prune_upto(reach) == 36
-    assert GUARDED.prune_upto(replace(reach, published=12)) == 12
     assert GUARDED.prune_upto(replace(reach, fence=replace(fence, generation=9))) == 9
     assert GUARDED.prune_upto(replace(reach, fence=None)) == 0
