@@ -75,11 +75,17 @@ class Daemon:
         with self._settling(again):
             return await self._twice(path, answer, json.dumps(body).encode("ascii"), headers, ANSWER_S_MAX + wait_s)
 
-    async def order(self, path: str, body: Mapping[str, Any], answer: type[T]) -> Answer[T]:
+    async def look(self, path: str, answer: type[T], deadline_s: int) -> Answer[T]:
+        """Ask for something to be found out now; nothing is changed by that."""
+        return await self._exchange("POST", path, answer, deadline_s=deadline_s)
+
+    async def order(
+        self, path: str, body: Mapping[str, Any], answer: type[T], *, deadline_s: int = ANSWER_S_MAX
+    ) -> Answer[T]:
         """Ask for what knows no Idempotency-Key: one request, never repeated."""
         octets = json.dumps(body).encode("ascii")
         with self._settling("look with 'dnsguard status ZONE' before you ask again"):
-            return await self._exchange("POST", path, answer, octets, {"Content-Type": "application/json"})
+            return await self._exchange("POST", path, answer, octets, {"Content-Type": "application/json"}, deadline_s)
 
     @contextmanager
     def _settling(self, again: str) -> Iterator[None]:

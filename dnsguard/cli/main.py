@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from dnsguard import __version__
-from dnsguard.cli import demo, explore, local, reads, simulate, writes
+from dnsguard.cli import adopt, demo, explore, local, reads, simulate, verify, writes
 from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
 
 
@@ -57,6 +57,8 @@ for command in (
     *local.COMMANDS,
     *writes.COMMANDS,
     *reads.COMMANDS,
+    *verify.COMMANDS,
+    *adopt.COMMANDS,
     *demo.COMMANDS,
     *explore.COMMANDS,
     *simulate.COMMANDS,

@@ -7,14 +7,25 @@ from typing import TypeVar
 
 import click
 
-from dnsguard.api.documents import Difference, Differences, Plans, PlanShown, RRset, RRsets, Zones, ZoneStatus
+from dnsguard.api.documents import (
+    Difference,
+    Differences,
+    Plans,
+    PlanShown,
+    RRset,
+    RRsets,
+    VerificationSummary,
+    Zones,
+    ZoneStatus,
+)
 from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display, duration
 from dnsguard.cli.following import Manner, name_server_line
 from dnsguard.cli.manner import ZONE
-from dnsguard.cli.outcome import DONE
+from dnsguard.cli.naming import zone_either_way
+from dnsguard.cli.outcome import DONE, REFUSED
 from dnsguard.cli.writes import submit_file
 
 PAGE_MAX = 500
@@ -27,12 +38,13 @@ _GENERATION = click.IntRange(min=0)
 
 
 @click.command(cls=Verb, examples=("dnsguard status", "dnsguard status example.test.", "dnsguard status --json"))
-@click.argument("zone", required=False)
+@zone_either_way
 @asks
 async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
     """Show where all zones stand, or all about one ZONE.
 
-    NEWEST is the newest generation accepted, PUBLISHED the one that the name server has.
+    NEWEST is the newest generation accepted, PUBLISHED the one that the name server has. The exit code is 1 if a
+    zone that is shown is HALTED: nothing is published there before a person has decided.
     """
     if zone is not None:
         one = await daemon.get(zone_path(zone), ZoneStatus)
@@ -40,11 +52,11 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
             display.raw(one.raw)
         else:
             _show_zone(display, one.document)
-        return DONE
+        return REFUSED if one.document.halted else DONE
     every = await daemon.get("/v1/zones", Zones)
     if display.as_json:
         display.raw(every.raw)
-        return DONE
+        return _exit_code(every.document)
     _show_mode(display, every.document.mode)
     display.table(
         ("ZONE", "STATE", "NEWEST", "PUBLISHED", "PROPAGATED", "PENDING", "PUBLISHED AT"),
@@ -69,7 +81,23 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
         elif found.trouble:
             display.line(f"{found.zone} not everything is published at the moment: {found.trouble}", "red")
-    return DONE
+        if found.verification is not None and found.verification.findings:
+            display.line(f"{found.zone} {_verified(display, found.verification)}", "red")
+    return _exit_code(every.document)
+
+
+def _exit_code(shown: Zones) -> int:
+    return REFUSED if any(zone.halted for zone in shown.zones) else DONE
+
+
+def _verified(display: Display, found: VerificationSummary) -> str:
+    """Say what the newest verification came to."""
+    when = _when(display, found.at, found.age_s)
+    if not found.findings:
+        return f"nothing differed at generation {found.generation}, {when}"
+    differ = "1 difference" if found.findings == 1 else f"{found.findings} differences"
+    suspended = f", repairs of {found.suspended} suspended" if found.suspended else ""
+    return f"{differ} at generation {found.generation}, {when}{suspended}; see 'dnsguard verify'"
 
 
 def _standing(zone: ZoneStatus) -> str:
@@ -109,6 +137,7 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
             ("propagated", str(zone.propagated)),
             ("pending", pending),
             ("fence", zone.fence or "none seen yet"),
+            ("verified", "not yet" if zone.verification is None else _verified(display, zone.verification)),
             ("kept from", str(zone.kept_from)),
             ("history", zone.history),
         )
@@ -122,7 +151,7 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
 
 
 @click.command(cls=Verb, examples=("dnsguard plans example.test.", "dnsguard plans --limit 100 --below 41"))
-@click.argument("zone", required=False)
+@zone_either_way
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=20, show_default=True, help="How many at most.")
 @click.option("--below", type=click.IntRange(min=1), metavar="GENERATION", help="Only plans older than this one.")
 @asks
@@ -191,9 +220,9 @@ def _rrset_lines(rrset: RRset) -> list[str]:
 @click.command(
     cls=Verb,
     short_help="List what dnsguard wants in a zone.",
-    examples=("dnsguard rrsets", "dnsguard rrsets --name www --type A --at 40"),
+    examples=("dnsguard rrsets", "dnsguard rrsets example.test. --name www --type A --at 40"),
 )
-@ZONE
+@zone_either_way
 @click.option("--name", metavar="NAME", help="Only this owner name, relative or absolute.")
 @click.option("--type", "rdtype", metavar="TYPE", help="Only this type.")
 @click.option("--at", type=_GENERATION, metavar="GENERATION", help="As they were at this generation.")
@@ -201,7 +230,7 @@ def _rrset_lines(rrset: RRset) -> list[str]:
 async def rrsets(
     daemon: Daemon, display: Display, zone: str | None, name: str | None, rdtype: str | None, at: int | None
 ) -> int:
-    """List what dnsguard wants in a zone, each RRset with the plan that it comes from."""
+    """List what dnsguard wants in ZONE, each RRset with the plan that it comes from."""
     path = zone_path(await daemon.only_zone(zone), "rrsets")
     first = await daemon.get(path, RRsets, name=name, type=rdtype, at=at, limit=PAGE_MAX)
     rows: list[tuple[str, ...]] = []

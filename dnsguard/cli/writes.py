@@ -14,6 +14,7 @@ from dnsguard.cli.client import Daemon, zone_path
 from dnsguard.cli.display import Display
 from dnsguard.cli.following import Manner, write
 from dnsguard.cli.manner import ADOPT, DRY_RUN, REASON, ZONE, How, manners, read_based_on, read_manner
+from dnsguard.cli.naming import zone_either_way
 from dnsguard.cli.outcome import DONE, CannotAsk
 from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
 from dnsguard.cli.quoting import quote_argument
@@ -222,7 +223,7 @@ def zone() -> None:
         "dnsguard zone resync example.test. --keep store --reason 'the server was restored from a backup'",
     ),
 )
-@click.argument("zone")
+@zone_either_way
 @click.option(
     "--keep",
     type=click.Choice(["wire", "store"]),
@@ -231,11 +232,13 @@ def zone() -> None:
 )
 @REASON
 @asks
-async def resync(daemon: Daemon, display: Display, zone: str, keep: str, reason: str | None) -> int:
+async def resync(daemon: Daemon, display: Display, zone: str | None, keep: str, reason: str | None) -> int:
     """Let a stopped ZONE go on whose fence is not of this database's history.
 
     That is so after one of the two was restored from a backup. 'dnsguard status ZONE' says whether it is needed.
     """
+    if zone is None:
+        raise click.UsageError("expected the zone to be named: what is decided here cannot be taken back")
     answer = await daemon.order(zone_path(zone, "resync"), {"keep": keep} | _said(reason=reason), Resynced)
     if display.as_json:
         display.raw(answer.raw)
