@@ -1,7 +1,9 @@
 """Headers and queries that are not understood: each has its clear answer, and nothing is stored."""
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
+from dnsguard.api.headers import wait_for
 from tests.api.house import PLANS, Door, clear, nothing_stored, plan
 
 
@@ -52,3 +54,21 @@ async def test_an_idempotency_key_is_short_visible_ascii(door: Door, key: str) -
 async def test_a_query_that_is_not_understood_is_400(door: Door, query: str) -> None:
     clear(await door.submit(plan(), query=query), 400)
     await nothing_stored(door)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "meant"),
+    [
+        ([], "published"),
+        (["wait=5"], "published"),
+        (["wait=5, wait-for=propagated"], "propagated"),
+        (["wait=5;wait-for=propagated"], "propagated"),
+        (["wait=5", 'Wait-For = "PROPAGATED"'], "propagated"),
+        (["wait-for=published, wait-for=propagated"], "published"),
+        (["wait-for=everywhere, respond-async"], "published"),
+        (["wait-for=propagated-soon"], "published"),
+    ],
+)
+def test_what_a_client_waits_for_is_the_first_preference_that_is_understood(preferences: list[str], meant: str) -> None:
+    received = CIMultiDictProxy(CIMultiDict([("Prefer", text) for text in preferences]))
+    assert wait_for(received) == meant
