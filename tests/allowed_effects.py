@@ -65,6 +65,7 @@ CONCURRENCY = (
 
 PURE = ("core", "workers")
 ALLOWED = {
+    ("dnsguard/store/database.py", "asyncio.sleep"): "a database that broke off is asked again after a pause",
     ("dnsguard/store/migrate.py", "pathlib"): "finds the migrations beside the package",
     ("dnsguard/wire/transport.py", "asyncio.timeout"): "a name server that does not answer is an unknown outcome",
     ("dnsguard/wire/transport.py", "loop.call_later"): "an update without an answer is an unknown outcome",

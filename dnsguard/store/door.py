@@ -1,24 +1,23 @@
 """The door of the history: plans are judged against what stands, and appended.
-Plans that wait at the same time are judged one after the other in one transaction, each against what the ones
-before it left. Nothing is appended unless the zone's newest generation is still the one that they were judged by.
+Plans that wait at the same time are judged one after the other, each against what the ones before it left, and
+appended together. Nothing is appended unless the zone's newest generation is still the one that they were judged by.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Difference, Judged, KeyReused, Submission
-from dnsguard.core.plan import Absence, Plan, chain_digest, plan_digest
+from dnsguard.core.history import Accepted, Difference, Judged, KeyReused, StoreUnavailable, Submission
+from dnsguard.core.plan import Absence, Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.core.submission import Standing, Submitted
-from dnsguard.store.engine import Moved
-from dnsguard.store.rows import chain_at, claim, contents_row, same_rrset, slices, wanted_from, zone_row
-from dnsguard.store.schema import changes, plans, rrsets
+from dnsguard.store.ledger import Ledger, open_ledger
+from dnsguard.store.rows import slices, zone_row
+from dnsguard.store.schema import plans, rrsets
 
 Outcome = Accepted | KeyReused | Refusal | Exception
 """What became of one plan; an exception is a fault in judging it, and does not concern its neighbours."""
@@ -35,147 +34,62 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Ledger:
-    """What a transaction is about to append to one zone, and how the zone stands with it."""
+class Verdict:
+    """What became of plans that were judged together, and what is to be appended of them."""
 
-    seen: sa.Row[Any]
-    newest: int
-    chain: str
-    standing: dict[str, dict[Key, Standing]]
-    adopting: set[Key]
-    known: frozenset[Key]
-    """The RRsets that had a head when the transaction began."""
-    plans: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
-    heads: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    outcomes: list[Outcome]
+    ledger: Ledger
+    done: bool = False
 
-    def facts(self, plan: Plan, policy: Policy, wire: Mapping[Key, Records] | None) -> Submitted:
-        """Return what the guards are asked about."""
-        standing: dict[Key, Standing] = {}
-        for name in {key.name for key in plan.keys}:
-            standing |= self.standing.get(name, {})
-        return Submitted(plan, policy, self.newest, standing, wire)
-
-    def append(self, submission: Submission, generation: int, *, reverts: int | None = None) -> None:
-        """Note a plan under its generation."""
-        plan, digest = submission.plan, plan_digest(submission.plan)
-        self.newest, self.chain = max(self.newest, generation), chain_digest(self.chain, generation, digest)
-        self.plans.append(
-            {
-                "zone": plan.zone,
-                "generation": generation,
-                "actor": submission.actor,
-                "reason": plan.reason,
-                "adopt": plan.adopt,
-                "accepted_at": submission.at,
-                "based_on": plan.based_on,
-                "digest": digest.hex(),
-                "chain": self.chain,
-                "state": "accepted",
-                "rrsets": len(plan.rrsets),
-                "reverts": reverts,
-                "idempotency_key": submission.idempotency_key,
-                "body_digest": submission.body_digest,
-            }
-        )
-        for key, wanted in plan.rrsets:
-            self.changes.append(
-                {"zone": plan.zone, "name": key.name, "type": key.type, "generation": generation} | contents_row(wanted)
-            )
-            here = self.standing.setdefault(key.name, {})
-            managed = plan.adopt or (key in here and here[key].managed)
-            if plan.adopt:
-                self.adopting.add(key)
-            here[key] = Standing(wanted, generation, submission.actor, managed)
-            self.heads[key] = {
-                "of_zone": plan.zone,
-                "of_name": key.name,
-                "of_type": key.type,
-                "to_newest": generation,
-                "to_adopt": key in self.adopting,
-            }
-
-    def write(self, conn: sa.Connection, *also_believing: str, **settings: object) -> None:
-        """Append what was noted, if the zone's newest generation is still the one seen. Raises Moved."""
-        if not claim(conn, self.seen, ("newest", *also_believing), {"newest": self.newest} | settings):
-            raise Moved
-        if self.plans:
-            conn.execute(sa.insert(plans), self.plans)
-        if self.changes:
-            conn.execute(sa.insert(changes), self.changes)
-        if fresh := [_fresh(head) for key, head in self.heads.items() if key not in self.known]:
-            conn.execute(sa.insert(rrsets), fresh)
-        if moved := [head for key, head in self.heads.items() if key in self.known]:
-            conn.execute(_MOVE_HEAD, moved)
+    def write(self, conn: sa.Connection) -> None:
+        """Append the plans that no guard refused, if the zone is as it was. Raises Moved."""
+        if self.ledger.plans and not self.done:
+            self.ledger.write(conn)
 
 
-_MOVE_HEAD = (
-    sa.update(rrsets)
-    .where(
-        rrsets.c.zone == sa.bindparam("of_zone"),
-        rrsets.c.name == sa.bindparam("of_name"),
-        rrsets.c.type == sa.bindparam("of_type"),
-        rrsets.c.newest < sa.bindparam("to_newest"),
-    )
-    .values(newest=sa.bindparam("to_newest"), adopt=sa.bindparam("to_adopt"))
-)
+def decide(conn: sa.Connection, zone: str, callers: Sequence[Caller], unclear: Sequence[Verdict] = ()) -> Verdict:
+    """Judge plans in order, each against what the ones before it leave. Raises ZoneUnknown, Moved.
 
-
-def _fresh(head: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "zone": head["of_zone"],
-        "name": head["of_name"],
-        "type": head["of_type"],
-        "newest": head["to_newest"],
-        "adopt": head["to_adopt"],
-        "held": False,
-    }
-
-
-def open_ledger(conn: sa.Connection, zone: str, names: Collection[str]) -> Ledger:
-    """Read how a zone stands at some owner names. Raises ZoneUnknown."""
-    seen = zone_row(conn, zone)
-    chain = seen.history if seen.newest == 0 else chain_at(conn, zone, seen.newest)
-    if chain is None:
-        raise Moved  # another transaction has appended and pruned since the row was read
-    standing: dict[str, dict[Key, Standing]] = {}
-    adopting: set[Key] = set()
-    query = (
-        sa.select(changes, rrsets.c.live, rrsets.c.adopt, plans.c.actor)
-        .select_from(rrsets)
-        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == rrsets.c.newest))
-        .join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
-        .where(rrsets.c.zone == zone, rrsets.c.name.in_(sa.bindparam("names", expanding=True)))
-    )
-    for some in slices(sorted(names)):
-        for row in conn.execute(query, {"names": some}):
-            key = Key(row.name, row.type)
-            wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
-            managed = row.live is not None or row.adopt
-            standing.setdefault(key.name, {})[key] = Standing(wanted, row.generation, row.actor, managed)
-            if row.adopt:
-                adopting.add(key)
-    known = frozenset(key for here in standing.values() for key in here)
-    return Ledger(seen, seen.newest, chain, standing, adopting, known)
-
-
-def accept_all(conn: sa.Connection, zone: str, callers: Sequence[Caller]) -> list[Outcome]:
-    """Judge plans in order and append those that no guard refuses. Raises ZoneUnknown, Moved."""
-    ledger = open_ledger(conn, zone, {key.name for caller in callers for key in caller.submission.plan.keys})
-    answered = _answered(conn, zone, [caller.submission for caller in callers])
+    ``unclear`` has earlier verdicts on the same plans of which nobody knows whether they were written. One that was
+    is returned as it is. The others never will be: what they believed of the zone is gone, or will be once this
+    verdict is written.
+    """
+    submissions = [caller.submission for caller in callers]
+    ledger = open_ledger(conn, zone, {key.name for each in submissions for key in each.plan.keys}, submissions)
+    # Looked for after the ledger is read: what is committed in between is found here, and what is committed after
+    # this makes the ledger's own write fail.
+    for verdict in unclear:
+        if _is_written(conn, verdict.ledger, ledger.seen):
+            return replace(verdict, done=True)
     outcomes: list[Outcome] = []
     for caller in callers:
         try:
-            outcomes.append(_accept(ledger, answered, caller))
+            outcomes.append(_accept(ledger, caller))
         except Exception as fault:  # noqa: BLE001  raised again to this caller; the others' plans are not to suffer
             outcomes.append(fault)
-    if ledger.plans:
-        ledger.write(conn)
-    return outcomes
+    return Verdict(outcomes, ledger)
 
 
-def _accept(ledger: Ledger, answered: dict[tuple[str, str], tuple[int, bytes]], caller: Caller) -> Outcome:
-    submission = caller.submission
+def _is_written(conn: sa.Connection, ledger: Ledger, seen: sa.Row[Any]) -> bool:
+    """Tell whether the history has a ledger's plans: they were appended all together or not at all."""
+    if seen.newest == ledger.seen.newest:
+        return False
+    last = ledger.plans[-1]
+    if last["generation"] < seen.kept_from:
+        raise StoreUnavailable(
+            f"expected to find in the history what became of plans for {seen.name}, found it pruned already; "
+            "look at what stands before you submit them again"
+        )
+    marks = ("chain", "actor", "accepted_at", "idempotency_key")
+    query = sa.select(*(plans.c[mark] for mark in marks)).where(
+        plans.c.zone == seen.name, plans.c.generation == last["generation"]
+    )
+    row = conn.execute(query).one_or_none()
+    return row is not None and tuple(row) == tuple(last[mark] for mark in marks)
+
+
+def _accept(ledger: Ledger, caller: Caller) -> Outcome:
+    submission, answered = caller.submission, ledger.answered
     key = None if submission.idempotency_key is None else (submission.actor, submission.idempotency_key)
     if key is not None and key in answered:
         generation, body_digest = answered[key]
@@ -189,24 +103,6 @@ def _accept(ledger: Ledger, answered: dict[tuple[str, str], tuple[int, bytes]], 
     if key is not None:
         answered[key] = (generation, submission.body_digest)
     return Accepted(generation)
-
-
-def _answered(
-    conn: sa.Connection, zone: str, submissions: Sequence[Submission]
-) -> dict[tuple[str, str], tuple[int, bytes]]:
-    """Return what was accepted before under the idempotency keys of some submissions."""
-    keys = sorted({submission.idempotency_key for submission in submissions if submission.idempotency_key is not None})
-    found: dict[tuple[str, str], tuple[int, bytes]] = {}
-    query = sa.select(plans.c.actor, plans.c.idempotency_key, plans.c.generation, plans.c.body_digest).where(
-        plans.c.zone == zone,
-        plans.c.actor.in_(sa.bindparam("actors", expanding=True)),
-        plans.c.idempotency_key.in_(sa.bindparam("keys", expanding=True)),
-    )
-    actors = sorted({submission.actor for submission in submissions})
-    for some in slices(keys):
-        for row in conn.execute(query, {"keys": some, "actors": actors}):
-            found[row.actor, row.idempotency_key] = (row.generation, row.body_digest)
-    return found
 
 
 def judge(

@@ -1,34 +1,48 @@
-"""Databases: how one is opened, what is demanded of it, and how a transaction is run.
-A transaction is a plain function of a connection, so that nothing else can be awaited inside it. What goes wrong
-in the database becomes `StoreUnavailable` here and nowhere else; no password gets into a message.
+"""Databases: how one is opened, and what is demanded of it.
+A connection that could lose acknowledged commits in a power cut is not used. No statement about plans is made here.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExceptionContext
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from dnsguard.core.history import StoreUnavailable
 
-__all__ = ["Database", "Moved", "StoreUnavailable", "make_engine", "place_of"]
-
 BUSY_S_MAX = 10.0
 """How long a SQLite transaction waits for another process's before it gives up."""
-TRIES_MAX = 20
-_BEGIN = "dnsguard_begin"
+BEGIN = "dnsguard_begin"
+"""The execution option that says how SQLite begins a transaction.
 
-Result = TypeVar("Result")
+Those that write take the write lock at once: otherwise two that have read would both try to upgrade, and one of them
+fails without having waited.
+"""
+_LOST = ("08", "57P01", "57P02", "57P03", "25006")
+"""SQLSTATEs after which a connection is of no use: broken, server stopping or starting, or a standby by now."""
+
 Creator = Callable[[], Awaitable[object]]
 
 
-class Moved(Exception):
-    """What a transaction believed of the zone is no longer so; it is started again with fresh eyes."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections to a PostgreSQL there may be, and how long things may take, in seconds."""
+
+    connections_max: int = 10
+    connect_s_max: float = 5.0
+    statement_s_max: float = 15.0
+    lock_s_max: float = 10.0
+    """Waiting for another transaction's lock."""
+    idle_s_max: float = 30.0
+    """A transaction that is open while nothing is asked: the server ends it, and lets go of its locks."""
+
+
+PATIENT = Bounds(connections_max=1, connect_s_max=30.0, statement_s_max=3600.0, lock_s_max=60.0, idle_s_max=600.0)
+"""For migrations: a change of a large table takes long, and whoever starts beside it waits."""
 
 
 def place_of(url: sa.URL) -> str:
@@ -38,38 +52,12 @@ def place_of(url: sa.URL) -> str:
     return f"database {url.database} at {url.host or 'localhost'}:{url.port or 5432}"
 
 
-@contextmanager
-def told(place: str) -> Iterator[None]:
-    """Turn whatever a database or its driver raises into one sentence for people."""
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreUnavailable(_sentence(place, error)) from error
-
-
-def _sentence(place: str, error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    text = str(cause).partition("\n")[0]
-    code = str(getattr(cause, "sqlite_errorname", ""))
-    if code.startswith("SQLITE_CANTOPEN"):
-        return f"expected to open {place}, found that it cannot be; check that the folder exists and is writable"
-    if code.startswith("SQLITE_READONLY"):
-        return f"expected to write to {place}, found it read-only; check the permissions of the file and its folder"
-    if code.startswith("SQLITE_NOTADB"):
-        return f"expected a SQLite database, found something else in {place}; move it away or name another file"
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"expected a turn at {place}, found it locked by another program; end that program, or try again"
-    if code.startswith("SQLITE_FULL"):
-        return f"expected room to write to {place}, found the disk full; make room"
-    if "no such table" in text or "no such column" in text or "UndefinedTable" in text or "UndefinedColumn" in text:
-        return f"expected dnsguard's tables in {place}, found them missing or older; run 'dnsguard migrate'"
-    return f"expected {place} to work, found: {text[:300]}; repair it, then try again"
-
-
-def make_engine(url: str, busy_s_max: float = BUSY_S_MAX, creator: Creator | None = None) -> AsyncEngine:
+def make_engine(
+    url: str, busy_s_max: float = BUSY_S_MAX, creator: Creator | None = None, bounds: Bounds | None = None
+) -> AsyncEngine:
     """Make the engine of ``sqlite:///FILE`` or ``postgresql://…``; nothing is opened yet.
 
-    ``creator`` makes SQLite's connections in the driver's stead.
+    ``creator`` makes SQLite's connections in the driver's stead; ``bounds`` are PostgreSQL's.
 
     Each connection is checked when it is made: one that could lose acknowledged commits in a power cut is not
     used. Raises StoreUnavailable if the URL is of another kind or its driver is missing.
@@ -80,7 +68,7 @@ def make_engine(url: str, busy_s_max: float = BUSY_S_MAX, creator: Creator | Non
             case "sqlite" if parsed.database and parsed.database != ":memory:":
                 return _sqlite(parsed, busy_s_max, creator)
             case "postgresql":
-                return _postgresql(parsed)
+                return _postgresql(parsed, bounds or Bounds())
     except ArgumentError:
         parsed = None
     except ModuleNotFoundError as error:
@@ -109,13 +97,31 @@ def _sqlite(url: sa.URL, busy_s_max: float, creator: Creator | None) -> AsyncEng
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(conn: sa.Connection) -> None:
-        conn.exec_driver_sql(conn.get_execution_options().get(_BEGIN, "BEGIN"))
+        conn.exec_driver_sql(conn.get_execution_options().get(BEGIN, "BEGIN"))
 
     return engine
 
 
-def _postgresql(url: sa.URL) -> AsyncEngine:
-    engine = create_async_engine(url.set(drivername="postgresql+asyncpg"), hide_parameters=True, pool_pre_ping=True)
+def _postgresql(url: sa.URL, bounds: Bounds) -> AsyncEngine:
+    engine = create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        hide_parameters=True,
+        pool_size=bounds.connections_max,
+        max_overflow=0,
+        pool_timeout=bounds.statement_s_max,
+        pool_use_lifo=True,
+        connect_args={
+            "timeout": bounds.connect_s_max,
+            # The server ends what takes too long; a second later the network is taken to be gone.
+            "command_timeout": bounds.statement_s_max + 1,
+            "server_settings": {
+                "application_name": "dnsguard",
+                "statement_timeout": _ms(bounds.statement_s_max),
+                "lock_timeout": _ms(bounds.lock_s_max),
+                "idle_in_transaction_session_timeout": _ms(bounds.idle_s_max),
+            },
+        },
+    )
     settings = {"fsync": ("on",), "synchronous_commit": ("on", "remote_apply")}
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -123,7 +129,17 @@ def _postgresql(url: sa.URL) -> AsyncEngine:
         with _closed_on_fault(connection) as cursor:
             _refuse_weak(cursor, place_of(url), "SHOW", settings)
 
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def tell_lost(context: ExceptionContext) -> None:
+        cause = context.original_exception
+        if isinstance(cause, OSError) or str(getattr(cause, "sqlstate", None) or "").startswith(_LOST):
+            context.is_disconnect = True
+
     return engine
+
+
+def _ms(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
 
 
 @contextmanager
@@ -148,53 +164,3 @@ def _refuse_weak(cursor: DBAPICursor, place: str, ask: str, demands: Mapping[str
                 f"expected {place} with {name} = {allowed[0]}, found {found}: it could lose what was acknowledged; "
                 "change its settings, or use a file on a local disk"
             )
-
-
-def writing(engine: AsyncEngine) -> AsyncEngine:
-    """Return the engine for transactions that write: SQLite's take the write lock at once.
-
-    Otherwise two that have read would both try to upgrade, and one of them fails without having waited.
-    """
-    return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-
-
-def _reading(engine: AsyncEngine) -> AsyncEngine:
-    """Return the engine for transactions that read: all their statements see one state of the database."""
-    if engine.dialect.name == "postgresql":
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return engine
-
-
-class Database:
-    """Runs transactions, each a function of a connection."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine, self._reader, self._writer = engine, _reading(engine), writing(engine)
-        self._place = place_of(engine.url)
-        # For speed only, never for safety: SQLite has one writer at a time, and waiting for one's turn here is
-        # fair and quick, where waiting at the file is polling.
-        self._turns = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else 64)
-
-    async def read(self, look: Callable[[sa.Connection], Result]) -> Result:
-        """Run a transaction that writes nothing. Raises StoreUnavailable."""
-        with told(self._place):
-            async with self._reader.connect() as conn:
-                return await conn.run_sync(look)
-
-    async def write(self, act: Callable[[sa.Connection], Result]) -> Result:
-        """Run a transaction and commit it; start again if it finds that the zone `Moved`.
-
-        Raises StoreUnavailable, also when a commit's outcome is unclear.
-        """
-        with told(self._place):
-            for _ in range(TRIES_MAX):
-                try:
-                    async with self._turns, self._writer.begin() as conn:
-                        return await conn.run_sync(act)
-                except Moved:
-                    continue
-        raise StoreUnavailable(f"expected a turn at {self._place}, found it changed {TRIES_MAX} times meanwhile")
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()

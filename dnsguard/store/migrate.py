@@ -14,7 +14,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from dnsguard.store.engine import Database, StoreUnavailable, place_of
+from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.database import Database
+from dnsguard.store.engine import place_of
 from dnsguard.store.schema import compatibility, metadata
 
 _POSTGRESQL_LOCK = 0x646E7367  # "dnsg"; any number that nothing else in the database uses

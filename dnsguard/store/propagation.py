@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import PlanState
 from dnsguard.core.propagation import Tracked
-from dnsguard.store.engine import Moved
+from dnsguard.store.database import Moved
 from dnsguard.store.rows import claim, zone_row, zone_with_backlog
 from dnsguard.store.schema import plans, served
 from dnsguard.store.settle import of_this_history

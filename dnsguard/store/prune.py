@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.history import PlanState
-from dnsguard.store.engine import Moved
+from dnsguard.store.database import Moved
 from dnsguard.store.rows import claim, same_rrset, slices, zone_row
 from dnsguard.store.schema import changes, plans, rejected
 

@@ -89,7 +89,7 @@ changes = sa.Table(
     sa.CheckConstraint(_NEVER_EMPTY, name="never_empty"),
     sqlite_with_rowid=False,
 )
-sa.Index("ix_changes_generation", changes.c.zone, changes.c.generation)
+sa.Index("ix_changes_generation", changes.c.zone, changes.c.generation, changes.c.name, changes.c.type)
 
 # What rejected plans wanted, for people to read. It is out of `changes`, so that no state is made of it any more.
 rejected = sa.Table(

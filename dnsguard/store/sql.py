@@ -14,19 +14,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Covered, Difference, Entry, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.history import (
+    Accepted,
+    Covered,
+    Difference,
+    Entry,
+    Judged,
+    KeyReused,
+    Pending,
+    StoreUnavailable,
+    Submission,
+    Zone,
+)
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.store import door, propagation, prune, reads, rows, settle, verification, zones
-from dnsguard.store.engine import Database
+from dnsguard.store.database import Database, Unclear
 
 TOGETHER_MAX = 256
 """Plans accepted in one transaction."""
 TOGETHER_RRSETS_MAX = 20_000
 """RRsets accepted in one transaction, unless a single plan has more."""
+UNCLEAR_TRIES_MAX = 14
+"""How often a database that broke off is asked what became of plans: about ten seconds."""
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -103,14 +116,30 @@ class SqlStore:
         try:
             while together := self._next_together(zone):
                 try:
-                    callers = [waiting.caller for waiting in together]
-                    outcomes = await self._write(door.accept_all, zone, callers)
+                    outcomes = await self._accept(zone, [waiting.caller for waiting in together])
                 except Exception as error:  # noqa: BLE001  raised again to everybody who waited for this transaction
                     outcomes = [error] * len(together)
                 for waiting, outcome in zip(together, outcomes, strict=True):
                     _tell(waiting.outcome, outcome)
         finally:
             del self._doors[zone]
+
+    async def _accept(self, zone: str, callers: Sequence[door.Caller]) -> list[door.Outcome]:
+        """Judge plans and append them; find out what became of them if the connection breaks meanwhile."""
+        unclear: list[door.Verdict] = []
+        error = StoreUnavailable()
+        for tries in range(UNCLEAR_TRIES_MAX):
+            try:
+                look = partial(door.decide, zone=zone, callers=callers, unclear=tuple(unclear))
+                return (await self._database.decide(look)).outcomes
+            except Unclear as found:
+                error = found
+                unclear += [found.decision] if isinstance(found.decision, door.Verdict) else []
+            except StoreUnavailable:
+                if not unclear:
+                    raise
+            await self._database.pause(tries)
+        raise error
 
     def _next_together(self, zone: str) -> list[_Waiting]:
         queue = self._queues.pop(zone, [])

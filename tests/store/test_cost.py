@@ -18,7 +18,7 @@ def statements(store: SqlStore) -> dict[str, object]:
     """Collect every statement that the store sends, with one set of its parameters."""
     sent: dict[str, object] = {}
 
-    @sa.event.listens_for(store._database._engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(store._database.engine.sync_engine, "before_cursor_execute")
     def noted(_conn: object, _cursor: object, statement: str, parameters: object, _context: object, many: bool) -> None:
         if statement.split(maxsplit=1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
             sent[statement] = parameters[0] if many else parameters  # type: ignore[index]
@@ -46,7 +46,7 @@ async def test_no_statement_of_the_way_of_a_plan_reads_a_whole_zone_or_history(
     await store.differences(ZONE, 6, 10)
     await store.pending(ZONE, Fence(fence.history, 10, (await fence_at(store, 10)).digest))
     explained: dict[str, list[str]] = {}
-    async with store._database._engine.connect() as connection:
+    async with store._database.engine.connect() as connection:
         for statement, parameters in list(statements.items()):
             rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]
             explained[statement] = [row.detail for row in rows]

@@ -83,7 +83,7 @@ async def test_each_generation_is_chained_to_all_before_it(store: SqlStore) -> N
 async def test_twenty_thousand_rrsets_are_accepted_in_few_statements(store: SqlStore) -> None:
     statements = 0
 
-    @sa.event.listens_for(store._database._engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(store._database.engine.sync_engine, "before_cursor_execute")
     def counted(*_seen: object) -> None:
         nonlocal statements
         statements += 1

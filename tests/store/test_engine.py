@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dnsguard.store.engine import Database, Moved, StoreUnavailable, make_engine
+from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.database import Database, Moved
+from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
 from tests.store.making import ZONE

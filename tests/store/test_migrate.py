@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 import dnsguard.store.migrate
-from dnsguard.core.history import Accepted
-from dnsguard.store.engine import StoreUnavailable, make_engine
+from dnsguard.core.history import Accepted, StoreUnavailable
+from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import check, migrate, revision
 from tests.store.conftest import OpenStore
 from tests.store.making import ZONE, a, accepted, key, publish, submit

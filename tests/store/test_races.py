@@ -77,4 +77,6 @@ async def test_a_plan_is_either_published_or_rejected_and_rejected_once(open_sto
         if entry.state is PlanState.REJECTED:
             assert appended == [generation + 1]
         else:
-            assert (entry.state, appended) == (PlanState.PUBLISHED, [])
+            # It was on the wire first: a rejection then only says that something is wrong with it.
+            assert entry.state in {PlanState.PUBLISHED, PlanState.FAULTED}
+            assert appended == []

@@ -4,9 +4,9 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from dnsguard.core.guards import GUARDED
-from dnsguard.core.history import Accepted
+from dnsguard.core.history import Accepted, StoreUnavailable
 from dnsguard.core.submission import Submitted
-from dnsguard.store.engine import StoreUnavailable, make_engine
+from dnsguard.store.engine import make_engine
 from dnsguard.store.sql import TOGETHER_MAX, SqlStore
 from tests.store.making import ZONE, a, key, submit
 
@@ -79,7 +79,7 @@ async def test_closing_finishes_what_is_being_accepted(url: str, store: SqlStore
 
 async def test_accepting_many_plans_together_takes_one_transaction(store: SqlStore) -> None:
     begun = 0
-    engine = store._database._engine.sync_engine
+    engine = store._database.engine.sync_engine
 
     @sa.event.listens_for(engine, "commit")
     def counted(_conn: object) -> None:
