@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -22,8 +23,18 @@ _DNS = re.compile(r"^  DNS  (\S+) port (\d+) ")
 class Daemon:
     """One daemon, over all of its lives."""
 
-    def __init__(self, folder: Path, configuration: Path, session: aiohttp.ClientSession, token: str) -> None:
-        """Name it; nothing is started yet."""
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Path,
+        session: aiohttp.ClientSession,
+        token: str,
+        *,
+        prefix: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Name it; nothing is started yet. ``prefix`` is a command that runs another."""
         self.folder = folder
         self.url: str | None = None
         self.dns: tuple[str, int] | None = None
@@ -32,7 +43,8 @@ class Daemon:
         self.words: list[str] = []
         """Errors from its logs."""
         self._refused_before = self._refused_now = 0
-        self._argv = [sys.executable, "-m", "dnsguard", "serve", "--config", str(configuration)]
+        self._argv = [*prefix, sys.executable, "-m", "dnsguard", "serve", "--config", str(configuration), *arguments]
+        self._environment = environment
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"}
         self._process: Process | None = None
@@ -42,10 +54,17 @@ class Daemon:
         """Fenced writes that the primary refused, in all lives, as far as /metrics was read in time."""
         return self._refused_before + self._refused_now
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> None:
         """Start it and wait for its first answer, or for its death by `kill`. Raises NotStarted if it ended itself."""
         begun = time.monotonic()
-        process = self._process = Process(self._argv, ready="^Try, in another terminal:", folder=self.folder)
+        process = self._process = Process(
+            self._argv, ready="^Try, in another terminal:", folder=self.folder, environment=self._environment
+        )
         try:
             await process.started()
         except NotStarted:
