@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dnsguard.core.guards import Guards
 from dnsguard.core.policy import Policy
 from dnsguard.daemon.config import WorkersSection
+from dnsguard.daemon.doorway import Doorway
 from dnsguard.daemon.following import Following
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
@@ -61,9 +62,10 @@ class ZoneRoom:
     """
     trouble: str = ""
     """Why nothing is being published at the moment; empty if nothing stands in the way."""
+    is_away: bool = False
+    """Whether the primary did not answer when it was asked last."""
     following: Following | None = None
     """The zone's way through its name servers, if it lists any."""
-
     verifying: Verifying | None = None
     """The zone's verifier, if it has been started."""
 
@@ -105,6 +107,7 @@ def open_room(
 
     def enacted(step: Step) -> None:
         metrics.count("enactor", step)
+        room.is_away = step.event == "primary.unreachable"
         if step.event == "publication.completed" and room.following is not None:
             room.following.hurry()
         if step.event in STALLED_EVENTS:
@@ -147,5 +150,6 @@ def open_room(
         ),
     )
     tasks = tuple(asyncio.create_task(loop.run(), name=f"{zone} {index}") for index, loop in enumerate(loops))
-    room = ZoneRoom(Planner(store, publisher, guards, policy), publisher, news, loops, tasks)
+    planner = Planner(store, Doorway(publisher, lambda: room.is_away), guards, policy)
+    room = ZoneRoom(planner, publisher, news, loops, tasks)
     return room

@@ -16,7 +16,7 @@ from dnsguard.daemon.config import (
     with_environment,
 )
 from dnsguard.daemon.lines import place_of
-from dnsguard.daemon.places import EMBEDDED
+from dnsguard.daemon.places import EMBEDDED, NameServerSection, PrimarySection
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "dnsguard.toml"
 PRIMARY = """
@@ -43,6 +43,10 @@ def test_without_a_file_there_is_one_test_zone_on_the_embedded_server() -> None:
 def test_the_sample_configuration_says_the_defaults_and_is_accepted() -> None:
     sample, plain = read_settings(Options(config=SAMPLE)), read_settings(Options())
     assert (sample.http, sample.log, sample.workers) == (plain.http, plain.log, plain.workers)
+    assert sample.propagation == plain.propagation
+    main, server = sample.primaries["main"], sample.name_servers["ns1"]
+    assert main == PrimarySection(host=main.host, key=main.key)
+    assert server == NameServerSection(host=server.host)
     assert sample.policy.over(Policy()) == Policy()
     assert sample.policy_of("example.com.").retire is False
 
