@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dns.name
 import dns.tsig
+import msgspec
 import sqlalchemy as sa
 import sqlalchemy.exc
 
@@ -19,6 +20,7 @@ from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
+from dnsguard.store.engine import Bounds
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.primary import Primary
 
@@ -35,6 +37,11 @@ def database_url(settings: Settings, folder: Path) -> str:
         return sa.make_url(url).set(password=password).render_as_string(hide_password=False)
     except sa.exc.ArgumentError:
         raise ConfigRefused("database expects postgresql://USER@HOST/NAME, found something else") from None
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Return what a PostgreSQL is asked to keep to."""
+    return Bounds(**msgspec.structs.asdict(settings.postgresql))
 
 
 def embedded_secret(folder: Path) -> bytes:

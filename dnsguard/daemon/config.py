@@ -118,6 +118,17 @@ class WorkersSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     backoff_s_max: Seconds = 10.0
 
 
+class PostgresqlSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[postgresql]``: how many connections, and how long a PostgreSQL may take, in seconds."""
+
+    connections_max: Annotated[int, msgspec.Meta(ge=2, le=1_000)] = 10
+    connect_s_max: Seconds = 5.0
+    statement_s_max: Seconds = 15.0
+    lock_s_max: Seconds = 10.0
+    idle_s_max: Seconds = 30.0
+    """A transaction that is left open: the server ends it."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file. Without one, everything is as for first steps: embedded server, one test zone."""
 
@@ -126,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A SQLAlchemy URL; the default is SQLite in the data folder."""
     database_password_file: str | None = None
     """Where the database's password stands alone, so that it need not stand in the URL."""
+    postgresql: PostgresqlSection = PostgresqlSection()
     http: HttpSection = HttpSection()
     dns: DnsSection = DnsSection()
     log: LogSection = LogSection()

@@ -47,7 +47,7 @@ from dnsguard.daemon.files import (
 )
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.daemon.places import EMBEDDED
-from dnsguard.store.engine import make_engine
+from dnsguard.store.engine import PATIENT, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import PrimaryRefused
@@ -97,16 +97,21 @@ def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None,
 
 async def _migrate(_options: Options, settings: Settings, *, as_json: bool) -> None:
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
-    store = SqlStore(engine := make_engine(compose.database_url(settings, folder)))
-    try:
-        before, after = await migrate_store(engine)
-    finally:
-        await store.close()
+    before, after = await _brought_up(compose.database_url(settings, folder))
     if as_json:
         sys.stdout.write(json.dumps({"before": before, "after": after}) + "\n")
         return
     said = f"is at revision {after} already" if before == after else f"went from revision {before or '-'} to {after}"
     sys.stdout.write(f"the database {said}\n")
+
+
+async def _brought_up(database: str) -> tuple[str | None, str]:
+    """Migrate a database, with patience; return its revision before and after."""
+    engine = make_engine(database, bounds=PATIENT)
+    try:
+        return await migrate_store(engine)
+    finally:
+        await engine.dispose()
 
 
 async def _serve(options: Options, settings: Settings) -> None:
@@ -134,10 +139,10 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
     primaries, name_servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
-    engine = make_engine(compose.database_url(settings, folder))
-    store = SqlStore(engine)
+    database = compose.database_url(settings, folder)
+    before, after = await _brought_up(database)
+    store = SqlStore(make_engine(database, bounds=compose.bounds(settings)))
     stack.push_async_callback(store.close)
-    before, after = await migrate_store(engine)
     if before != after:
         log.info("database.migrated", before=before, after=after)
     embedded = await _open_embedded(stack, settings, folder)
@@ -216,6 +221,7 @@ class Running:
         for what, now, then in (
             ("data_dir", self.settings.data_dir, settings.data_dir),
             ("database", self.settings.database, settings.database),
+            ("[postgresql]", self.settings.postgresql, settings.postgresql),
             ("[http] listen", self.settings.http.listen, settings.http.listen),
             ("[dns] listen", self.settings.dns.listen, settings.dns.listen),
             ("the zones of the embedded server", _embedded_zones(self.settings), _embedded_zones(settings)),

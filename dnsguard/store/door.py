@@ -71,7 +71,11 @@ def decide(conn: sa.Connection, zone: str, callers: Sequence[Caller], unclear: S
 
 
 def _is_written(conn: sa.Connection, ledger: Ledger, seen: sa.Row[Any]) -> bool:
-    """Tell whether the history has a ledger's plans: they were appended all together or not at all."""
+    """Tell whether the history has a ledger's plans: they were appended all together or not at all.
+
+    The chain says what was appended after what; actor, time and key say by whom. Another who submits the very same
+    plans as the same actor in the same microsecond is answered the same generations, and gets the same contents.
+    """
     if seen.newest == ledger.seen.newest:
         return False
     last = ledger.plans[-1]

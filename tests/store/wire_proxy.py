@@ -1,0 +1,119 @@
+"""A proxy before PostgreSQL that counts round trips and cuts connections where a test asks for it.
+
+It reads no more of the protocol than the lengths and types of messages (PostgreSQL's documentation, "Frontend/Backend
+Protocol"): a Sync or a Query asks for an answer, a ReadyForQuery ends it.
+"""
+
+import asyncio
+import struct
+from enum import Enum
+from typing import Self
+
+_ASKS = (b"S", b"Q")
+_READY = b"Z"
+_SSL_REQUEST = 80877103
+
+
+class Cut(Enum):
+    """When a connection is cut off."""
+
+    BEFORE = "the request does not arrive"
+    MEANWHILE = "the request is sent, and nobody waits for what comes of it"
+    AFTER = "the server has answered, and the answer does not arrive"
+
+
+class WireProxy:
+    """Passes connections on to a server; also an async context manager that ends it."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cuts: tuple[int, Cut] | None = None
+        self.round_trips = 0
+        """Requests that were answered, those for connecting apart."""
+        self.cuts = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        assert self._server is not None
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    def cut(self, nth: int, when: Cut) -> None:
+        """Cut the connection that makes the nth request from now on."""
+        self._cuts = (nth, when)
+
+    def drop(self) -> None:
+        """Cut all connections now."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, onward = await asyncio.open_connection(*self._target)
+        cutting = asyncio.Event()
+        back = asyncio.create_task(self._answers(there, writer, cutting))
+        try:
+            started = False
+            while True:
+                kind = b"" if not started else await reader.readexactly(1)
+                size = await reader.readexactly(4)
+                body = await reader.readexactly(struct.unpack("!I", size)[0] - 4)
+                if not started:
+                    started = body[:4] != struct.pack("!I", _SSL_REQUEST)
+                if kind in _ASKS and (when := self._due()) is not None:
+                    if when is Cut.BEFORE:
+                        return
+                    cutting.set()
+                    onward.write(kind + size + body)
+                    await onward.drain()
+                    if when is Cut.AFTER:
+                        await back
+                    return
+                onward.write(kind + size + body)
+        finally:
+            back.cancel()
+            onward.close()
+
+    def _due(self) -> Cut | None:
+        self.round_trips += 1
+        if self._cuts is None:
+            return None
+        nth, when = self._cuts
+        self._cuts = (nth - 1, when) if nth > 1 else None
+        self.cuts += nth == 1
+        return when if nth == 1 else None
+
+    async def _answers(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, cutting: asyncio.Event) -> None:
+        """Pass answers on; once the connection is to be cut, wait for the end of the answer and pass on nothing."""
+        while octets := await there.read(65536):
+            if cutting.is_set():
+                if octets[-6:-5] == _READY:
+                    return
+            else:
+                writer.write(octets)
+        writer.close()
