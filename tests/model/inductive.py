@@ -1,9 +1,14 @@
-"""A proof by induction with z3: never empty and forward only, for any number of enactors, RRsets, generations, crashes,
-and for messages lost, doubled and delayed for ever. Nothing is bounded; nothing is searched.
+"""A proof by induction with z3: never empty and forward only, for any number of enactors, clean-ups, RRsets,
+generations, crashes, and for messages lost, doubled and delayed for ever. Nothing is bounded; nothing is searched.
 
 Shown: each promise holds at the start, and every step from any state in which all promises hold leads to one in which
 they hold. An enactor is not even modelled: *any* message may arrive at any time that anybody could ever have computed
 from *any* belief about the fence and from the accepted plans. So what an enactor saw, forgot or repeats is no matter.
+A clean-up is one reading of the zone, and any deletion that could be computed from it may arrive at any later time.
+
+Twice over: where all publish behind the fence, and (`PAST`) where aliases are also set by hand and the primary is
+restored from backups. Then nothing can be forward only; that no deletion empties a name, or takes what is kept for a
+rollback, is shown all the same, and rests on the prerequisites of the deletion alone.
 
 Assumed: an UPDATE with prerequisites is atomic; a store's transaction is; accepted plans never change, and none is
 rejected (`spec` has rejections); clean-up's reading is genuine, and is one reading of fence and aliases (an AXFR);
@@ -11,6 +16,7 @@ the changes from a base to a target are in one order, the same for everybody. Th
 which a name can be emptied at all; where records stand at the name itself, forward and prefix are the same proof.
 """
 
+import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -19,8 +25,8 @@ import z3  # type: ignore[import-untyped]  # its authors ship no types
 from tests.model.terms import (
     AFTER,
     BEFORE,
+    BY_CLEANER,
     BY_RRSET,
-    LISTED,
     NUMBERS,
     PLACE,
     Fact,
@@ -47,23 +53,33 @@ class Guards:
     """Clean-up goes up to the base of the fence that the primary showed; without, up to any accepted generation."""
     spare_live: bool = True
     spare_rollback: bool = True
-    as_listed: bool = True
-    """A deletion has fence and aliases, as listed, as prerequisites."""
+    aliases_as_listed: bool = True
+    """A deletion has the aliases, as listed, as prerequisites."""
 
 
+class World(enum.Enum):
+    """What happens besides publishing and cleaning up."""
+
+    FENCED = "all publish behind the fence"
+    STRANGERS = "somebody deletes nodes that are not live"
+    PAST = "aliases are set by hand, and the primary is restored from backups"
+
+
+FENCED, STRANGERS, PAST = World
 GUARDED = Guards()
 UNBOUNDED = Size()
 
 
 class Proof:
-    """The obligations of the induction, for some guards and with or without strangers who delete nodes."""
+    """The obligations of the induction, for some guards and in a world."""
 
-    def __init__(self, guards: Guards = GUARDED, *, strangers: bool = False, size: Size = UNBOUNDED) -> None:
-        self.guards, self.strangers, self.size = guards, strangers, size
+    def __init__(self, guards: Guards = GUARDED, world: World = FENCED, *, size: Size = UNBOUNDED) -> None:
+        self.guards, self.world, self.size = guards, world, size
 
-    def every(self, said: Callable[..., Fact], *, rrsets: int = 1, generations: int = 0) -> Fact:
-        """Say something of all RRsets and generations; in a small world, of each by itself."""
-        bounds = [self.size.rrsets] * rrsets + [self.size.generations] * generations
+    def every(self, said: Callable[..., Fact], *, cleaners: int = 0, rrsets: int = 1, generations: int = 0) -> Fact:
+        """Say something of all clean-ups, RRsets and generations; in a small world, of each by itself."""
+        size = self.size
+        bounds = [size.cleaners] * cleaners + [size.rrsets] * rrsets + [size.generations] * generations
         if None in bounds:
             names = [z3.Int(f"every {number}") for number in range(len(bounds))]
             return fact(z3.ForAll(names, said(*names)))
@@ -100,10 +116,20 @@ class Proof:
             return []
         numbers = [getattr(state, name) for state in (BEFORE, AFTER) for name in NUMBERS]
         rrsets = [int_of(z3.IntVal(r)) for r in range(self.size.rrsets or 0)]
-        return numbers + [getattr(s, name)(r) for s in (BEFORE, AFTER) for name in BY_RRSET for r in rrsets]
+        cleaners = [int_of(z3.IntVal(c)) for c in range(self.size.cleaners or 0)]
+        for s in (BEFORE, AFTER):
+            numbers += [getattr(s, name)(r) for name in BY_RRSET for r in rrsets]
+            numbers += [getattr(s, name)(c, r) for name in BY_CLEANER for c in cleaners for r in rrsets]
+            numbers += [s.listed_base(c) for c in cleaners]
+        return numbers
 
     def promises(self, s: State) -> dict[str, Fact]:
         """What always holds: the promises to people first, then what their induction rests on."""
+        if self.world is PAST:
+            return {
+                "never empty": self.every(lambda r: z3.Implies(s.wire(r) > 0, s.node(r, s.wire(r)))),
+                "a rollback exists": self.every(lambda r: z3.Implies(s.back(r) > 0, s.node(r, s.back(r)))),
+            }
         under_way = s.done > 0
         all_count = count(s.base, s.generation)
         held: dict[str, Fact] = {
@@ -131,15 +157,22 @@ class Proof:
                     z3.Implies(under_way, z3.And(s.base < s.generation, s.done < 2 * all_count)),
                 )
             ),
-            "clean-up reads the past": fact(z3.And(s.listed_base <= s.base, s.listed_base >= 0)),
+            "clean-up reads the past": self.every(
+                lambda c: fact(z3.And(s.listed_base(c) <= s.base, s.listed_base(c) >= 0)), cleaners=1, rrsets=0
+            ),
             "aliases are as listed, or newer": self.every(
-                lambda r: z3.And(
-                    z3.Or(s.wire(r) == s.listed_wire(r), s.wire(r) > s.listed_base),
-                    z3.Or(s.back(r) == s.listed_back(r), s.back(r) == s.listed_wire(r), s.back(r) > s.listed_base),
-                )
+                lambda c, r: z3.And(
+                    z3.Or(s.wire(r) == s.listed_wire(c, r), s.wire(r) > s.listed_base(c)),
+                    z3.Or(
+                        s.back(r) == s.listed_back(c, r),
+                        s.back(r) == s.listed_wire(c, r),
+                        s.back(r) > s.listed_base(c),
+                    ),
+                ),
+                cleaners=1,
             ),
         }
-        if not self.strangers:
+        if self.world is not STRANGERS:
             held["a rollback exists"] = self.every(lambda r: z3.Implies(s.back(r) > 0, s.node(r, s.back(r))))
             held["built before flipped"] = self.every(
                 lambda r: z3.Implies(
@@ -154,13 +187,20 @@ class Proof:
         s = AFTER
         nothing = z3.And([getattr(s, name) == 0 for name in NUMBERS])
         return fact(
-            z3.And(nothing, self.every(lambda r: fact(z3.And([getattr(s, name)(r) == 0 for name in BY_RRSET]))))
+            z3.And(
+                nothing,
+                self.every(lambda r: fact(z3.And([getattr(s, name)(r) == 0 for name in BY_RRSET]))),
+                self.every(lambda c: fact(s.listed_base(c) == 0), cleaners=1, rrsets=0),
+                self.every(lambda c, r: fact(z3.And([getattr(s, name)(c, r) == 0 for name in BY_CLEANER])), cleaners=1),
+            )
         )
 
     def same(self, *but: str) -> Fact:
         """Say that nothing else changes."""
         facts = [getattr(BEFORE, name) == getattr(AFTER, name) for name in NUMBERS if name not in but]
         facts += [self._equal(name) for name in BY_RRSET if name not in but]
+        if "listed" not in but:
+            facts.append(self._listing(None))
         if "node" not in but:
             facts.append(self.every(lambda r, g: fact(BEFORE.node(r, g) == AFTER.node(r, g)), generations=1))
         return fact(z3.And(facts))
@@ -168,10 +208,32 @@ class Proof:
     def _equal(self, name: str) -> Fact:
         return self.every(lambda r: fact(getattr(BEFORE, name)(r) == getattr(AFTER, name)(r)))
 
+    def _listing(self, reader: Int | None) -> Fact:
+        """Say that one clean-up, if any, has read the zone as it is, and that the others know what they knew."""
+        a, b = BEFORE, AFTER
+
+        def now(c: Int, new: Int, old: Int) -> Int:
+            return old if reader is None else int_of(z3.If(c == reader, new, old))
+
+        return fact(
+            z3.And(
+                self.every(lambda c: fact(b.listed_base(c) == now(c, a.base, a.listed_base(c))), cleaners=1, rrsets=0),
+                self.every(
+                    lambda c, r: fact(
+                        z3.And(
+                            b.listed_wire(c, r) == now(c, a.wire(r), a.listed_wire(c, r)),
+                            b.listed_back(c, r) == now(c, a.back(r), a.listed_back(c, r)),
+                        )
+                    ),
+                    cleaners=1,
+                ),
+            )
+        )
+
     def steps(self) -> Iterator[tuple[str, Fact]]:
         """Everything that can happen, each as a relation of the state before and the state after."""
         a, b = BEFORE, AFTER
-        x, r, g = z3.Ints("x r g")
+        x, r, g, c = z3.Ints("x r g c")
         yield "a plan is accepted", fact(z3.And(b.newest == a.newest + 1, self.same("newest")))
         yield "a message arrives to build", self._message(flip=False)
         yield "a message arrives to flip", self._message(flip=True)
@@ -180,41 +242,44 @@ class Proof:
             "the store records",
             fact(z3.And(x >= a.published, x <= a.base, b.published == x, self.same("published"))),
         )
-        listing = z3.And(
-            b.listed_generation == a.generation,
-            b.listed_base == a.base,
-            b.listed_done == a.done,
-            self.every(lambda n: fact(z3.And(b.listed_wire(n) == a.wire(n), b.listed_back(n) == a.back(n)))),
-        )
-        yield "clean-up reads", fact(z3.And(listing, self.same(*LISTED, "listed_wire", "listed_back")))
-        reach = a.listed_base if self.guards.keyed_on_fence else a.newest
+        whose = [c >= 0, c < self.size.cleaners] if self.size.cleaners else []
+        yield "clean-up reads", fact(z3.And(*whose, self._listing(c), self.same("listed")))
+        reach = a.listed_base(c) if self.guards.keyed_on_fence else a.newest
         yield (
             "clean-up prunes history",
-            fact(z3.And(x >= a.kept, x <= reach, b.kept == x, self.same("kept"))),
+            fact(z3.And(*whose, x >= a.kept, x <= reach, b.kept == x, self.same("kept"))),
         )
         gone = self.every(
             lambda n, h: fact(b.node(n, h) == z3.And(a.node(n, h), z3.Not(z3.And(n == r, h == g)))), generations=1
         )
         here = [r >= 0, r < self.size.rrsets, g < self.size.generations] if self.size.rrsets else []
-        asked = [g > 0, g <= reach, *here]
+        asked = [g > 0, g <= reach, *here, *whose]
         if self.guards.spare_live:
-            asked.append(g != a.listed_wire(r))
+            asked.append(g != a.listed_wire(c, r))
         if self.guards.spare_rollback:
-            asked.append(g != a.listed_back(r))
-        if self.guards.as_listed:
-            asked += [
-                a.generation == a.listed_generation,
-                a.base == a.listed_base,
-                a.done == a.listed_done,
-                a.wire(r) == a.listed_wire(r),
-                a.back(r) == a.listed_back(r),
-            ]
+            asked.append(g != a.listed_back(c, r))
+        if self.guards.aliases_as_listed:
+            asked += [a.wire(r) == a.listed_wire(c, r), a.back(r) == a.listed_back(c, r)]
         yield "clean-up deletes a node", fact(z3.And(*asked, gone, self.same("node")))
-        if self.strangers:
+        if self.world is STRANGERS:
             yield (
                 "a stranger deletes a node that is not live",
                 fact(z3.And(g > 0, g != a.wire(r), *here, gone, self.same("node"))),
             )
+        if self.world is PAST:
+            yield from self._past_the_fence(r, g, here)
+
+    def _past_the_fence(self, r: Int, g: Int, here: list[Fact]) -> Iterator[tuple[str, Fact]]:
+        a, b = BEFORE, AFTER
+        for name in BY_RRSET:
+            by_hand = self.every(
+                lambda n, name=name: fact(getattr(b, name)(n) == z3.If(n == r, g, getattr(a, name)(n)))
+            )
+            exists = z3.And(g > 0, *here, a.node(r, g))
+            yield f"somebody sets an alias ({name}) by hand", fact(z3.And(exists, by_hand, self.same(name)))
+        # What stood at some earlier time kept the promises.
+        before = z3.And(*self.promises(b).values())
+        yield "the primary is restored from a backup", fact(z3.And(before, self.same(*PLACE, *BY_RRSET, "node")))
 
     def _message(self, *, flip: bool) -> Fact:
         """Any message that anybody could have computed: from a belief (generation, base, done) to a target."""
@@ -284,7 +349,8 @@ class Proof:
         for step, relation in self.steps():
             for name, promise in self.promises(AFTER).items():
                 yield f"{name}: {step}", fact(z3.And(given, relation)), promise
-            yield f"forward: {step}", fact(z3.And(given, relation)), self.forward()
+            if self.world is not PAST:
+                yield f"forward: {step}", fact(z3.And(given, relation)), self.forward()
 
     def fails(self, *, only: str | None = None, timeout_ms: int = 20_000) -> dict[str, z3.ModelRef | None]:
         """Return the obligations that don't hold, each with z3's counterexample, None where it could not decide."""
@@ -303,12 +369,12 @@ class Proof:
         return failed
 
 
-SMALL = Size(generations=5, rrsets=2)
+SMALL = Size(generations=5, rrsets=2, cleaners=1)
 
 
-def counterexample(obligation: str, guards: Guards, *, strangers: bool = False) -> str | None:
+def counterexample(obligation: str, guards: Guards, world: World = FENCED) -> str | None:
     """Tell how an obligation fails in a small world, for guards that don't suffice; None if it holds there."""
-    model = Proof(guards, strangers=strangers, size=SMALL).fails(only=obligation).get(obligation)
+    model = Proof(guards, world, size=SMALL).fails(only=obligation).get(obligation)
     return None if model is None else f"{obligation}\n{told(model)}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dnsguard.core.fence import Fence, fence_key, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, KeyReused, Pending, Submission
-from dnsguard.core.layout import node_of, target_of
+from dnsguard.core.layout import node_of, rollback_name, target_of
 from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Refused, RRsetAbsent, RRsetIs, Unreachable
 from dnsguard.core.message import Outcome as Answer
 from dnsguard.core.plan import Absence, Change
@@ -45,9 +45,8 @@ class Recorder:
             case "store.pending", fence, Pending() as pending:
                 base = fence.base if isinstance(fence, Fence) else 0
                 self._fetched[who] = pending.changes
-                silent = frozenset(c.key for c in pending.changes if c.wanted is Absence.WITHDRAWN)
                 changes = tuple((change.key, change.generation) for change in pending.changes)
-                self._add(who, refinement.Fetched(base, pending.target, changes, silent))
+                self._add(who, refinement.Fetched(base, pending.target, changes))
             case "store.record", Fence() as fence, _:
                 self._add(who, refinement.Recorded(place_of(fence)))
             case "store.reject", int() as generation, (int() | None) as appended:
@@ -70,12 +69,15 @@ class Recorder:
         if after:
             place = place_of(parse_fence(after[0].rdatas))
             touched = tuple(sorted(set(self._touched(who, message))))
-            self._add(who, refinement.Published(_prerequisite(message, fence), place, touched, outcome))
+            fetched = self._fetched.get(who, ())
+            silent = frozenset(change.key for change in fetched if change.wanted is Absence.WITHDRAWN)
+            self._add(who, refinement.Published(_prerequisite(message, fence), place, touched, outcome, silent))
             return
         for update in message.updates:
             node = node_of(update.key.name)
             if isinstance(update, DeleteRRset) and node is not None:
-                self._add(who, refinement.Deleted(Key(node[1], update.key.type), node[0], outcome))
+                aliases = _aliases(message, node[1])
+                self._add(who, refinement.Deleted(Key(node[1], update.key.type), node[0], outcome, aliases))
 
     def _touched(self, who: str, message: Message) -> list[tuple[Key, int]]:
         """Return the RRsets that a message changes, and the generation of what it gives them; 0 for other contents."""
@@ -107,6 +109,19 @@ def _prerequisite(message: Message, fence: Key) -> Place | None:
         if prerequisite == RRsetAbsent(fence):
             return ABSENT
     return None
+
+
+def _aliases(message: Message, owner: str) -> tuple[int, int] | None:
+    """Return the generations that a message expects an owner's aliases to name; None if it expects nothing of one."""
+    expected: list[int] = []
+    for alias in (Key(owner, "CNAME"), Key(rollback_name(owner), "CNAME")):
+        for prerequisite in message.prerequisites:
+            if isinstance(prerequisite, RRsetIs) and prerequisite.key == alias:
+                node = node_of(target_of(Records(0, prerequisite.rdatas)) or "")
+                expected.append(node[0] if node is not None else 0)
+            elif prerequisite == RRsetAbsent(alias):
+                expected.append(0)
+    return (expected[0], expected[1]) if len(expected) == 2 else None
 
 
 def _outcome(answer: object) -> Outcome:
@@ -165,7 +180,7 @@ class RecordedStore(MemoryStore):
     async def record(
         self,
         zone: str,
-        fence: Fence,
+        fence: Fence | None,
         at: float,
         faults: Sequence[tuple[int, str]] = (),
         mended: Collection[int] = (),

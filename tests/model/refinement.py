@@ -7,8 +7,8 @@ Not spoken of: resync (an operator's new beginning), halts. In the versioned lay
 deletion without an answer happens at once or not at all.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dnsguard.core.fence import Fence
@@ -62,8 +62,6 @@ class Fetched:
     base: int
     target: int
     changes: tuple[tuple[Key, int], ...]
-    silent: frozenset[Key] = frozenset()
-    """Those of which a message may say nothing: withdrawn, or retired in a layout that builds first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class Published:
     next: Place
     touched: tuple[tuple[Key, int], ...]
     outcome: Outcome
+    silent: frozenset[Key] = frozenset()
+    """Those of which it may say nothing: withdrawn, or retired in a layout that builds first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,14 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A node was deleted at the primary, or not."""
+    """A node was deleted at the primary, or not. ``aliases``: the generations that the name's alias and its rollback
+    must name for that, 0 for none; None if the message asks for nothing.
+    """
 
     rrset: Key
     generation: int
     outcome: Outcome
+    aliases: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,41 +147,59 @@ def accepts(
 
     ``keep``: how many of the newest generations clean-up must leave, whatever is published.
     """
-    replay = _Replay(trace, Setup(rules=rules or Rules(), versioned=versioned, keep=keep))
-    states = {replay.first}
+    keys = {key for event in trace if isinstance(event.act, Accepted) for key in event.act.covered}
+    setup = Setup(rules=rules or Rules(), versioned=versioned, keep=keep)
+    replay = Replay(keys, dict.fromkeys(event.actor for event in trace), setup)
+    states = frozenset({replay.first})
     for number, event in enumerate(trace, 1):
-        before = replay.with_late_arrivals(states)
-        states, why = set(), set()
-        for state in before:
-            for after in replay.follow(state, event):
-                if isinstance(after, str):
-                    why.add(after)
-                elif broken := replay.broken(state, after):
-                    why.add(f"it breaks {broken}")
-                else:
-                    states.add(after)
-        if not states:
-            return f"event {number}, {event.actor} {event.act}: {'; or '.join(sorted(why)[:3])}"
+        after = replay.after(states, event)
+        if isinstance(after, str):
+            return f"event {number}, {event.actor} {event.act}: {after}"
+        states = after
     return None
 
 
-class _Replay:
-    """Knows which number an RRset and an actor have in the specification's states."""
+States = frozenset[State]
 
-    def __init__(self, trace: Sequence[Event], setup: Setup) -> None:
-        keys = {key for event in trace if isinstance(event.act, Accepted) for key in event.act.covered}
-        self.setup = setup
-        self.rrsets = {key: number for number, key in enumerate(sorted(keys, key=sort_key))}
-        self.actors = {actor: n for n, actor in enumerate(dict.fromkeys(event.actor for event in trace))}
-        self.silent: dict[str, frozenset[int]] = {}
-        none = (0,) * len(keys)
-        enactors = (FRESH,) * len(self.actors)
-        self.first = State((), frozenset(), 0, 0, ABSENT, none, none, none, enactors)
+
+@dataclass
+class Replay:
+    """Follows traces about some RRsets and actors through the specification, remembering where events have led."""
+
+    keys: Collection[Key]
+    actors: Iterable[str]
+    setup: Setup
+    _known: dict[tuple[States, Event], States | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rrsets = {key: number for number, key in enumerate(sorted(self.keys, key=sort_key))}
+        self.numbers = {actor: number for number, actor in enumerate(self.actors)}
+        none = (0,) * len(self.rrsets)
+        self.first = State((), frozenset(), 0, 0, ABSENT, none, none, none, (FRESH,) * len(self.numbers))
+
+    def after(self, states: States, event: Event) -> States | str:
+        """Return the states in which the world may be after an event, or why it cannot happen in any of these."""
+        found = self._known.get((states, event))
+        if found is None:
+            found = self._known[states, event] = self._after(states, event)
+        return found
+
+    def _after(self, states: States, event: Event) -> States | str:
+        led, why = set(), set()
+        for state in self.with_late_arrivals(states):
+            for after in self.follow(state, event):
+                if isinstance(after, str):
+                    why.add(after)
+                elif broken := self.broken(state, after):
+                    why.add(f"it breaks {broken}")
+                else:
+                    led.add(after)
+        return frozenset(led) if led else "; or ".join(sorted(why)[:3])
 
     def broken(self, before: State, after: State) -> str | None:
         return next((each.__name__ for each in ALWAYS if each(self.setup, before, after)), None)
 
-    def with_late_arrivals(self, states: set[State]) -> set[State]:
+    def with_late_arrivals(self, states: States) -> set[State]:
         """Return these states and all to which messages without an answer may lead by arriving."""
         found, left = set(states), list(states)
         while left:
@@ -192,7 +213,7 @@ class _Replay:
 
     def follow(self, state: State, event: Event) -> Iterator[State | str]:
         """Yield the states to which an event may lead, or what forbids it."""
-        number = self.actors[event.actor]
+        number = self.numbers[event.actor]
         enactor = state.enactors[number]
         match event.act:
             case Accepted(generation, covered):
@@ -214,9 +235,9 @@ class _Replay:
                 else:
                     yield f"it last saw {enactor.seen}"
             case Pruned(upto):
-                bound = min(enactor.seen.base, state.published, newest(state) - self.setup.keep)
+                bound = min(enactor.seen.base, newest(state) - self.setup.keep)
                 if enactor.at == SEEN and upto <= bound:
-                    yield state._replace(kept=max(state.kept, upto))
+                    yield state._replace(kept=max(state.kept, min(upto, state.published)))
                 else:
                     yield f"history up to {bound} could go, by what it saw"
             case Deleted() as deleted:
@@ -234,18 +255,18 @@ class _Replay:
             case Crashed():
                 yield put(state, number, FRESH)
 
-    def _numbers(self, keys: Sequence[Key]) -> tuple[int, ...]:
+    def _named(self, keys: Iterable[Key]) -> tuple[int, ...]:
         return tuple(sorted(self.rrsets[key] for key in keys))
 
     def _accepted(self, state: State, generation: int, covered: tuple[Key, ...]) -> Iterator[State | str]:
         if generation > newest(state):
-            yield state._replace(plans=(*state.plans, (generation, self._numbers(covered))))
+            yield state._replace(plans=(*state.plans, (generation, self._named(covered))))
         else:
             yield f"the newest plan is {newest(state)} already"
 
     def _fetched(self, state: State, actor: str, fetched: Fetched) -> Iterator[State | str]:
         """An enactor may aim at any accepted generation ahead, and may begin a publication under way anew."""
-        number = self.actors[actor]
+        number = self.numbers[actor]
         seen = state.enactors[number].seen
         changes = tuple((self.rrsets[key], generation) for key, generation in fetched.changes)
         expected = folded(state, fetched.base, fetched.target, kept=state.kept)
@@ -264,7 +285,6 @@ class _Replay:
         if fetched.target < seen.generation or fetched.target not in {seen.generation, *(g for g, _ in state.plans)}:
             yield f"the zone stands at {seen}, and the newest plan is {newest(state)}"
             return
-        self.silent[actor] = frozenset(self._numbers(tuple(fetched.silent)))
         if changes != expected:
             yield f"the changes are {expected}, with RRsets numbered {self.rrsets}"
             return
@@ -276,7 +296,7 @@ class _Replay:
             yield put(state, number, Enactor(WRITING, seen, fetched.target, changes, done))
 
     def _published(self, state: State, actor: str, published: Published) -> Iterator[State | str]:
-        number = self.actors[actor]
+        number = self.numbers[actor]
         enactor = state.enactors[number]
         if published.next == published.prerequisite and not published.touched:
             # It says what stands already: to learn whether the primary takes anything, or to read back.
@@ -297,7 +317,7 @@ class _Replay:
             yield f"{enactor.done} is done, and the fence's next value would be such as {message.next}"
             return
         touched = tuple(sorted((self.rrsets[key], generation) for key, generation in published.touched))
-        silent = self.silent.get(actor, frozenset()) if message.stage != BUILD else set(self.rrsets.values())
+        silent = self._named(published.silent) if message.stage != BUILD else tuple(self.rrsets.values())
         said = tuple(part for part in message.part if part in touched or part[0] not in silent)
         if touched != said:
             yield f"the message would change {message.part}, with RRsets numbered {self.rrsets}"
@@ -318,17 +338,18 @@ class _Replay:
         return (then.done if then.of else of) - enactor.done
 
     def _deleted(self, state: State, enactor: Enactor, deleted: Deleted) -> Iterator[State | str]:
-        rrset, generation = self.rrsets[deleted.rrset], deleted.generation
-        after = without_node(state, rrset, generation)
-        if deleted.outcome != "applied":
-            yield state
-        if deleted.outcome != "refused":
-            if enactor.seen == state.fence and generation <= enactor.seen.base and generation not in {
-                state.wire[rrset], state.back[rrset]
-            }:  # fmt: skip
-                yield after
-            elif deleted.outcome == "applied":
-                yield f"the node is in use, or the zone went on to {state.fence} since it was listed"
+        rrset, generation, listed = self.rrsets[deleted.rrset], deleted.generation, deleted.aliases
+        if self.setup.rules.aliases_as_listed and (listed is None or generation in listed):
+            yield "the prerequisite would be that neither alias names the node"
+        elif generation > enactor.seen.base:
+            yield f"the zone stood at {enactor.seen} when it was listed"
+        elif deleted.outcome == "applied" and listed not in {None, (state.wire[rrset], state.back[rrset])}:
+            yield f"the aliases name {state.wire[rrset]} and {state.back[rrset]}"
+        else:
+            if deleted.outcome != "refused":
+                yield without_node(state, rrset, generation)
+            if deleted.outcome != "applied":
+                yield state
 
 
 def _sized(setup: Setup, size: int) -> Setup:

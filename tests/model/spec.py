@@ -213,18 +213,21 @@ def clean_read(setup: Setup, state: State) -> After:
 
 def reach(setup: Setup, state: State, cleaner: Cleaner) -> int:
     """Return up to where clean-up goes."""
-    bound = {Bound.AGE: newest(state), Bound.RECORD: state.published, Bound.FENCE: cleaner.seen.base}
+    bound = {Bound.AGE: newest(state), Bound.FENCE: cleaner.seen.base}
     return min(newest(state) - setup.keep, bound[setup.rules.bound])
 
 
 def prune(setup: Setup, state: State) -> After:
-    """The store forgets what newer plans up to a generation superseded."""
-    if state.cleaner is not None and (upto := reach(setup, state, state.cleaner)) > state.kept:
+    """The store forgets what newer plans up to a generation superseded, of what it has on record as published."""
+    if state.cleaner is None:
+        return
+    upto = min(reach(setup, state, state.cleaner), state.published)
+    if upto > state.kept:
         yield ("clean-up prunes up to", upto), state._replace(kept=upto)
 
 
 def delete(setup: Setup, state: State) -> After:
-    """Clean-up deletes a node; guarded, the message is refused if fence or aliases are not as listed."""
+    """Clean-up deletes a node; guarded, the message is refused if the aliases are not as listed."""
     read = state.cleaner
     if read is None or not setup.versioned:
         return
@@ -240,9 +243,8 @@ def delete(setup: Setup, state: State) -> After:
 
 def _as_listed(rules: Rules, state: State, rrset: int, read: Cleaner) -> bool:
     """Tell whether a deletion's prerequisites hold."""
-    return (not rules.fence_as_listed or read.seen == state.fence) and (
-        not rules.aliases_as_listed or (read.wire[rrset], read.back[rrset]) == (state.wire[rrset], state.back[rrset])
-    )
+    listed = read.wire[rrset], read.back[rrset]
+    return not rules.aliases_as_listed or listed == (state.wire[rrset], state.back[rrset])
 
 
 def stranger(setup: Setup, state: State) -> After:
@@ -262,6 +264,18 @@ def hand(setup: Setup, state: State) -> After:
                 wire = (*state.wire[:rrset], generation, *state.wire[rrset + 1 :])
                 after = state._replace(wire=wire, hands=state.hands + 1)
                 yield ("somebody points the name by hand at", generation), after
+
+
+def restore(setup: Setup, state: State) -> After:
+    """The primary is restored from a backup of some earlier time."""
+    if state.restores < setup.restores:
+        place = state.fence, state.wire, state.back, state.nodes
+        if state.backup is None:
+            yield ("a backup is taken",), state._replace(backup=place)
+        elif state.backup != place:
+            fence, wire, back, nodes = state.backup
+            after = state._replace(fence=fence, wire=wire, back=back, nodes=nodes, restores=state.restores + 1)
+            yield ("the primary is restored to", fence), after
 
 
 EnactorAction = Callable[[Setup, State, int, Enactor], After]
@@ -286,7 +300,7 @@ FAULTS: dict[int, tuple[EnactorAction, ...]] = {
     SWEEPING: (crash,),
 }
 
-WORLD: tuple[WorldAction, ...] = (accept, deliver, clean_read, prune, delete, stranger, hand)
+WORLD: tuple[WorldAction, ...] = (accept, deliver, clean_read, prune, delete, stranger, hand, restore)
 
 
 def steps(setup: Setup, state: State) -> After:

@@ -17,11 +17,14 @@ class Size:
 
     generations: int | None = None
     rrsets: int | None = None
+    cleaners: int | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """The fence (generation, base, done), the store, and by RRset: what its aliases name and which nodes exist."""
+    """The fence (generation, base, done), the store, by RRset: what its aliases name and which nodes exist, and by
+    clean-up: what it read.
+    """
 
     when: str
 
@@ -36,13 +39,17 @@ class State:
         """The generation to whose node the rollback is an alias; 0 for none."""
         return self._by_rrset("rollback", rrset)
 
-    def listed_wire(self, rrset: Int) -> Int:
-        """What clean-up read as the name's alias."""
-        return self._by_rrset("listed wire", rrset)
+    def listed_base(self, cleaner: Int) -> Int:
+        """The base of the fence that a clean-up read; a deletion on its way is one that never reads again."""
+        return self._by_rrset("listed base", cleaner)
 
-    def listed_back(self, rrset: Int) -> Int:
-        """What clean-up read as the rollback's alias."""
-        return self._by_rrset("listed rollback", rrset)
+    def listed_wire(self, cleaner: Int, rrset: Int) -> Int:
+        """What a clean-up read as the name's alias."""
+        return self._by_cleaner("listed wire", cleaner, rrset)
+
+    def listed_back(self, cleaner: Int, rrset: Int) -> Int:
+        """What a clean-up read as the rollback's alias."""
+        return self._by_cleaner("listed rollback", cleaner, rrset)
 
     def node(self, rrset: Int, generation: Int) -> Fact:
         """Whether a node has records."""
@@ -52,11 +59,15 @@ class State:
     def _by_rrset(self, name: str, rrset: Int) -> Int:
         return int_of(z3.Function(f"{name} {self.when}", z3.IntSort(), z3.IntSort())(rrset))
 
+    def _by_cleaner(self, name: str, cleaner: Int, rrset: Int) -> Int:
+        return int_of(z3.Function(f"{name} {self.when}", *[z3.IntSort()] * 3)(cleaner, rrset))
+
 
 BEFORE, AFTER = State("before"), State("after")
-PLACE, LISTED = ("generation", "base", "done"), ("listed_generation", "listed_base", "listed_done")
-NUMBERS = (*PLACE, "newest", "published", "kept", *LISTED)
-BY_RRSET = ("wire", "back", "listed_wire", "listed_back")
+PLACE = ("generation", "base", "done")
+NUMBERS = (*PLACE, "newest", "published", "kept")
+BY_RRSET = ("wire", "back")
+BY_CLEANER = ("listed_wire", "listed_back")
 
 
 def int_of(term: z3.ExprRef) -> Int:

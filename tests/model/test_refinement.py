@@ -131,7 +131,11 @@ def test_a_node_in_use_is_never_deleted() -> None:
         Event("C", Observed(at(1))),
     )
     assert accepts(trace, versioned=True) is None
-    assert "in use" in (accepts((*trace, Event("C", Deleted(A, 1, "applied"))), versioned=True) or "")
+    for aliases, why in (((1, 0), "neither alias"), (None, "neither alias"), ((2, 0), "the aliases name 1 and 0")):
+        deleted = Event("C", Deleted(A, 1, "applied", aliases))
+        assert why in (accepts((*trace, deleted), versioned=True) or "")
+    blind = Event("C", Deleted(A, 1, "applied", None))
+    assert "breaks empty" in (accepts((*trace, blind), versioned=True, rules=Rules(aliases_as_listed=False)) or "")
 
 
 class Turnstile:

@@ -112,7 +112,6 @@ def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup
         (PARTS, Rules(check=Check.START), "stale"),
         (NODES, Rules(check=Check.START), "stale"),
         (PARTS, Rules(observed=False), "heals"),
-        (replace(PARTS, plans=4, late=0), Rules(bound=Bound.AGE), "prefix"),
         (replace(NODES, strangers=1), Rules(target_exists=False), "empty"),
         (NODES, Rules(sweep=Sweep.AGE), "empty"),
         (NODES, Rules(sweep=Sweep.LISTED), "rollback_lost"),
@@ -142,14 +141,52 @@ def test_a_name_that_somebody_points_elsewhere_by_hand_is_not_emptied_by_clean_u
 
 
 def test_while_all_publish_behind_the_fence_a_deletion_needs_no_prerequisites() -> None:
-    """They are for what comes past the fence: a hand, a restored primary. The fence alone would not see the hand."""
-    found = search(replace(NODES, rules=Rules(fence_as_listed=False, aliases_as_listed=False), late=0))
+    """They are for what comes past the fence: a hand, a restored primary. The fence as one would not see the hand."""
+    found = search(replace(NODES, rules=Rules(aliases_as_listed=False), late=0))
     assert found.exhausted
     assert found.stories == {}
 
 
-def test_the_stores_record_bounds_clean_up_as_well_as_the_fence_does_while_no_primary_is_restored() -> None:
-    found = search(replace(PARTS, rules=Rules(bound=Bound.RECORD), late=0))
+RESTORED = replace(NODES, enactors=1, plans=4, crashes=0, late=0, restores=1)
+
+
+def test_aliases_are_prerequisite_enough_for_deletions_even_where_the_primary_is_restored_from_a_backup() -> None:
+    """So the fence need not be one: a node that is in flight again is built again, since its flip is refused."""
+    found = search(RESTORED, (empty, rollback_lost))
+    print(found)
+    assert found.exhausted
+    assert found.stories == {}
+
+
+def test_without_aliases_as_prerequisites_a_primary_restored_between_listing_and_deletion_is_emptied() -> None:
+    found = search(replace(RESTORED, rules=Rules(aliases_as_listed=False)), (empty, rollback_lost))
+    for story in found.stories.values():
+        print(*story, sep="\n  ")
+        assert [words.rpartition(" ")[0] for words in story[-3:-1]] == [
+            "clean-up reads fence",
+            "the primary is restored to fence",
+        ]
+    assert found.stories.keys() == {"empty", "rollback_lost"}
+
+
+def pruned_in_sight(_: Setup, before: State, state: State) -> bool:
+    """5, clean-up is harmless: history goes that the zone, just as clean-up saw it, is still made of."""
+    seen = before.cleaner
+    return seen is not None and seen.seen == before.fence and before.kept < state.kept > state.fence.base
+
+
+@pytest.mark.parametrize("bound", [Bound.FENCE, Bound.AGE])
+def test_only_the_fence_tells_what_a_restored_primary_is_made_of(bound: Bound) -> None:
+    """The store's own record, past which it prunes nothing, leads the zone then."""
+    restored = replace(PARTS, enactors=1, plans=4, late=0, crashes=0, restores=1, rules=Rules(bound=bound))
+    found = search(restored, (pruned_in_sight,))
+    print(*found.stories.values())
+    assert ("pruned_in_sight" in found.stories) is (bound is Bound.AGE)
+
+
+def test_the_stores_record_bounds_pruning_as_well_as_the_fence_does_while_no_primary_is_restored() -> None:
+    by_age = replace(PARTS, late=0, rules=Rules(bound=Bound.AGE))
+    found = search(by_age)
     assert found.exhausted
     assert found.stories == {}
 

@@ -25,14 +25,17 @@ class Sweep(enum.Enum):
     LISTED = "skips what is live when listing"
     INSIDE = "live check inside the deleting transaction"
     REACHABLE = "by reachability"
-    """Neither live nor kept for a rollback nor of a publication under way, asked inside the deleting message."""
+    """Neither live nor kept for a rollback, asked inside the deleting message; up to the fence's base, so that nothing
+    of a publication under way goes."""
 
 
 class Bound(enum.Enum):
-    """Up to where clean-up forgets history, besides the generations that it keeps by number."""
+    """Up to where clean-up goes, besides the generations that it keeps by number.
+
+    The store by itself forgets nothing that is not on record as published.
+    """
 
     AGE = "age alone"
-    RECORD = "the store's record of what is published"
     FENCE = "the fence as the primary shows it"
 
 
@@ -49,8 +52,6 @@ class Rules:
     """A name becomes an alias only to a node that exists."""
     rollback_tolerated: bool = True
     """Where the node before has vanished, no rollback is set; otherwise the flip is refused."""
-    fence_as_listed: bool = True
-    """A deletion is refused if anybody has published since the listing."""
     aliases_as_listed: bool = True
     """A deletion is refused if the aliases of its name have changed since the listing."""
     rejection_overtakes: bool = True
@@ -78,6 +79,8 @@ class Setup:
     """How often somebody deletes a node that no alias names."""
     hands: int = 0
     """How often somebody points a name at another node by hand, past the fence."""
+    restores: int = 0
+    """How often the primary is restored from the backup, which is taken at any time."""
     cleanup: bool = False
 
 
@@ -145,6 +148,9 @@ class State(NamedTuple):
     crashes: int = 0
     strangers: int = 0
     hands: int = 0
+    restores: int = 0
+    backup: tuple[Place, tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None
+    """The fence, ``wire``, ``back`` and ``nodes`` of some earlier time."""
 
 
 ABSENT = Place(0, 0)

@@ -1,0 +1,138 @@
+"""Has the specification look on while `dnsguard explore`'s own strategies drive the real code: each effect of each
+schedule is replayed through `refinement`, and what the specification forbids is a violation like any other.
+`python -m tests.model.following` does so for all scenarios that are exhausted, the large ones too: many minutes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dnsguard.core.message import Unknown
+from dnsguard.lab.ends import Note
+from dnsguard.lab.exploring import MOVES_MAX, SCENARIOS, STRATEGIES, Exploration
+from dnsguard.lab.fingerprint import Fingerprint, Numbers
+from dnsguard.lab.fingerprint import State as Known
+from dnsguard.lab.moves import Kind, Move
+from dnsguard.lab.scenario import scenario
+from dnsguard.lab.search import Findings, search
+from dnsguard.lab.setting import PLANNER, ZONE
+from dnsguard.lab.simulation import Scenario, Simulation, Violation
+from dnsguard.lab.simulator import Simulator
+from tests.model.recording import Recorder
+from tests.model.refinement import Replay, States
+from tests.model.world import Place, Rules, Setup, State
+
+GUARDED = Rules()
+NOT_SPECIFIED = "no behaviour of the specification"
+
+
+@dataclass
+class Follower:
+    """Follows one run, move by move; keeps the states in which the specification may be."""
+
+    replay: Replay
+    notes: Sequence[Note]
+    states: States
+    heard: int = 0
+    """How many events were replayed."""
+    forbidden: Violation | None = None
+    _read: int = 0
+    _recorder: Recorder = field(default_factory=lambda: Recorder(ZONE))
+
+    def hear(self, move: Move | None) -> Violation | None:
+        """Take in a move's effects; find the first that the specification forbids."""
+        recorder = self._recorder
+        lost = move is not None and move.kind is Kind.LOST_ANSWER
+        for note in self.notes[self._read :]:
+            # What its sender cannot know, the specification is not told.
+            result = Unknown("the answer is lost") if lost and note.act == "publish" else note.result
+            recorder.note(note.who, note.act, note.subject, result)
+        self._read = len(self.notes)
+        if move is not None and move.kind is Kind.CRASH:
+            recorder.crashed(move.actor)
+        while self.heard < len(recorder.events) and self.forbidden is None:
+            event = recorder.events[self.heard]
+            self.heard += 1
+            after = self.replay.after(self.states, event)
+            if isinstance(after, str):
+                self.forbidden = Violation(NOT_SPECIFIED, f"{event.actor} {event.act}: {after}")
+            else:
+                self.states = after
+        return self.forbidden
+
+    def acts(self) -> set[type]:
+        """Return what kinds of effects were replayed."""
+        return {type(event.act) for event in self._recorder.events[: self.heard]}
+
+
+@dataclass
+class Followed:
+    """What runs an exploration with the specification looking on; counts what was replayed."""
+
+    exploration: Exploration
+    rules: Rules = GUARDED
+    specification: type[Replay] = Replay
+    events: int = 0
+    acts: set[type] = field(default_factory=set)
+    last: Follower | None = None
+
+    def simulator(self) -> Simulator:
+        """Return what runs it. What the specification knows is part of each state, so that a search by states
+        takes nothing for seen that was not replayed.
+        """
+        setting = self.exploration.setting
+        setup = Setup(self.rules, versioned=setting.layout == "versioned", keep=setting.keep)
+        replay = self.specification(setting.keys, (PLANNER, *setting.enactor_names), setup)
+        within, numbers = scenario(setting), Numbers()
+
+        def scene(simulation: Simulation) -> None:
+            self.count()
+            within(simulation)
+            fingerprint = simulation.fingerprint
+            assert isinstance(fingerprint, Fingerprint)
+            follower = self.last = Follower(replay, fingerprint.notes, frozenset({begun(replay)}))
+
+            def with_specification() -> Known:
+                world, known = fingerprint()
+                return (world, numbers.of(follower.states)), known
+
+            simulation.fingerprint = with_specification
+            simulation.after_effect(follower.hear, reads=())
+
+        run: Scenario = scene
+        return Simulator(run, faults=self.exploration.faults, ends_at_violation=False, moves_max=MOVES_MAX)
+
+    def count(self) -> None:
+        """Count what was replayed of the last run."""
+        if self.last is not None:
+            self.events += self.last.heard
+            self.acts.update(self.last.acts())
+        self.last = None
+
+
+def begun(replay: Replay) -> State:
+    """Return the state in which an exploration begins: its first plan is published, and on record."""
+    once = (1,) * len(replay.rrsets)
+    built = (2,) * len(replay.rrsets) if replay.setup.versioned else replay.first.nodes
+    plans = ((1, tuple(range(len(replay.rrsets)))),)
+    return replay.first._replace(plans=plans, published=1, fence=Place(1, 1), wire=once, nodes=built)
+
+
+def explored(followed: Followed, strategy: str = "states", *, stop_at_first: bool = False) -> Findings:
+    """Explore with the specification looking on, and say what was replayed."""
+    chosen = STRATEGIES[strategy](followed.exploration.setting, None)
+    findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
+    followed.count()
+    print(
+        f"{followed.exploration}, {strategy}: {'exhausted' if findings.exhausted else 'stopped'} after "
+        f"{findings.schedules:,} schedules, {findings.seconds:.1f} s; {followed.events:,} effects replayed; "
+        f"{dict(findings.violations) or 'each a behaviour of the specification'}",
+        *(found.violation.detail for found in findings.first.values()),
+        sep="\n  ",
+        flush=True,
+    )
+    return findings
+
+
+if __name__ == "__main__":
+    for each in SCENARIOS:
+        explored(Followed(each))

@@ -1,0 +1,146 @@
+"""Every schedule that `dnsguard explore` explores of the real code is a behaviour of the specification; and what the
+specification forbids, or the code does without one of its guards, is found.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from dnsguard.lab.exploring import QUICK, Exploration
+from tests.model import refinement
+from tests.model.following import NOT_SPECIFIED, Followed, explored
+from tests.model.refinement import Event, Replay, States
+from tests.model.world import Check, Rules, State
+
+CLEANING = Exploration(enactors=1, plans=4, keep=1, crashes=1)
+LOSING = Exploration(enactors=2, plans=2, layout="inline", crashes=1, losses=1)
+
+
+@pytest.mark.parametrize("exploration", [*QUICK[:5], CLEANING], ids=str)
+def test_in_every_state_that_the_explorer_visits_the_real_code_is_where_the_specification_may_be(
+    exploration: Exploration,
+) -> None:
+    findings = explored(Followed(exploration))
+    assert findings.exhausted
+    assert findings.violations == {}
+
+
+@pytest.mark.parametrize(
+    "exploration",
+    [
+        Exploration(enactors=2, plans=2, layout="inline", losses=1),
+        Exploration(enactors=2, plans=2, layout="inline", crashes=1),
+        Exploration(enactors=2, plans=2),
+        replace(CLEANING, crashes=0),
+    ],
+    ids=str,
+)
+def test_every_schedule_of_the_partial_order_reduction_is_a_behaviour_of_the_specification(
+    exploration: Exploration,
+) -> None:
+    findings = explored(Followed(exploration), "dpor")
+    assert findings.exhausted
+    assert findings.violations == {}
+
+
+def test_every_kind_of_effect_is_replayed() -> None:
+    acts: set[type] = set()
+    for exploration in (LOSING, CLEANING):
+        followed = Followed(exploration)
+        explored(followed)
+        acts |= followed.acts
+    assert acts == {
+        refinement.Accepted,
+        refinement.Observed,
+        refinement.Fetched,
+        refinement.Published,
+        refinement.Recorded,
+        refinement.Pruned,
+        refinement.Deleted,
+        refinement.Crashed,
+    }
+
+
+class NothingArrivesLate(Replay):
+    """Forbids that a message of which its sender hears nothing has arrived."""
+
+    def with_late_arrivals(self, states: States) -> set[State]:
+        """Leave what is in flight there."""
+        return set(states)
+
+
+class Forbidding(Replay):
+    """Forbids one kind of effect."""
+
+    forbidden: type
+
+    def follow(self, state: State, event: Event) -> Iterator[State | str]:
+        """Refuse what is forbidden."""
+        if isinstance(event.act, self.forbidden):
+            yield "it is forbidden"
+        else:
+            yield from Replay.follow(self, state, event)
+
+
+class NobodyResumes(Replay):
+    """Forbids that a publication under way is gone on with by somebody who only sees it."""
+
+    def follow(self, state: State, event: Event) -> Iterator[State | str]:
+        """Refuse to fetch towards the generation that is under way."""
+        seen = state.enactors[self.numbers[event.actor]].seen
+        if isinstance(event.act, refinement.Fetched) and seen.of and event.act.target == seen.generation:
+            yield "nobody resumes"
+        else:
+            yield from Replay.follow(self, state, event)
+
+
+class NobodyDeletes(Forbidding):
+    """Forbids clean-up in the zone."""
+
+    forbidden = refinement.Deleted
+
+
+class NobodyPrunes(Forbidding):
+    """Forbids clean-up in the store."""
+
+    forbidden = refinement.Pruned
+
+
+class NobodyIsRefused(Replay):
+    """Forbids that a primary refuses a message."""
+
+    def follow(self, state: State, event: Event) -> Iterator[State | str]:
+        """Refuse a refusal."""
+        if isinstance(event.act, refinement.Published) and event.act.outcome == "refused":
+            yield "it would be taken"
+        else:
+            yield from Replay.follow(self, state, event)
+
+
+@pytest.mark.parametrize(
+    ("exploration", "specification"),
+    [
+        (LOSING, NothingArrivesLate),
+        (LOSING, NobodyIsRefused),
+        (replace(CLEANING, plans=2), NobodyResumes),
+        (CLEANING, NobodyDeletes),
+        (CLEANING, NobodyPrunes),
+    ],
+)
+def test_a_specification_that_forbids_something_that_the_code_does_is_told_apart(
+    exploration: Exploration, specification: type[Replay]
+) -> None:
+    followed = Followed(exploration, specification=specification)
+    assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
+
+
+def test_a_specification_of_blind_writes_is_not_that_of_the_guarded_code() -> None:
+    followed = Followed(LOSING, Rules(check=Check.START))
+    assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
+
+
+@pytest.mark.parametrize("guard", ["fence_as_seen", "aliases_as_listed", "spare_live", "spare_rollback"])
+def test_real_code_without_a_guard_of_the_protocol_is_no_behaviour_of_the_specification(guard: str) -> None:
+    followed = Followed(replace(CLEANING, without=(guard,)))
+    assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
