@@ -5,12 +5,14 @@ A check that does not travel with the write is no check: what these let through 
 from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
+from dnsguard.core.layout import at_names, live_node
 from dnsguard.core.names import fence_name
-from dnsguard.core.plan import Before
+from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import Policy
+from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
-from dnsguard.core.submission import cname_beside, contents_taken
-from dnsguard.core.written import Seen, Written
+from dnsguard.core.submission import SERVER_OWNED_TYPES, cname_beside, contents_taken
+from dnsguard.core.written import FLIP, Seen, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,30 @@ def fence_of_this_history(facts: Enacted) -> Refusal | None:
 def cname_alone_on_the_wire(facts: Written) -> Refusal | None:
     """A CNAME stands alone at its name: asked again of what the primary shows now.
 
-    Without this, records that came after the plan was accepted make the server drop it silently.
+    Without this, records that came after the plan was accepted make the server drop it silently; and so they do with
+    an alias to a node.
     """
     before = dict.fromkeys(facts.wire, "on the server")
-    return cname_beside(before, {change.key: change.wanted for change in facts.changes})
+    wanted = {change.key: change.wanted for change in facts.changes}
+    return cname_beside(before, wanted) or (_alias_beside(facts) if facts.stage == FLIP else None)
+
+
+def _alias_beside(facts: Written) -> Refusal | None:
+    """Refuse an alias to a node where something stands that the plan does not replace."""
+    for name, here in at_names(facts.changes):
+        if live_node(facts.zone, name, here) is not None:
+            replaced = {change.key for change in here} | {Key(name, "CNAME")}
+            beside = [key for key in facts.wire if key.name == name and key not in replaced]
+            others = [key.type for key in beside if key.type not in SERVER_OWNED_TYPES]
+            if others:
+                return Refusal(
+                    "cname_alone",
+                    f"at {name} the alias to a node would stand beside {min(others)} (on the server); "
+                    "cover it in the same plan, or take it away",
+                    "an alias alone at its name",
+                    f"alias and {min(others)}",
+                )
+    return None
 
 
 def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
@@ -116,10 +138,14 @@ def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:
             change.before is Before.UNMANAGED
             and not change.adopt
             and change.key.name in facts.read
-            and (refusal := contents_taken(change.key, change.wanted, facts.wire, change.earlier)) is not None
+            and (refusal := _taken(facts, change)) is not None
         ):
             return refusal
     return None
+
+
+def _taken(facts: Written, change: Change) -> Refusal | None:
+    return contents_taken(change.key, change.wanted, facts.wire, change.earlier, as_found=change.as_found)
 
 
 def fence_unmoved(started: Seen, now: Seen) -> Refusal | None:

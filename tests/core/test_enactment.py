@@ -19,7 +19,7 @@ from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.plan import Absence, Before, Change, Wanted
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
-from dnsguard.core.written import Seen, Written
+from dnsguard.core.written import BUILD, FLIP, Seen, Written
 
 ZONE = "example.test."
 OURS, OTHER = "0" * 16, "f" * 16
@@ -97,6 +97,23 @@ def test_a_cname_stands_alone_on_the_wire_too(
     assert (cname_alone_on_the_wire(written(wire, *changes)) is None) is fits
 
 
+TXT, RRSIG = Key("a.example.test.", "TXT"), Key("a.example.test.", "RRSIG")
+
+
+@pytest.mark.parametrize(
+    ("wire", "fits"),
+    [({}, True), ({A: TWO}, True), ({TXT: ONE}, False), ({A: TWO, TXT: ONE}, False), ({RRSIG: ONE}, True)],
+)
+def test_an_alias_to_a_node_stands_alone_where_records_are_not_replaced(
+    wire: Mapping[Key, Records], fits: bool
+) -> None:
+    facts = replace(written(wire, Change(A, ONE, 42)), stage=FLIP)
+    assert (cname_alone_on_the_wire(facts) is None) is fits
+    assert cname_alone_on_the_wire(replace(facts, stage=BUILD)) is None
+    retired = replace(facts, changes=(Change(A, Absence.RETIRED, 42),))
+    assert cname_alone_on_the_wire(retired) is None
+
+
 UNMANAGED = Change(A, ONE, 42, Before.UNMANAGED)
 
 
@@ -119,6 +136,14 @@ def test_what_came_since_the_plan_was_accepted_is_not_taken_over_unasked(
 ) -> None:
     assert (unmanaged_contents_kept_on_the_wire(written(wire, change)) is None) is fits
     assert unmanaged_contents_kept_on_the_wire(written({}, change, read=False)) is None
+
+
+@pytest.mark.parametrize(("there", "fits"), [(ONE, True), (replace(ONE, ttl=61), False), (None, False)])
+def test_what_is_taken_over_as_it_was_found_stands_there_to_the_ttl(there: Records | None, fits: bool) -> None:
+    change = replace(Change(A, ONE, 42, Before.UNMANAGED), as_found=True)
+    refusal = unmanaged_contents_kept_on_the_wire(written({A: there} if there else {}, change))
+    assert (refusal is None) is fits
+    assert refusal is None or "changed it since" in refusal.detail
 
 
 REACH = Reach(OURS, 41, 40, FENCE, Policy(history_generations_min=5))

@@ -42,6 +42,7 @@ from tests.lab.stage import (
     found,
     healed,
     prefix,
+    prefix_found,
     publish,
     settled,
 )
@@ -116,6 +117,14 @@ async def something_else_at_the_name_of_a_new_alias(guards: Guards) -> Violation
     rig.primary.contents = {**rig.primary.contents, key("www", "TXT"): NOTE}
     await settled(rig)
     return prefix(rig)
+
+
+async def something_else_at_the_name_of_an_alias_to_a_node(guards: Guards) -> Violation | None:
+    rig = Rig(guards=guards, policy=VERSIONED)
+    rig.primary.contents = {key("www", "TXT"): NOTE}
+    await rig.submit({WWW: a("192.0.2.1")})
+    await settled(rig)
+    return prefix_found(rig)
 
 
 async def an_alias_that_came_since(guards: Guards) -> Violation | None:
@@ -209,6 +218,7 @@ BY_HAND: dict[str, tuple[int, Story]] = {
     "fence_readable": (2, by_hand(a_mangled_fence_and_a_restored_database)),
     "fence_of_this_history": (2, by_hand(a_second_database)),
     "cname_alone_on_the_wire": (1, by_hand(something_else_at_the_name_of_a_new_alias)),
+    "cname_alone_on_the_wire, versioned": (1, by_hand(something_else_at_the_name_of_an_alias_to_a_node)),
     "no_cname_beside": (1, by_hand(an_alias_that_came_since)),
     "target_exists": (3, by_hand(a_node_that_vanishes_before_the_flip)),
     "aliases_as_listed": (3, by_hand(a_primary_restored_while_the_clean_up_is_at_it)),
