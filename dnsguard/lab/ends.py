@@ -157,7 +157,7 @@ class GatedStore:
     async def record(
         self,
         zone: str,
-        fence: Fence,
+        fence: Fence | None,
         at: float,
         faults: Sequence[tuple[int, str]] = (),
         mended: Collection[int] = (),

@@ -168,7 +168,7 @@ class MemoryStore:
     async def record(
         self,
         zone: str,
-        fence: Fence,
+        fence: Fence | None,
         at: float,
         faults: Sequence[tuple[int, str]] = (),
         mended: Collection[int] = (),
@@ -176,6 +176,9 @@ class MemoryStore:
         """Write down what was observed."""
         history = await self._turn("store.record", zone, reads=("history", "record"), writes=("record",))
         about = history.zone
+        if fence is None:
+            history.zone = replace(about, fence=None)
+            return about.fence is not None
         ours = fence.history == about.history and fence.generation <= about.newest
         if not ours or history.chains.get(fence.generation, fence.digest) != fence.digest:
             return False

@@ -22,13 +22,15 @@ ACTOR = "dnsguard"
 def record(
     conn: sa.Connection,
     zone: str,
-    fence: Fence,
+    fence: Fence | None,
     at: float,
     faults: Sequence[tuple[int, str]],
     mended: Collection[int] = (),
 ) -> bool:
     """Write down an observed fence; return whether it was news. Raises ZoneUnknown, Moved."""
     seen = zone_row(conn, zone)
+    if fence is None:
+        return seen.fence is not None and claim(conn, seen, ("fence",), {"fence": None})
     if not of_this_history(conn, seen, fence):
         return False
     rises = fence.base > seen.published

@@ -171,7 +171,7 @@ class SqlStore:
     async def record(
         self,
         zone: str,
-        fence: Fence,
+        fence: Fence | None,
         at: float,
         faults: Sequence[tuple[int, str]] = (),
         mended: Collection[int] = (),

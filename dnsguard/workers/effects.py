@@ -108,12 +108,12 @@ class Store(Protocol):
     async def record(
         self,
         zone: str,
-        fence: Fence,
+        fence: Fence | None,
         at: float,
         faults: Sequence[tuple[int, str]] = (),
         mended: Collection[int] = (),
     ) -> bool:
-        """Write down what was observed: a row may lag behind the zone, never lead it.
+        """Write down what was observed, None for no fence at all: a row may lag behind the zone, never lead it.
 
         Settles plans up to ``fence.base`` (published or superseded), marks those with ``faults`` (generation
         and reason), takes the mark from those that are ``mended``, and ends a halt. Returns whether anything was news.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.enactment import Enacted
-from dnsguard.core.fence import Fence, fence_rdata
+from dnsguard.core.fence import Fence, fence_rdata, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout
@@ -80,6 +80,16 @@ class Enactor:
                 if pending.owed:
                     return await self._make_amends(seen, seen.fence, pending)
             return self._step("zone.current", Then.WOKEN, generation=pending.target)
+        if _is_behind(seen, pending.zone):
+            # The record never leads the zone: either somebody has published since the look, or the zone went back, as
+            # a primary restored from a backup does. Then that is on record until what is published anew was read back.
+            answer = await self.publisher.observe(self.zone)
+            if isinstance(answer, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=answer.reason)
+            if answer.rdatas != seen.rdatas:
+                return self._step("publication.overtaken", Then.AT_ONCE, pending.target, answer.text)
+            await self.store.record(self.zone, seen.fence, self.clock.now())
+            pending = replace(pending, zone=replace(pending.zone, fence=None if seen.fence is None else seen.text))
         return await self._publish(seen, pending)
 
     async def _publish(self, seen: Seen, pending: Pending) -> Step:
@@ -121,7 +131,7 @@ class Enactor:
                     step = await self._settle(pending, written, refused)
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
-        faults = await self._record(seen, target, pending.zone, changes if base <= pending.zone.published else None)
+        faults = await self._record(seen, target, pending.zone, changes if base <= _read_upto(pending.zone) else None)
         if isinstance(faults, Unreachable):
             return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
         self._believed = seen
@@ -133,14 +143,15 @@ class Enactor:
     async def _record(
         self, seen: Seen, fence: Fence, zone: Zone, changes: tuple[Change, ...] | None = None
     ) -> tuple[tuple[int, str], ...] | Unreachable:
-        """Read back what has risen since the record, whoever published it, and write it down with its faults.
+        """Read back what was published since the record, by whomever, and write it down with its faults.
 
-        With ``changes`` these have just been published; of a restored primary they are more than has risen.
+        ``changes`` has just that where it is known already.
         """
         faults: tuple[tuple[int, str], ...] = ()
-        if (fence.generation > zone.published or changes) and self.policy.read_back:
+        upto = _read_upto(zone)
+        if fence.generation > upto and self.policy.read_back:
             if changes is None:
-                recorded = Fence(zone.history, zone.published, "") if zone.published else None
+                recorded = Fence(zone.history, upto, "") if upto else None
                 whole_names = self._layout.whole_names
                 try:
                     rising = await self.store.pending(self.zone, recorded, fence.generation, whole_names=whole_names)
@@ -247,6 +258,18 @@ def _stands_at(fence: Fence | None, pending: Pending) -> bool:
     if fence is None:
         return pending.target == 0
     return fence.generation == pending.target and fence.progress is None and not pending.changes
+
+
+def _is_behind(seen: Seen, zone: Zone) -> bool:
+    """Tell whether what was seen is older than what is on record as published."""
+    return seen.text != zone.trusted_fence and (0 if seen.fence is None else seen.fence.base) < zone.published
+
+
+def _read_upto(zone: Zone) -> int:
+    """Return up to where what was published is known to have been read back: less than published if it went back."""
+    if zone.fence is None:
+        return 0
+    return min(zone.published, parse_fence((bytes((len(zone.fence),)) + zone.fence.encode("ascii"),)).base)
 
 
 def _resume_at(fence: Fence | None, pending: Pending, of: int) -> int:

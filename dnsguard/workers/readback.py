@@ -34,7 +34,12 @@ async def read_back(
         for _, here in at_names(carried.changes):
             newest = max(change.generation for change in here)
             alone = verification(part.stage, replace(carried, changes=here))
-            if newest not in faults and isinstance(await publisher.publish(alone), Refused):
+            if newest in faults:
+                continue
+            outcome = await publisher.publish(alone)
+            if isinstance(outcome, Unknown):
+                return Unreachable(outcome.reason)
+            if isinstance(outcome, Refused):
                 keys = ", ".join(str(change.key) for change in here)
                 faults[newest] = f"{keys}: published, and reads back otherwise; look at what else stands at that name"
     if faults:

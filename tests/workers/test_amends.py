@@ -4,12 +4,13 @@ import pytest
 
 from dnsguard.core.history import PlanState
 from dnsguard.core.layout import resolved
+from dnsguard.core.message import Message, Outcome, Unknown, Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import parse_records
-from dnsguard.core.written import seen_in
+from dnsguard.core.written import Seen, seen_in
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.step import Then
-from tests.workers.rig import ZONE, Rig, a, key
+from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key
 
 WWW, API, MAIL = key("www"), key("api"), key("mail")
 ALIAS = key("www", "CNAME")
@@ -96,3 +97,54 @@ async def test_a_publication_under_way_from_before_the_kept_history_is_not_resum
     await rig.settle()
     assert generation(rig) == 4
     assert [rig.on_wire(each) for each in (WWW, API)] == [a("192.0.2.1"), a("192.0.2.4")]
+
+
+class Forgetful(PickyPublisher):
+    """Loses the answer to the second, and only that, of the messages that read back."""
+
+    asked: int = 0
+
+    async def publish(self, message: Message) -> Outcome:
+        outcome = await PickyPublisher.publish(self, message)
+        self.asked += not message.updates
+        return Unknown("no answer") if not message.updates and self.asked == 2 else outcome
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_a_restored_primary_got_anew_is_read_back_even_if_that_is_interrupted(restart: bool) -> None:
+    rig = Rig()
+    await rig.submit({WWW: a("192.0.2.1")})
+    await rig.submit({API: a("192.0.2.2")})
+    await rig.settle()
+    rig.primary.contents = {ALIAS: ELSEWHERE}
+    rig.publisher = Forgetful(rig.primary)
+    enactor = rig.enactor()
+    step = await enactor.run_once()
+    assert (step.event, step.then) == ("publication.unread", Then.AT_ONCE)
+    await rig.settle(rig.enactor() if restart else enactor)
+    assert rig.entry(1).state is PlanState.FAULTED
+    assert rig.entry(2).state is PlanState.PUBLISHED
+
+
+async def test_who_looked_before_others_published_looks_again_before_it_takes_the_zone_for_restored() -> None:
+    rig = Rig()
+    await rig.submit({WWW: a("192.0.2.1")})
+    await rig.settle()
+    slow = rig.enactor()
+    await rig.submit({WWW: a("192.0.2.2")})
+
+    class Slow(PickyPublisher):
+        async def observe(self, zone: str) -> Seen | Unreachable:
+            seen = await PickyPublisher.observe(self, zone)
+            if not self.sent:
+                self.sent.append(Message(zone, (), ()))
+                await rig.settle()
+                await rig.submit({API: a("192.0.2.3")})
+            return seen
+
+    slow.publisher = Slow(rig.primary)
+    step = await slow.run_once()
+    assert (step.event, step.messages) == ("publication.overtaken", 0)
+    assert rig.store.histories[ZONE].zone.fence == str(seen_in(ZONE, rig.primary.contents).fence)
+    await rig.settle(slow)
+    assert generation(rig) == 3
