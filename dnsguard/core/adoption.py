@@ -1,5 +1,5 @@
 """What of a zone is taken over as it stands, and what is left out and why. Pure.
-A plan made of this wants exactly what is on the wire, and says no "adopt": whatever differs by then is refused.
+A plan made of this wants exactly what is on the wire: whatever differs by the time it is published is refused.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -66,8 +66,8 @@ def plans_of(
     for _, group in groupby(taken, key=lambda each: each[0].name):
         more = dict(group)
         if here and len(here) + len(more) > rrsets_max:
-            yield make_plan(zone, here, reason=reason, based_on=based_on)
+            yield make_plan(zone, here, reason=reason, based_on=based_on, as_found=True)
             here = {}
         here |= more
     if here:
-        yield make_plan(zone, here, reason=reason, based_on=based_on)
+        yield make_plan(zone, here, reason=reason, based_on=based_on, as_found=True)

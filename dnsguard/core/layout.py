@@ -67,7 +67,8 @@ def at_names(changes: Sequence[Change]) -> Iterator[tuple[str, tuple[Change, ...
 
 def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tuple[str, ...]:
     """The apex when its NS RRset changes, since servers ignore its deletion as a whole, and names where a CNAME
-    replaces other types; when in doubt, also every name that holds something not managed yet.
+    replaces other types; when in doubt, also every name that holds something not managed yet, and always where it is
+    taken over as it was found: prerequisites don't compare TTLs.
     """
     names: list[str] = []
     for name, here in at_names(changes):
@@ -76,6 +77,7 @@ def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tupl
             (name == zone and any(change.key.type == "NS" for change in here))
             or (cname_comes and len(here) > 1)
             or (unmanaged and any(change.before is not Before.HELD for change in here))
+            or any(change.as_found and change.before is Before.UNMANAGED for change in here)
         ):
             names.append(name)
     return tuple(names)

@@ -38,6 +38,8 @@ class Plan:
     adopt: bool = False
     based_on: int | None = None
     stated: int | None = None
+    as_found: bool = False
+    """Whether it takes over what it found: published without writing it, and only while exactly that stands."""
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -53,6 +55,7 @@ def make_plan(
     adopt: bool = False,
     based_on: int | None = None,
     stated: int | None = None,
+    as_found: bool = False,
 ) -> Plan:
     """Build a plan in canonical order."""
     return Plan(
@@ -62,6 +65,7 @@ def make_plan(
         adopt,
         based_on,
         stated,
+        as_found,
     )
 
 
@@ -90,6 +94,8 @@ class Change:
     before: Before = Before.HELD
     adopt: bool = False
     earlier: tuple[Records, ...] = ()
+    as_found: bool = False
+    """Its plan takes over what it found: at an unmanaged RRset nothing else may stand, and nothing is written."""
 
 
 def sort_key(key: Key) -> tuple[str, int]:
@@ -126,7 +132,7 @@ def state_at(changes: Iterable[Change], generation: int) -> dict[Key, Records]:
 def plan_digest(plan: Plan) -> bytes:
     """Hash what a plan wants on the wire (SHA-256 over its canonical encoding)."""
     digest = hashlib.sha256()
-    digest.update(name_wire(plan.zone) + (b"\1" if plan.adopt else b"\0"))
+    digest.update(name_wire(plan.zone) + (b"\2" if plan.as_found else b"\1" if plan.adopt else b"\0"))
     for key, wanted in plan.rrsets:
         digest.update(name_wire(key.name) + struct.pack("!H", type_code(key.type)))
         match wanted:

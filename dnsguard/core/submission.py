@@ -309,20 +309,33 @@ def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
     for key, wanted in facts.plan.rrsets:
         standing = facts.standing.get(key)
         if (standing is None or not standing.managed) and (
-            refusal := contents_taken(key, wanted, facts.wire)
+            refusal := contents_taken(key, wanted, facts.wire, as_found=facts.plan.as_found)
         ) is not None:
             return refusal
     return None
 
 
 def contents_taken(
-    key: Key, wanted: Wanted, wire: Mapping[Key, Records], earlier: Collection[Records] = ()
+    key: Key,
+    wanted: Wanted,
+    wire: Mapping[Key, Records],
+    earlier: Collection[Records] = (),
+    *,
+    as_found: bool = False,
 ) -> Refusal | None:
     """Refuse contents that would replace other, unmanaged ones found on the wire.
 
-    ``earlier`` has what other plans of ours, published in part, may have put there.
+    ``earlier`` has what other plans of ours, published in part, may have put there. What is taken over ``as_found``
+    must stand there exactly so.
     """
     found = wire.get(key)
+    if as_found and found != wanted:
+        return Refusal(
+            "unmanaged_contents_kept",
+            f"{key} was to be taken over as it stood, and somebody has changed it since; take over what stands now",
+            "the same records and TTL",
+            "nothing" if found is None else f"{len(found.rdatas)} record(s), TTL {found.ttl}",
+        )
     if found is None or found == wanted or found in earlier or wanted is Absence.WITHDRAWN:
         return None
     return Refusal(

@@ -74,13 +74,17 @@ def fence_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
 def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
     """An RRset that is not managed yet is absent, or holds already what this or an overtaken plan wants there.
 
+    One that is taken over as it was found is not absent either.
+
     Without this, the first publication destroys what somebody else put there after the plan was judged.
     """
     prerequisites: list[Prerequisite] = []
     for change in facts.changes if facts.stage != BUILD else ():
         if _claimed(facts, change) and change.wanted is not Absence.WITHDRAWN:
             found = facts.wire.get(change.key)
-            if found is not None and (found == change.wanted or found in change.earlier):
+            if change.as_found and isinstance(change.wanted, Records):
+                prerequisites.append(RRsetIs(change.key, change.wanted.rdatas))
+            elif found is not None and (found == change.wanted or found in change.earlier):
                 prerequisites.append(RRsetIs(change.key, found.rdatas))
             else:
                 prerequisites.append(RRsetAbsent(change.key))
@@ -93,7 +97,7 @@ def found_as_wanted(facts: Written, change: Change) -> bool:
     Writing it would change the octets that its owner chose, since canonical names are lower case. Only where
     `unmanaged_as_seen` has the server compare it once more: else a change meanwhile would stay.
     """
-    return _claimed(facts, change) and facts.wire.get(change.key) == change.wanted
+    return _claimed(facts, change) and (change.as_found or facts.wire.get(change.key) == change.wanted)
 
 
 def _claimed(facts: Written, change: Change) -> bool:

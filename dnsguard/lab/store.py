@@ -59,6 +59,8 @@ class MemoryHistory:
     changes: dict[Key, dict[int, Wanted]] = field(default_factory=dict)
     heads: dict[Key, _Head] = field(default_factory=dict)
     answered: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    as_found: set[int] = field(default_factory=set)
+    """Plans that take over what they found."""
     turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
     """What rejected plans wanted."""
 
@@ -365,6 +367,8 @@ def _append(history: MemoryHistory, submission: Submission, generation: int, rev
         len(plan.rrsets),
         reverts,
     )
+    if plan.as_found:
+        history.as_found.add(generation)
     for key, wanted in plan.rrsets:
         history.changes.setdefault(key, {})[generation] = wanted
         head = history.heads.setdefault(key, _Head())
@@ -380,7 +384,7 @@ def _changes(history: MemoryHistory, base: int, target: int) -> tuple[Change, ..
         head = history.heads[key]
         before = _before(history, key, base)
         found += [
-            Change(key, wanted, generation, before, head.adopt)
+            Change(key, wanted, generation, before, head.adopt, as_found=generation in history.as_found)
             for generation, wanted in changes.items()
             if base < generation <= target
         ]

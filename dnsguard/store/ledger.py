@@ -57,6 +57,7 @@ class Ledger:
                 "actor": submission.actor,
                 "reason": plan.reason,
                 "adopt": plan.adopt,
+                "as_found": plan.as_found,
                 "accepted_at": submission.at,
                 "based_on": plan.based_on,
                 "digest": digest.hex(),
@@ -132,7 +133,7 @@ _MOVE_HEAD = (
 
 
 _BELIEVED = ("newest", "published")
-_PLAN = "zone generation actor reason adopt accepted_at based_on digest chain state rrsets reverts idempotency_key"
+_PLAN = "zone generation actor reason adopt as_found accepted_at based_on digest chain state rrsets reverts idempotency_key"
 _WRITTEN = {
     plans: f"{_PLAN} body_digest",
     changes: "zone name type generation disposition ttl rdatas",

@@ -247,10 +247,11 @@ def _folded(
     """
     late = newest_between(zone, base, goal)
     query = (
-        sa.select(changes, rrsets.c.live, rrsets.c.held, rrsets.c.adopt)
+        sa.select(changes, rrsets.c.live, rrsets.c.held, rrsets.c.adopt, plans.c.as_found)
         .select_from(late)
         .join(rrsets, same_rrset(rrsets, late))
         .join(changes, same_rrset(changes, late) & (changes.c.generation > base))
+        .join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
         .where(
             (changes.c.generation == late.c.generation)
             | (rrsets.c.live.is_(None) & (changes.c.generation < late.c.generation))
@@ -265,7 +266,8 @@ def _folded(
             earlier.setdefault(key, {})[older.wanted] = None
         recorded = Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
         before = unrecorded.get(key, recorded)
-        newest[key] = Change(key, covered_from(row).wanted, row.generation, before, row.adopt)
+        wanted = covered_from(row).wanted
+        newest[key] = Change(key, wanted, row.generation, before, row.adopt, as_found=row.as_found)
     for key, wanted in _turned_down_between(conn, zone, base, goal):
         if key in newest:
             earlier.setdefault(key, {})[wanted] = None

@@ -43,6 +43,7 @@ plans = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("adopt", sa.Boolean, nullable=False),
+    sa.Column("as_found", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("accepted_at", sa.Double, nullable=False),
     sa.Column("based_on", sa.BigInteger),
     sa.Column("digest", sa.String(64), nullable=False),

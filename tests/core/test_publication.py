@@ -105,6 +105,17 @@ def test_an_unmanaged_rrset_that_holds_what_is_wanted_is_taken_over_without_bein
     assert WRITING.lay(written(same, other, wire={A: ONE})) == (DeleteRRset(TXT), AddRecords(TXT, TWO))
 
 
+def test_what_is_taken_over_as_it_was_found_is_read_believed_to_stand_and_never_written() -> None:
+    found = replace(change(A, ONE, Before.UNMANAGED), as_found=True)
+    assert WRITING.names_to_read(ZONE, (found,), False) == (A.name,)
+    for wire in ({}, {A: TWO}, {A: ONE}):
+        assert unmanaged_as_seen(written(found, wire=wire)) == (RRsetIs(A, ONE.rdatas),)
+        assert WRITING.lay(written(found, wire=wire)) == ()
+    managed = replace(found, before=Before.HELD)
+    assert unmanaged_as_seen(written(managed)) == ()
+    assert WRITING.lay(written(managed)) == (DeleteRRset(A), AddRecords(A, ONE))
+
+
 def test_what_no_prerequisite_protects_is_written_even_if_it_was_seen_to_stand() -> None:
     for unprotected in (change(A, ONE, Before.UNMANAGED, adopt=True), change(A, ONE, Before.HELD)):
         assert unmanaged_as_seen(written(unprotected, wire={A: ONE})) == ()

@@ -5,8 +5,9 @@ from dnsguard.core.history import Accepted, Covered, Submission
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.repair import ACTOR, REASON
+from dnsguard.lab.store import MemoryStore, make_history
 from dnsguard.store.sql import SqlStore
-from tests.store.making import RETIRED, ZONE, a, accepted, key
+from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, key
 
 
 async def test_everything_that_a_range_wanted_is_told_rejected_plans_included(store: SqlStore) -> None:
@@ -23,6 +24,20 @@ async def test_everything_that_a_range_wanted_is_told_rejected_plans_included(st
         Covered(key("www"), a(2), 4),
     )
     assert await store.contents_between(ZONE, 4, 4) == ()
+
+
+async def test_a_plan_that_takes_over_what_it_found_is_known_as_one_to_both_stores(store: SqlStore) -> None:
+    memory = MemoryStore({ZONE: make_history(ZONE, HISTORY)})
+    found = make_plan(ZONE, {key("www"): a(1)}, as_found=True)
+    other = make_plan(ZONE, {key("mail"): a(2)})
+    pending = []
+    for each in (store, memory):
+        for plan in (found, other):
+            await each.accept(Submission(plan, "tests", 1000.0), GUARDED, Policy(), {key("www"): a(1)})
+        pending.append(await each.pending(ZONE, None))
+    assert {change.key: change.as_found for change in pending[0].changes} == {key("www"): True, key("mail"): False}
+    assert pending[0] == pending[1]
+    assert pending[0].target_digest != (await store.pending(ZONE, None, 1)).target_digest
 
 
 async def repaired(store: SqlStore, at: float, actor: str = ACTOR, reason: str = REASON + "it was gone") -> None:

@@ -1,0 +1,245 @@
+"""Zones are taken over on real servers without a changed octet, and what changes meanwhile is refused."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dns.asyncquery
+import dns.name
+import dns.rcode
+import dns.update
+import dns.xfr
+import dns.zone
+import pytest
+
+from dnsguard.core.comparison import Verification
+from dnsguard.core.fence import fence_key
+from dnsguard.core.guards import GUARDED
+from dnsguard.core.history import PlanState
+from dnsguard.core.message import Message, Outcome, Unreachable
+from dnsguard.core.policy import Policy
+from dnsguard.core.records import Key
+from dnsguard.daemon.clock import SystemClock
+from dnsguard.store.engine import make_engine
+from dnsguard.store.migrate import migrate
+from dnsguard.store.sql import SqlStore
+from dnsguard.wire.publisher import DnsPublisher
+from dnsguard.workers.adoption import Adopted, Adoption, AdoptionRefused, Wish
+from dnsguard.workers.enactor import Enactor
+from dnsguard.workers.step import Step, Then
+from dnsguard.workers.verifier import Verifier
+from tests.wire.primaries import HISTORY, KEYS, ORIGIN, SERVERS, ZONE, Server, make_publisher
+
+RECORDS = """
+Www 300 A 192.0.2.1
+Www 300 A 192.0.2.2
+www 60 AAAA 2001:db8::1
+@ 3600 MX 10 Mail.Example.TEST.
+@ 3600 TXT "v=spf1 -all" "Second String"
+@ 3600 CAA 0 issue "Authority.Example"
+mail 300 A 192.0.2.3
+Alias 300 CNAME Www.Example.test.
+*.Wild 300 A 192.0.2.4
+*.Wild 300 TXT "Any"
+Sub 7200 NS Ns1.Sub.example.test.
+Sub 7200 NS ns2.example.TEST.
+sub 7200 DS 12345 13 2 49FD46E6C4B45C55D4AC69CBD3CD34AC1AFE51DE49FD46E6C4B45C55D4AC69CB
+Ns1.Sub 7200 A 192.0.2.5
+ns2 7200 A 192.0.2.6
+_sip._TCP 300 SRV 10 20 5060 Www.Example.Test.
+host 300 SSHFP 4 2 49FD46E6C4B45C55D4AC69CBD3CD34AC1AFE51DE49FD46E6C4B45C55D4AC69CB
+_443._tcp.www 300 TLSA 3 1 1 49FD46E6C4B45C55D4AC69CBD3CD34AC1AFE51DE49FD46E6C4B45C55D4AC69CB
+svc 300 HTTPS 1 Www.Example.test. alpn=h2
+svc 300 SVCB 1 . port=8443
+naptr 300 NAPTR 100 10 "U" "E2U+sip" "!^.*$!sip:Info@Example.test!" .
+ptr 300 PTR Www.Example.TEST.
+loc 300 LOC 52 22 23.000 N 4 53 32.000 E -2.00m 1.00m 10000.00m 10.00m
+hinfo 300 HINFO "PC" "Linux"
+rp 300 RP Admin.Example.test. Www.Example.test.
+afsdb 300 AFSDB 1 Www.Example.test.
+uri 300 URI 10 1 "https://Www.Example.test/"
+cert 300 CERT PKIX 1 RSASHA256 MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=
+eui 300 EUI48 00-00-5e-00-53-2a
+openpgp 300 OPENPGPKEY MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=
+new 300 TYPE65280 \\# 4 c0000201
+a\\.b 300 TXT "a dot in a label"
+"""
+
+
+async def update(server: Server, *lines: str) -> None:
+    """Write as somebody else with a key would: the letters' case stays as it is written."""
+    assert await rcode_of(server, *lines) == dns.rcode.NOERROR
+
+
+async def fill(server: Server) -> None:
+    """Write records of all types, as far as the server knows them."""
+    taken = [line for line in RECORDS.split("\n") if line and await rcode_of(server, line) == dns.rcode.NOERROR]
+    assert len(taken) >= 30
+
+
+async def rcode_of(server: Server, *lines: str) -> int:
+    message = dns.update.UpdateMessage(ORIGIN, keyring=dict(KEYS), keyname=dns.name.from_text("updater."))
+    for line in lines:
+        owner, ttl, rdtype, *rdata = line.split(" ")
+        if rdtype == "-":
+            message.delete(dns.name.from_text(owner, ORIGIN), rdata[0])
+        else:
+            message.add(dns.name.from_text(owner, ORIGIN), int(ttl), rdtype, " ".join(rdata))
+    host, port = server.address
+    return (await dns.asyncquery.tcp(message, host, timeout=10, port=port)).rcode()
+
+
+async def shown(server: Server) -> set[str]:
+    """All of the zone, to the letter, but for the SOA and the fence."""
+    zone = dns.zone.Zone(ORIGIN, relativize=False)
+    request, _ = dns.xfr.make_query(zone, keyring=dict(KEYS), keyname=dns.name.from_text("updater."))
+    host, port = server.address
+    await dns.asyncquery.inbound_xfr(host, zone, request, port=port, timeout=10)
+    lines = zone.to_text(sorted=True, relativize=False).splitlines()
+    return {line for line in lines if " SOA " not in line and not line.startswith("_dnsguard.")}
+
+
+@dataclass
+class Scene:
+    """A real server, a history on SQLite, and the workers between them."""
+
+    server: Server
+    store: SqlStore
+    publisher: DnsPublisher
+    policy: Policy = field(default_factory=Policy)
+    clock: SystemClock = field(default_factory=SystemClock)
+
+    async def adopt(self, *names: str, dry_run: bool = False) -> Adopted:
+        adoption = Adoption(self.store, self.publisher, self.clock, GUARDED, self.policy)
+        chosen = frozenset(f"{name}.{ZONE}" for name in names) or None
+        return await adoption.adopt(Wish(ZONE, chosen), "tests", dry_run=dry_run)
+
+    async def enact(self, publisher: DnsPublisher | None = None) -> list[Step]:
+        enactor = Enactor(ZONE, self.store, publisher or self.publisher, self.clock, GUARDED, self.policy)
+        steps = []
+        for _ in range(50):
+            steps.append(await enactor.run_once())
+            if steps[-1].then is Then.WOKEN:
+                return steps
+        raise AssertionError(f"the enactor comes to no end: {steps[-3:]}")
+
+    async def verified(self) -> Verification:
+        verifier = Verifier(ZONE, self.store, self.publisher, self.clock, GUARDED, self.policy)
+        found = await verifier.look()
+        assert isinstance(found, Verification), found
+        return found
+
+
+@pytest.fixture(params=SERVERS)
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    server = await SERVERS[request.param](tmp_path / "server")
+    engine = make_engine(f"sqlite:///{tmp_path}/history.db")
+    await migrate(engine)
+    store = SqlStore(engine)
+    await store.ensure_zone(ZONE, HISTORY)
+    publisher = make_publisher(server.address)
+    yield Scene(server, store, publisher)
+    await publisher.close()
+    await store.close()
+    await server.stop()
+
+
+async def test_a_zone_is_taken_over_without_a_changed_octet(scene: Scene) -> None:
+    await fill(scene.server)
+    before = await shown(scene.server)
+    assert len(before) > 30
+    adopted = await scene.adopt()
+    assert (adopted.generations, adopted.plans) == ((1,), 1)
+    await scene.enact()
+    assert await shown(scene.server) == before
+    entry, covered = await scene.store.plan(ZONE, 1)
+    assert entry.state is PlanState.PUBLISHED, entry.why
+    assert len(covered) == len(adopted.taken)
+    found = await scene.verified()
+    assert (found.total, found.unmanaged, found.compared) == (0, 0, len(adopted.taken))
+    assert not {key.type for key in adopted.taken} & {"SOA", "RRSIG", "NSEC"}
+    assert (await scene.adopt()).taken == ()
+
+
+async def test_a_large_zone_is_taken_over_in_parts_without_a_changed_octet(scene: Scene) -> None:
+    scene.policy = Policy(message_rrsets_max=7, plan_rrsets_max=20)
+    await fill(scene.server)
+    before = await shown(scene.server)
+    adopted = await scene.adopt()
+    assert len(adopted.generations) == adopted.plans >= 2
+    steps = await scene.enact()
+    assert sum(step.messages for step in steps) >= 5
+    assert await shown(scene.server) == before
+    assert (await scene.verified()).unmanaged == 0
+
+
+@dataclass
+class Meanwhile:
+    """A publisher in whose way somebody else writes, after all was read and just before its first message."""
+
+    publisher: DnsPublisher
+    server: Server
+    lines: tuple[str, ...]
+    sent: int = 0
+
+    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]  # whatever a publisher has
+        return getattr(self.publisher, name)
+
+    async def publish(self, message: Message) -> Outcome:
+        self.sent += 1
+        if self.sent == 1:
+            await update(self.server, *self.lines)
+        return await self.publisher.publish(message)
+
+
+async def test_what_somebody_changes_meanwhile_is_refused_and_told_and_nothing_is_touched(scene: Scene) -> None:
+    await update(scene.server, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
+    await scene.adopt("www", "mail")
+    interposed = Meanwhile(scene.publisher, scene.server, ("www 300 A 192.0.2.66",))
+    await scene.enact(interposed)  # type: ignore[arg-type]  # it passes on whatever it does not do itself
+    assert interposed.sent > 1
+    entry, _ = await scene.store.plan(ZONE, 1)
+    assert entry.state is PlanState.REJECTED
+    assert "www.example.test. A was to be taken over as it stood" in (entry.why or "")
+    wire = await scene.publisher.transfer(ZONE)
+    assert not isinstance(wire, Unreachable)
+    assert len(wire[Key(f"www.{ZONE}", "A")].rdatas) == 2
+    assert (await scene.verified()).compared == 0
+    assert (await scene.adopt("www", "mail")).generations == (3,)
+    await scene.enact()
+    assert {each.key.name for each in await scene.store.covered(ZONE)} == {f"www.{ZONE}", f"mail.{ZONE}"}
+
+
+async def test_what_vanishes_meanwhile_is_not_brought_back(scene: Scene) -> None:
+    await update(scene.server, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
+    await scene.adopt("www", "mail")
+    await update(scene.server, "www 0 - A")
+    await scene.enact()
+    wire = await scene.publisher.transfer(ZONE)
+    assert not isinstance(wire, Unreachable)
+    assert Key(f"www.{ZONE}", "A") not in wire
+    assert (await scene.store.plan(ZONE, 1))[0].state is PlanState.REJECTED
+
+
+async def test_what_gets_another_ttl_meanwhile_is_refused(scene: Scene) -> None:
+    await update(scene.server, "www 300 A 192.0.2.1")
+    await scene.adopt("www")
+    await update(scene.server, "www 0 - A", "www 60 A 192.0.2.1")
+    await scene.enact()
+    assert (await scene.store.plan(ZONE, 1))[0].state is PlanState.REJECTED
+
+
+async def test_a_dry_run_stores_nothing(scene: Scene) -> None:
+    await update(scene.server, "www 300 A 192.0.2.1")
+    adopted = await scene.adopt("www", dry_run=True)
+    assert (adopted.generations, adopted.taken) == ((), (Key(f"www.{ZONE}", "A"),))
+    assert (await scene.store.zone(ZONE)).newest == 0
+
+
+async def test_a_zone_of_another_history_is_not_taken_over(scene: Scene) -> None:
+    await update(scene.server, '_dnsguard 1 TXT "v=1 h=ffffffffffffffff g=9 d=ffffffffffffffff"')
+    wire = await scene.publisher.transfer(ZONE)
+    assert not isinstance(wire, Unreachable)
+    assert fence_key(ZONE) in wire
+    with pytest.raises(AdoptionRefused, match="resync"):
+        await scene.adopt()
