@@ -29,6 +29,10 @@ IGNORED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
 """Types that a signing server makes itself."""
 CONFIRMED_MAX = 200
 """Names in one message of prerequisites."""
+_ABSENT_MAX = 2_000
+"""RRsets in one message of prerequisites."""
+_ASKED_MAX = 8
+"""So many RRsets are asked for one by one sooner than divided further."""
 
 _DATA_TYPES = tuple(
     dns.rdatatype.to_text(rdtype)
@@ -59,11 +63,18 @@ async def existing(
     """Return every RRset that exists at these names.
 
     Where a delegation withholds what a name holds, the contents come from the referral if prerequisites confirm
-    that this is all, and from a transfer if not; so do those that are too large for one answer.
+    that this is all, and from a transfer if not; so do those that are too large for one answer. A server that shows
+    one RRset for all (RFC 8482 section 4.1) is told by the apex, and asked what else there is; there, types
+    without a mnemonic are missed.
     """
-    answers = await _ask_each(primary, sorted(set(names)), at_once_max)
-    if isinstance(answers, Unreachable):
-        return answers
+    wanted = sorted(set(names))
+    if not wanted:
+        return {}
+    asked = [Key(name, "ANY") for name in dict.fromkeys((*wanted, zone))]
+    every = await _ask_each(primary, asked, at_once_max)
+    if isinstance(every, Unreachable):
+        return every
+    answers = {name: every[Key(name, "ANY")] for name in wanted}
     shown: dict[str, Mapping[Key, Records]] = {}
     found: dict[Key, Records] = {}
     leftover: set[str] = set()
@@ -86,6 +97,11 @@ async def existing(
             return used
         for name in used:
             found |= shown[name]
+    if not {"SOA", "NS"} <= {record.type for record in every[Key(zone, "ANY")].answer}:
+        others = await _others(primary, zone, [key for key in found if key.name in shown], at_once_max)
+        if isinstance(others, Unreachable):
+            return others
+        found |= others
     if leftover:
         everything = await primary.transfer(zone)
         if isinstance(everything, Unreachable):
@@ -101,29 +117,68 @@ async def existing(
     return found
 
 
-async def _ask_each(primary: Questioned, names: Sequence[str], at_once_max: int) -> dict[str, Answer] | Unreachable:
-    """Ask for everything at each name, some at a time; the first that gets no usable answer ends it."""
-    answers: dict[str, Answer] = {}
+async def _ask_each(primary: Questioned, asked: Sequence[Key], at_once_max: int) -> dict[Key, Answer] | Unreachable:
+    """Ask some questions, some at a time; the first that gets no usable answer ends it."""
+    answers: dict[Key, Answer] = {}
     failed: list[Unreachable] = []
-    queue = iter(names)
+    queue = iter(asked)
 
     async def walk() -> None:
-        for name in queue:
-            answer = await primary.ask(name, "ANY")
+        for key in queue:
+            answer = await primary.ask(key.name, key.type)
             if isinstance(answer, Unreachable):
                 failed.append(answer)
             elif answer.rcode not in ("NOERROR", "NXDOMAIN"):
-                failed.append(Unreachable(f"the server answered {answer.rcode} when asked what {name} holds"))
+                failed.append(Unreachable(f"the server answered {answer.rcode} when asked what {key.name} holds"))
             elif not answer.authoritative and not any(record.type == "NS" for record in answer.authority):
-                failed.append(Unreachable(f"the server is not authoritative for {name}, and refers to nobody"))
+                failed.append(Unreachable(f"the server is not authoritative for {key.name}, and refers to nobody"))
             else:
-                answers[name] = answer
+                answers[key] = answer
             if failed:
                 return
 
     # Half of the places in flight, so that publications of other zones do not wait behind a long read.
-    await asyncio.gather(*(walk() for _ in range(min(len(names), max(1, at_once_max // 2)))))
+    await asyncio.gather(*(walk() for _ in range(min(len(asked), max(1, at_once_max // 2)))))
     return failed[0] if failed else answers
+
+
+async def _others(
+    primary: Questioned, zone: str, known: Collection[Key], at_once_max: int
+) -> Mapping[Key, Records] | Unreachable:
+    """Return what exists beside known RRsets, at their names.
+
+    By type first: most types exist nowhere, and one message says so for all names.
+    """
+    names = sorted({key.name for key in known})
+    possible = [key for kind in _DATA_TYPES for name in names if (key := Key(name, kind)) not in known]
+    suspects: list[Key] = []
+    for first in range(0, len(possible), _ABSENT_MAX):
+        some = await _suspected(primary, zone, possible[first : first + _ABSENT_MAX])
+        if isinstance(some, Unreachable):
+            return some
+        suspects += some
+    answers = await _ask_each(primary, suspects, at_once_max)
+    if isinstance(answers, Unreachable):
+        return answers
+    return gather(record for key, answer in answers.items() for record in answer.answer if record[:2] == key)
+
+
+async def _suspected(primary: Questioned, zone: str, keys: Sequence[Key]) -> Sequence[Key] | Unreachable:
+    """Return keys among which are all RRsets that exist, and few others: halved until nothing or little is left."""
+    match await primary.publish(Message(zone, tuple(map(RRsetAbsent, keys)), ())):
+        case Applied():
+            return ()
+        case Unknown(reason):
+            return Unreachable(reason)
+        case Refused("YXRRSET") if len(keys) <= _ASKED_MAX:
+            return keys
+        case Refused(rcode, detail) if rcode not in ("YXRRSET", "FORMERR") or len(keys) == 1:
+            return Unreachable(f"the server answered {rcode} when asked which RRsets exist: {detail}")
+    half = len(keys) // 2
+    left, right = await asyncio.gather(_suspected(primary, zone, keys[:half]), _suspected(primary, zone, keys[half:]))
+    if isinstance(left, Unreachable):
+        return left
+    return right if isinstance(right, Unreachable) else (*left, *right)
 
 
 def _withheld(name: str, answer: Answer) -> bool:

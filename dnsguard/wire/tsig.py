@@ -118,9 +118,7 @@ class Responses:
             raise NotAuthentic("expected a DNS message, found one that is malformed") from None
         if found is None:
             if self._first or len(self._unsigned) >= UNSIGNED_MAX:
-                raise NotAuthentic(
-                    f"the answer ({rcode_of(wire)}) is not signed, and only signed ones count", rcode_of(wire)
-                )
+                raise NotAuthentic(self._unsigned_means(rcode_of(wire)), rcode_of(wire))
             self._unsigned.append(wire)
             return wire
         if not self._signer.owns(found):
@@ -143,6 +141,16 @@ class Responses:
         self._unsigned.clear()
         return bytes(bare)
 
+    def _unsigned_means(self, rcode: str) -> str:
+        """Say what may be the matter. PowerDNS says no more than this to a wrong key, secret or time."""
+        meaning = f"the answer ({rcode}) is not signed, and only signed ones count"
+        if rcode not in ("REFUSED", "NOTAUTH"):
+            return meaning
+        return (
+            f"{meaning}; compare the TSIG key {self._signer.key_name}, its algorithm and secret with the server's, and "
+            "both clocks; see whether the server has the zone"
+        )
+
     def _explain(self, found: _Found, now: float, wire: bytes) -> str:
         """Say what a server means that takes no request of ours (RFC 8945 section 5.2)."""
         key = self._signer.key_name
@@ -150,7 +158,10 @@ class Responses:
             case 16:
                 return f"{rcode_of(wire)}, BADSIG: the server has another secret for the TSIG key {key}; compare them"
             case 17:
-                return f"{rcode_of(wire)}, BADKEY: the server does not know the TSIG key {key} with this algorithm"
+                return (
+                    f"{rcode_of(wire)}, BADKEY: the server does not know the TSIG key {key} with this algorithm, "
+                    "or does not let it do this (Knot says the same to both)"
+                )
             case 18:
                 return f"{rcode_of(wire)}, BADTIME: {_apart(now, found.other or found.time)}"
         return f"the answer ({rcode_of(wire)}) has no signature, and TSIG error {found.error}"

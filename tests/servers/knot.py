@@ -102,7 +102,9 @@ class Knot(Running):
         acls, zones = ["acl:"], ["zone:"]
         told = ", ".join(f"secondary{index}" for index in range(len(self._notified)))
         if self._of is not None:
+            signers = ", ".join(dict.fromkeys(name.to_text() for names in self._zones.values() for name in names))
             acls.append(f"- id: notify\n  address: {self._of[0]}\n  action: notify")
+            acls.append(f"- id: signed\n  address: {self._of[0]}\n  key: [{signers}]\n  action: notify")
         for index, (origin, names) in enumerate(self._zones.items()):
             zones.append(f"- domain: {origin}\n  storage: {self.folder}\n  file: {zone_file(origin)}")
             allowed = [f"keys{index}"] if names else []
@@ -110,7 +112,7 @@ class Knot(Running):
                 keys = ", ".join(name.to_text() for name in names)
                 acls.append(f"- id: keys{index}\n  key: [{keys}]\n  action: [transfer, update]")
             if self._of is not None:
-                allowed.append("notify")
+                allowed += ["notify", "signed"]
                 zones.append("  master: primary\n  refresh-min-interval: 2\n  refresh-max-interval: 2")
             elif told:
                 zones.append(f"  notify: [{told}]")

@@ -63,6 +63,7 @@ def _configuration(folder: Path, place: Place, port: int, zones: Zones, keys: Ke
     for origin, names in zones.items():
         parts.append(f'zone:\n  name: "{origin}"\n  zonefile: "{zone_file(origin)}"')
         parts.append(f"  request-xfr: {primary[0]}@{primary[1]} {names[0]}\n  allow-notify: {primary[0]} NOKEY")
+        parts += [f"  allow-notify: {primary[0]} {name}" for name in names]
         parts.append(f"  outgoing-interface: {place.host}\n  min-refresh-time: 1\n  max-refresh-time: 2")
         parts += [f"  provide-xfr: 0.0.0.0/0 {name}" for name in names]
     return "\n".join(parts) + "\n"

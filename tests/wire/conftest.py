@@ -18,6 +18,12 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await running.stop()
 
 
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which name server this is: where servers differ by manner, a test says how."""
+    return str(request.node.callspec.params["server"])
+
+
 @pytest_asyncio.fixture
 async def embedded(tmp_path: Path) -> AsyncIterator[Server]:
     running = await Embedded.start(tmp_path / "embedded")

@@ -20,6 +20,8 @@ from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.wire.server import EmbeddedServer
 from tests.servers.bind import Bind
+from tests.servers.knot import Knot
+from tests.servers.powerdns import PowerDns
 
 ZONE = "example.test."
 ORIGIN = dns.name.from_text(ZONE)
@@ -90,7 +92,15 @@ async def start_bind(folder: Path) -> Server:
     return await Bind.start(folder, zones=ZONES, keys=KEYS)
 
 
-SERVERS = {"embedded": start_embedded, "bind": start_bind}
+async def start_knot(folder: Path) -> Server:
+    return await Knot.start(folder, zones=ZONES, keys=KEYS)
+
+
+async def start_powerdns(folder: Path) -> Server:
+    return await PowerDns.start(folder, zones=ZONES, keys=KEYS)
+
+
+SERVERS = {"embedded": start_embedded, "bind": start_bind, "knot": start_knot, "powerdns": start_powerdns}
 
 
 def make_publisher(

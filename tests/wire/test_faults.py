@@ -65,8 +65,10 @@ async def test_an_update_that_was_taken_without_an_answer_is_unknown_and_observi
     ],
 )
 async def test_a_wrong_key_secret_or_clock_decides_nothing_and_is_named(
-    connect: Connect, changed: dict[str, object], said: str
+    connect: Connect, kind: str, changed: dict[str, object], said: str
 ) -> None:
+    if kind == "powerdns":  # it says REFUSED to all of these, and signs nothing
+        said = "compare the TSIG key"
     wrong = connect(**changed)
     outcome = await wrong.publish(FIRST)
     assert isinstance(outcome, Unknown)
@@ -141,7 +143,7 @@ async def test_a_cancelled_publication_disturbs_nobody(proxy: Proxy, connect: Co
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     reading = asyncio.create_task(distant.read(ZONE, [WWW.name]))
-    await proxy.until(lambda: proxy.answered == 2)
+    await proxy.until(lambda: proxy.answered >= 2)
     proxy.answers = Answers.PASSED
     for frame, writer in proxy.held:
         writer.write(frame)
@@ -161,14 +163,17 @@ async def test_a_dead_primary_is_told_apart_from_a_silent_one(server: Server) ->
     await server.restart()
 
 
-async def test_malformed_rdata_applies_nothing_and_an_unsigned_word_on_it_decides_nothing(connect: Connect) -> None:
-    """BIND answers FORMERR before it looks at the signature, and so without one."""
+async def test_malformed_rdata_applies_nothing_and_an_unsigned_word_on_it_decides_nothing(
+    connect: Connect, kind: str
+) -> None:
+    """FORMERR comes before anybody looks at the signature, and so without one; Knot hangs up, too."""
     publisher = connect()
     malformed = AddRecords(key("bad", "A"), Records(60, (b"\1\2\3",)))
     outcome = await publisher.publish(Message(ZONE, (), (AddRecords(WWW, ONE), malformed)))
     assert isinstance(outcome, Refused | Unknown)
-    assert "FORMERR" in (outcome.rcode if isinstance(outcome, Refused) else outcome.reason)
-    assert await publisher.read(ZONE, [WWW.name]) == {}
+    assert outcome.rcode == ("SERVFAIL" if kind == "powerdns" else "FORMERR")
+    assert isinstance(outcome, Unknown) == (kind != "powerdns")
+    assert await connect().read(ZONE, [WWW.name]) == {}
 
 
 @pytest.mark.parametrize("server", ["bind"], indirect=True)
