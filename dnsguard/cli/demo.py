@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,14 @@ LENGTH_S = 90.0
 _LOOKS_S = 0.125
 
 
-@click.command(cls=Verb, examples=("dnsguard demo", "dnsguard demo --speed 4 --report incident.html"))
+@click.command(
+    cls=Verb,
+    examples=(
+        "dnsguard demo",
+        "dnsguard demo --speed 4 --report incident.html",
+        "dnsguard explore --guards unguarded --save story.json && dnsguard demo --replay story.json --server bind",
+    ),
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Draws addresses and delays.")
 @click.option(
     "--speed", type=click.FloatRange(0.5, 10.0), default=1.0, show_default=True, help="How fast the story runs."
@@ -50,6 +58,12 @@ _LOOKS_S = 0.125
     metavar="DIR",
     help="Write the timelines as SVG files into a folder.",
 )
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Play, instead, a story that 'dnsguard explore --save FILE' found: step by step, on real sockets.",
+)
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -59,12 +73,13 @@ def demo(
     as_json: bool,
     report: Path | None,
     pictures: Path | None,
+    replay: Path | None,
 ) -> None:
     """Play the incident of October 2025, with and without the guards, side by side.
 
     Two zones on name servers on loopback, the same planner, enactors, clean-up, locks and delays; only the value
     of `Guards` differs. It takes about 90 seconds. Exit code 0 only if the unguarded side lost its records and the
-    guarded side did not.
+    guarded side did not; with --replay, only if the story came out as it was recorded.
     """
     # Late, because the other commands need neither name server nor database, and should start at once.
     from dnsguard.daemon.logs import configure_logs
@@ -75,6 +90,8 @@ def demo(
     if report is not None and not report.parent.is_dir():
         raise click.BadParameter(f"expected a folder {report.parent}, found none", param_hint="--report")
     configure_logs("error", "auto")
+    if replay is not None:
+        ctx.exit(_replay(replay, server, as_json=as_json))
     run = Run(make_script(seed), server, speed)
     try:
         asyncio.run(_show(run, as_json=as_json))
@@ -178,6 +195,45 @@ def _conclude(verdict: "Verdict", report: Path | None) -> None:
         click.echo(summary(verdict))
     if report is not None:
         click.echo(f"The timelines are in {report}.")
+
+
+def _replay(path: Path, server: str, *, as_json: bool) -> int:
+    """Play a story of the explorer on real sockets, and say what a client finds at its end. Returns the exit code."""
+    from dnsguard.lab.demo.replayed import StoryDoesNotFit, play
+    from dnsguard.lab.demo.servers import ServerUnavailable
+    from dnsguard.lab.exploring import Story
+    from dnsguard.lab.moves import ScheduleUnreadable
+    from dnsguard.lab.strategies import ScheduleDoesNotFit
+
+    number = count(1)
+    try:
+        story = Story.from_json(path.read_text(encoding="utf-8"))
+        if not as_json:
+            click.echo(f"{story.exploration}, on a name server of its own ({server}), over UDP and TCP on loopback")
+        heard = (lambda _: None) if as_json else lambda said: click.echo(f"{next(number):>4}. {said}")
+        played = asyncio.run(play(story, server, heard))
+    except OSError as error:
+        sys.stderr.write(f"dnsguard: cannot read {path}: {error.strerror}\n")
+        return CANNOT_ASK
+    except (ScheduleUnreadable, ScheduleDoesNotFit, StoryDoesNotFit, ServerUnavailable, UnicodeDecodeError) as error:
+        sys.stderr.write(f"dnsguard: {path}: {error}\n")
+        return CANNOT_ASK
+    if as_json:
+        click.echo(json.dumps(played.document(), indent=2))
+        return DONE if played.as_recorded else REFUSED
+    for name, answer in played.answers:
+        click.echo(f"a client asks for {name}: {answer.said}")
+    for name, answer in played.later:
+        click.echo(f"a new plan is made, an enactor has all the time it wants, and {name} is: {answer.said}")
+    if played.as_recorded:
+        click.echo(f"so it happens on the wire as it was found in memory: {story.violation}")
+        return DONE
+    click.echo(f"so it does not happen on the wire as the story says: {story.violation}, {story.detail}")
+    for number_of, (found, expected) in enumerate(zip(played.sentences, played.expected, strict=False), 1):
+        if found != expected:
+            click.echo(f"the first difference is at step {number_of}: expected {expected!r}, found {found!r}")
+            break
+    return REFUSED
 
 
 COMMANDS = (demo,)
