@@ -15,6 +15,7 @@ import aiohttp
 from tests.campaigns.load import NoReply, exchange
 from tests.servers.process import NotStarted, Process
 
+_TAIL_LINES_MAX = 2_000
 _REFUSED = re.compile(r'^dnsguard_update_messages_total\{[^}]*outcome="refused"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 _API = re.compile(r"^  API  (http://\S+) ")
 _DNS = re.compile(r"^  DNS  (\S+) port (\d+) ")
@@ -42,6 +43,8 @@ class Daemon:
         """How long each of its lives took from the process's start to its first answer over HTTP."""
         self.words: list[str] = []
         """Errors from its logs."""
+        self.tail: list[str] = []
+        """The last lines of its log, of its last lives."""
         self._refused_before = self._refused_now = 0
         self._argv = [*prefix, sys.executable, "-m", "dnsguard", "serve", "--config", str(configuration), *arguments]
         self._environment = environment
@@ -119,5 +122,6 @@ class Daemon:
         if process is None:
             return 0
         status = await process.stop(how)
+        self.tail = [*self.tail, *process.lines][-_TAIL_LINES_MAX:]
         self.words += [line for line in process.lines if '"level": "error"' in line or "Traceback" in line]
         return status

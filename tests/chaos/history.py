@@ -152,10 +152,10 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Writer:
-    """Appends lines to a file as they come."""
+    """Writes lines to a new file as they come."""
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("ab")
+        self._file: BinaryIO = path.open("wb")
 
     def write(self, line: Line) -> None:
         """Append a line."""
