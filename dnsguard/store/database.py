@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnsguard.core.history import StoreUnavailable
-from dnsguard.store.engine import BEGIN, place_of
+from dnsguard.store.engine import BEGIN, on_threads, place_of
+from dnsguard.store.threads import Threads
 
 TRIES_MAX = 20
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.05, 1.0
@@ -117,8 +118,10 @@ def _sentence(place: str, error: Exception) -> str:
 class Database:
     """Runs transactions, each a function of a connection."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, may_use_threads: bool = True) -> None:
         self.engine = engine
+        blocking = on_threads(engine) if may_use_threads else None
+        self._threads = None if blocking is None else Threads(blocking)
         self.place = place_of(engine.url)
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._reader = engine if self._is_sqlite else _of_one_state(engine)
@@ -145,6 +148,8 @@ class Database:
 
     async def _looked(self, engine: AsyncEngine, look: Callable[[sa.Connection], Result]) -> Result:
         with told(self.place):
+            if self._threads is not None:
+                return await self._threads.read(look)
             async with engine.connect() as conn:
                 return await conn.run_sync(look)
 
@@ -158,6 +163,8 @@ class Database:
             acted = False
             try:
                 with told(self.place):
+                    if self._threads is not None:
+                        return await self._threads.write(act)
                     async with self._turns, self._writer.connect() as conn, conn.begin():
                         result = await conn.run_sync(act)
                         acted = True
@@ -204,6 +211,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._threads is not None:
+            await self._threads.close()
         await self.engine.dispose()
 
 

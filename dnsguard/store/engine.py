@@ -22,6 +22,7 @@ BEGIN = "dnsguard_begin"
 Those that write take the write lock at once: otherwise two that have read would both try to upgrade, and one of them
 fails without having waited.
 """
+_ON_THREADS = "dnsguard_on_threads"
 _LOST = ("08", "57P01", "57P02", "57P03", "25006")
 """SQLSTATEs after which a connection is of no use: broken, server stopping or starting, or a standby by now."""
 
@@ -84,22 +85,41 @@ def _sqlite(url: sa.URL, busy_s_max: float, creator: Creator | None) -> AsyncEng
         hide_parameters=True,
         # The driver begins no transactions of its own: the "begin" event below is the only one that does.
         connect_args={"timeout": busy_s_max, "isolation_level": None},
+        execution_options={} if own else {_ON_THREADS: busy_s_max},
         **own,
     )
+    _demand_of_sqlite(engine.sync_engine)
+    return engine
+
+
+def on_threads(engine: AsyncEngine) -> sa.Engine | None:
+    """Return an engine of the same database for threads: SQLite's, unless its connections are made by a creator."""
+    busy_s_max = engine.get_execution_options().get(_ON_THREADS)
+    if busy_s_max is None:
+        return None
+    blocking = sa.create_engine(
+        engine.url.set(drivername="sqlite+pysqlite"),
+        hide_parameters=True,
+        connect_args={"timeout": busy_s_max, "isolation_level": None, "check_same_thread": False},
+    )
+    _demand_of_sqlite(blocking)
+    return blocking
+
+
+def _demand_of_sqlite(engine: sa.Engine) -> None:
+    """Make sure that no connection can lose what was committed, and begin transactions as they ask."""
     pragmas = {"journal_mode": ("WAL", "wal"), "synchronous": ("FULL", "2"), "foreign_keys": ("ON", "1")}
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def demand(connection: DBAPIConnection, _record: object) -> None:
         with _closed_on_fault(connection) as cursor:
             for name, (asked, _) in pragmas.items():
                 cursor.execute(f"PRAGMA {name} = {asked}")
-            _refuse_weak(cursor, place_of(url), "PRAGMA", {name: values[1:] for name, values in pragmas.items()})
+            _refuse_weak(cursor, place_of(engine.url), "PRAGMA", {name: values[1:] for name, values in pragmas.items()})
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(conn: sa.Connection) -> None:
         conn.exec_driver_sql(conn.get_execution_options().get(BEGIN, "BEGIN"))
-
-    return engine
 
 
 def _postgresql(url: sa.URL, bounds: Bounds) -> AsyncEngine:
@@ -128,6 +148,7 @@ def _postgresql(url: sa.URL, bounds: Bounds) -> AsyncEngine:
     def demand(connection: DBAPIConnection, _record: object) -> None:
         with _closed_on_fault(connection) as cursor:
             _refuse_weak(cursor, place_of(url), "SHOW", settings)
+        connection.rollback()  # asking began a transaction, in which LISTEN would wait for ever
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def tell_lost(context: ExceptionContext) -> None:

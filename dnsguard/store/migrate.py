@@ -41,7 +41,7 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     too old for it.
     """
     place = place_of(engine.url)
-    return await Database(engine).write(lambda conn: _upgrade(conn, place))
+    return await Database(engine, may_use_threads=False).write(lambda conn: _upgrade(conn, place))
 
 
 def _upgrade(conn: sa.Connection, place: str) -> tuple[str | None, str]:
@@ -74,4 +74,6 @@ def revision() -> str:
 
 async def check(engine: AsyncEngine) -> list[Any]:
     """Return how the tables differ from what this code expects; empty when they are the same."""
-    return await Database(engine).read(lambda conn: list(compare_metadata(MigrationContext.configure(conn), metadata)))
+    return await Database(engine, may_use_threads=False).read(
+        lambda conn: list(compare_metadata(MigrationContext.configure(conn), metadata))
+    )
