@@ -58,7 +58,7 @@ class Guards:
     """Which rules are asked when a plan is submitted, when a change is enacted, and how far history is pruned.
 
     ``enact`` judges the publication as a whole (its no stops the zone), ``change`` the RRsets of one name (its
-    no rejects the plan that they come from), ``recheck`` is asked of the fence again before each message, as a
+    no rejects the plan that they come from), each ``recheck`` looks at the fence again before each message, as a
     step of its own, and ``write`` gives the prerequisites that travel with each message. Of the nodes of the
     versioned layout that are old enough, clean-up leaves those that ``spare`` finds in use when listing;
     ``delete`` gives the prerequisites of the message that deletes one.
@@ -88,10 +88,6 @@ class Guards:
     def refuse_change(self, facts: Written) -> Refusal | None:
         """Return the first refusal of the changes at one name, or None."""
         return next((refusal for guard in self.change if (refusal := guard(facts)) is not None), None)
-
-    def refuse_again(self, started: Seen, now: Seen) -> Refusal | None:
-        """Return the first refusal of going on, given the fence seen at the start and now, or None."""
-        return next((refusal for guard in self.recheck if (refusal := guard(started, now)) is not None), None)
 
     def spares(self, listed: Listed, node: Node) -> bool:
         """Tell whether a node is in use, as far as is asked."""
@@ -137,4 +133,5 @@ UNGUARDED = replace(
     prune=(bound_by_age_published,),
 )
 """What the October system had: the check at the start of each run, and the name service's own refusal of an alias
-to nothing. Writes are blind, and clean-up goes by age and asks nobody."""
+to nothing. Writes are blind, and clean-up goes by age and asks nobody. Its lock is no rule: it decides who goes next,
+and never what may be written (`workers.lock`)."""

@@ -109,10 +109,9 @@ class Enactor:
             if (culprit := refused_change(self._layout, self.guards, written)) is not None:
                 step = await self._reject(pending, seen, culprit)
                 return replace(step, messages=messages, rrsets=done - start)
-            if self.guards.recheck:
+            for refuses in self.guards.recheck:
                 answer = await self.publisher.observe(self.zone)
-                again = None if isinstance(answer, Unreachable) else self.guards.refuse_again(seen, answer)
-                if isinstance(answer, Unreachable) or again is not None:
+                if isinstance(answer, Unreachable) or refuses(seen, answer) is not None:
                     return self._step("publication.overtaken", Then.AT_ONCE, pending.target, messages=messages)
             fence = next_fence(target, base, part.done, of)
             match await self.publisher.publish(compose(part.stage, written, fence, self.guards.write)):
