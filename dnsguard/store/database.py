@@ -121,6 +121,8 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, may_use_threads: bool = True) -> None:
         self.engine = engine
         blocking = on_threads(engine) if may_use_threads else None
+        self.sender = blocking or engine.sync_engine
+        """What statements go through, for whoever wants to listen."""
         self._threads = None if blocking is None else Threads(blocking)
         self.place = place_of(engine.url)
         self._is_sqlite = engine.dialect.name == "sqlite"

@@ -18,7 +18,7 @@ def statements(store: SqlStore) -> dict[str, object]:
     """Collect every statement that the store sends, with one set of its parameters."""
     sent: dict[str, object] = {}
 
-    @sa.event.listens_for(store._database.engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(store._database.sender, "before_cursor_execute")
     def noted(_conn: object, _cursor: object, statement: str, parameters: object, _context: object, many: bool) -> None:
         if statement.split(maxsplit=1)[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}:
             sent[statement] = parameters[0] if many else parameters  # type: ignore[index]
