@@ -12,6 +12,7 @@ from dnsguard.core.history import Covered, Difference, Entry, Zone
 from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
+from dnsguard.core.roster import Daemon
 from dnsguard.core.written import Seen
 from dnsguard.workers.adoption import Adopted, Wish
 from dnsguard.workers.planner import Planner
@@ -31,6 +32,10 @@ class Histories(Protocol):
 
     async def zone(self, name: str) -> Zone:
         """Return one zone."""
+        ...
+
+    async def daemons(self) -> tuple[Daemon, ...]:
+        """Return the daemons that work on the history."""
         ...
 
     async def plans(self, zone: str, *, below: int | None, limit: int) -> tuple[Entry, ...]:

@@ -129,11 +129,26 @@ class ZoneStatus(Answer, frozen=True, kw_only=True):
     verification: VerificationSummary | None = None
 
 
+class DaemonStatus(Answer, frozen=True, kw_only=True):
+    """A daemon that works on the history, or did until lately."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    revision: Annotated[str, _described("The revision of the database's tables that its code is made for.")]
+    address: Annotated[str | None, _described("Where its API listens.")]
+    started_at: Time
+    seen_at: Annotated[Time, _described("When it last said that it is there, by its own clock; it does so every 2 s.")]
+    seen_age_s: float
+
+
 class Zones(Answer, frozen=True, kw_only=True):
-    """The zones that the token may read."""
+    """The zones that the token may read, and the daemons that work on the history."""
 
     mode: str
     zones: tuple[ZoneStatus, ...]
+    daemons: tuple[DaemonStatus, ...] = ()
 
 
 class RRset(Answer, frozen=True, kw_only=True):

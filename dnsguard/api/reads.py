@@ -17,14 +17,17 @@ Item = TypeVar("Item")
 
 
 async def list_zones(visit: Visit) -> web.Response:
-    """Show every zone that the token may read."""
+    """Show every zone that the token may read, and to whom may read all of them who works on the history."""
     desk = visit.room.desk
     zones = await desk.histories.zones()
     token = visit.token
     seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
     now = desk.now()
     shown = tuple(_status(desk, zone, now) for zone in seen)
-    return respond(Zones(mode=desk.mode, zones=shown))
+    sees_all = token is not None and token.zones is None
+    daemons = await desk.histories.daemons() if sees_all else ()
+    listed = tuple(rendering.daemon_status(daemon, now) for daemon in daemons)
+    return respond(Zones(mode=desk.mode, zones=shown, daemons=listed))
 
 
 async def show_zone(visit: Visit) -> web.Response:

@@ -13,6 +13,7 @@ from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState,
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key, Records, records_text
+from dnsguard.core.roster import Daemon
 
 _ON_THE_WIRE = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.FAULTED})
 
@@ -38,6 +39,21 @@ def zone_path(zone: str) -> str:
 def plan_path(zone: str, generation: int) -> str:
     """Return the path of a plan."""
     return f"{zone_path(zone)}/plans/{generation}"
+
+
+def daemon_status(daemon: Daemon, now: float) -> documents.DaemonStatus:
+    """Show who works on the history."""
+    return documents.DaemonStatus(
+        id=daemon.id,
+        host=daemon.host,
+        pid=daemon.pid,
+        version=daemon.version,
+        revision=daemon.revision,
+        address=daemon.address,
+        started_at=time_text(daemon.started_at),
+        seen_at=time_text(daemon.seen_at),
+        seen_age_s=round(max(0.0, now - daemon.seen_at), 3),
+    )
 
 
 def zone_status(

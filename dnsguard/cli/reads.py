@@ -2,12 +2,13 @@
 Nothing here changes a zone; `diff FILE` has the daemon judge a plan, and nothing is stored.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 import click
 
 from dnsguard.api.documents import (
+    DaemonStatus,
     Difference,
     Differences,
     Plans,
@@ -73,6 +74,8 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
             for found in every.document.zones
         ],
     )
+    if len(every.document.daemons) > 1:
+        _show_daemons(display, every.document.daemons)
     for found in every.document.zones:
         for server in found.name_servers:
             if server.standing in WORRYING:
@@ -84,6 +87,25 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
         if found.verification is not None and found.verification.findings:
             display.line(f"{found.zone} {_verified(display, found.verification)}", "red")
     return _exit_code(every.document)
+
+
+def _show_daemons(display: Display, daemons: Sequence[DaemonStatus]) -> None:
+    display.line("")
+    display.table(
+        ("DAEMON", "HOST", "PID", "VERSION", "TABLES", "API", "LAST SEEN"),
+        [
+            (
+                found.id[:8],
+                found.host,
+                str(found.pid),
+                found.version,
+                found.revision,
+                found.address or "-",
+                _when(display, found.seen_at, found.seen_age_s),
+            )
+            for found in daemons
+        ],
+    )
 
 
 def _exit_code(shown: Zones) -> int:

@@ -3,7 +3,7 @@ Settings may be replaced while it runs; what cannot change without a restart is 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -18,11 +18,14 @@ from dnsguard.core.records import Key
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
+from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Circle, Following
 from dnsguard.daemon.lines import Lines, place_of
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.roster import Roster
 from dnsguard.daemon.verifying import AT_ONCE_MAX, Verifying
 from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
+from dnsguard.store.bulletin import Act, News
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.observer import Followers
@@ -44,11 +47,13 @@ log = structlog.get_logger()
 class DaemonDesk:
     """Zones, stores and publishers of one daemon."""
 
-    def __init__(self, store: SqlStore, guards: Guards = GUARDED) -> None:
+    def __init__(self, store: SqlStore, guards: Guards = GUARDED, end: Callable[[], None] = lambda: None) -> None:
+        """``end`` is called when the daemon cannot go on, and has to end."""
         self._store = store
         self._guards = guards
         self._clock = SystemClock()
         self._metrics = Metrics(self.mode)
+        self.roster = Roster(store, self._clock, end)
         self._rooms: dict[str, ZoneRoom] = {}
         self._lines = Lines(self._clock.now)
         self._circle = Circle(self._clock.now)
@@ -100,6 +105,7 @@ class DaemonDesk:
                 self._rooms[name] = self._open_room(name)
         if self._survey is None:
             self._survey = asyncio.create_task(self._keep_surveying(), name="survey")
+            self.roster.start(self._hear)
 
     def _has_changed(
         self,
@@ -130,6 +136,13 @@ class DaemonDesk:
             workers=self._settings.workers,
             metrics=self._metrics,
             returned=self._hurry_beside,
+            examining=Examining(
+                zone,
+                self._primaries[zone],
+                (self._name_servers[name] for name in self._settings.zones[zone].name_servers),
+                self._clock,
+            ),
+            patience_s=self.roster.patience_s,
         )
         policy, workers = self._settings.policy_of(zone), self._settings.workers
         room.verifying = Verifying(
@@ -160,6 +173,7 @@ class DaemonDesk:
         if self._survey is not None:
             self._survey.cancel()
             await asyncio.gather(self._survey, return_exceptions=True)
+        await self.roster.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
         await self._lines.keep(())
 
@@ -172,6 +186,14 @@ class DaemonDesk:
         """Say that there is something to publish."""
         if (room := self._rooms.get(zone)) is not None:
             room.wake()
+
+    def _hear(self, news: News) -> None:
+        """Wake who waits for what another daemon did."""
+        if (room := self._rooms.get(news.zone)) is None:
+            return
+        if news.act is Act.ACCEPTED:
+            room.wake()
+        room.news.tell()
 
     async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
         """Wait until a plan is settled, or has propagated, or time is up; return it as it is then."""

@@ -31,11 +31,14 @@ class Loop:
         backoff_s_max: float,
         rest_s: float = 0.0,
         first_s: float = 0.0,
+        patience_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare; ``rest_s`` is how long the worker rests after a run even if it is woken.
 
-        ``first_s`` is how long it waits before its first run unless it is hurried.
+        ``first_s`` is how long it waits before its first run unless it is hurried. ``patience_s`` says how long to
+        leave news to others who are better placed.
         """
+        self._patience_s = patience_s
         self._name, self._zone = name, zone
         self._run_once, self._after = run_once, after
         self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
@@ -74,6 +77,8 @@ class Loop:
                     delay_s = _BACKOFF_S_MIN
                     await asyncio.sleep(self._rest_s)
                     await self._wait(self._woken, self._interval_s * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
+                    if self._woken.is_set() and (patience_s := self._patience_s()):
+                        await self._wait(self._hurried, patience_s)
                 case _:
                     await asyncio.sleep(self._rest_s)
                     await self._wait(self._hurried, delay_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret
@@ -101,7 +106,7 @@ class Loop:
         match step.event:
             case "worker.failed":
                 return
-            case "zone.halted" | "repair.suspended":
+            case "zone.halted" | "repair.suspended" | "primary.shared":
                 level = log.debug if repeated else log.error
             case "difference.found" | "repair.refused":
                 level = log.debug if repeated else log.warning

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -122,7 +122,7 @@ async def _serve(options: Options, settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     guards = UNGUARDED if options.unguarded else GUARDED
     async with AsyncExitStack() as stack:
-        daemon = await _open(stack, settings, guards)
+        daemon = await _open(stack, settings, guards, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon, options)
         if options.unguarded:
             sys.stderr.write(UNGUARDED_BANNER)
@@ -134,7 +134,7 @@ async def _serve(options: Options, settings: Settings) -> None:
     log.info("daemon.stopped")
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "Running":
+async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards, end: Callable[[], None]) -> "Running":
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
@@ -147,7 +147,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
         log.info("database.migrated", before=before, after=after)
     embedded = await _open_embedded(stack, settings, folder)
     address = None if embedded is None else embedded.address
-    desk = DaemonDesk(store, guards)
+    desk = DaemonDesk(store, guards, end)
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
@@ -159,6 +159,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards) -> "R
     stack.push_async_callback(served.stop)
     url = _url(*served.address)
     write_address(folder, url)
+    desk.roster.own = replace(desk.roster.own, address=url)
     stack.callback(forget_address, folder, url)
     return Running(settings, folder, desk, app, address, url)
 

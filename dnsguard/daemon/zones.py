@@ -10,6 +10,7 @@ from dnsguard.core.guards import Guards
 from dnsguard.core.policy import Policy
 from dnsguard.daemon.config import WorkersSection
 from dnsguard.daemon.doorway import Doorway
+from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Following
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
@@ -20,7 +21,7 @@ from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 
-STALLED_EVENTS = frozenset({"primary.unreachable", "primary.refusing", "worker.failed", "zone.halted"})
+STALLED_EVENTS = frozenset({"primary.unreachable", "primary.refusing", "primary.shared", "worker.failed", "zone.halted"})
 
 
 class News:
@@ -99,8 +100,13 @@ def open_room(
     workers: WorkersSection,
     metrics: Metrics,
     returned: Callable[[str], None],
+    examining: Examining,
+    patience_s: Callable[[str], float] = lambda _: 0.0,
 ) -> ZoneRoom:
-    """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone."""
+    """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone.
+
+    ``patience_s`` says how long other daemons are to be let look first when there is something to publish.
+    """
     enactor = Enactor(zone, store, publisher, clock, guards, policy)
     cleanup = Cleanup(zone, store, publisher, guards, policy)
     news = News()
@@ -135,10 +141,11 @@ def open_room(
         Loop(
             "enactor",
             zone,
-            enactor.run_once,
+            lambda: examining.before(enactor.run_once),
             enacted,
             interval_s=workers.enactor_interval_s,
             backoff_s_max=backoff_s_max,
+            patience_s=lambda: patience_s(zone),
         ),
         Loop(
             "cleanup",

@@ -133,7 +133,9 @@ _MOVE_HEAD = (
 
 
 _BELIEVED = ("newest", "published")
-_PLAN = "zone generation actor reason adopt as_found accepted_at based_on digest chain state rrsets reverts idempotency_key"
+_PLAN = (
+    "zone generation actor reason adopt as_found accepted_at based_on digest chain state rrsets reverts idempotency_key"
+)
 _WRITTEN = {
     plans: f"{_PLAN} body_digest",
     changes: "zone name type generation disposition ttl rdatas",

@@ -4,7 +4,7 @@ next one, so that many of them share the wait for the disk.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
@@ -31,7 +31,9 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.store import door, propagation, prune, reads, rows, settle, verification, zones
+from dnsguard.core.roster import Daemon
+from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, zones
+from dnsguard.store.bulletin import Act, Bulletin, News
 from dnsguard.store.database import Database, Unclear
 
 TOGETHER_MAX = 256
@@ -61,10 +63,12 @@ class SqlStore:
         self._database = Database(engine)
         self._queues: dict[str, list[_Waiting]] = {}
         self._doors: dict[str, asyncio.Task[None]] = {}
+        self._bulletin = Bulletin(engine)
 
     async def close(self) -> None:
         """Finish what is being accepted and close all connections."""
         await asyncio.gather(*self._doors.values())
+        await self._bulletin.close()
         await self._database.close()
 
     async def _read(
@@ -119,6 +123,8 @@ class SqlStore:
                     outcomes = await self._accept(zone, [waiting.caller for waiting in together])
                 except Exception as error:  # noqa: BLE001  raised again to everybody who waited for this transaction
                     outcomes = [error] * len(together)
+                if any(isinstance(outcome, Accepted) and not outcome.repeated for outcome in outcomes):
+                    self._bulletin.post(zone, Act.ACCEPTED)
                 for waiting, outcome in zip(together, outcomes, strict=True):
                     _tell(waiting.outcome, outcome)
         finally:
@@ -177,13 +183,13 @@ class SqlStore:
         mended: Collection[int] = (),
     ) -> bool:
         """Write down what was observed; return whether anything was news."""
-        return await self._write(settle.record, zone, fence, at, faults, mended)
+        return self._posted(zone, Act.RECORDED, await self._write(settle.record, zone, fence, at, faults, mended))
 
     async def reject(
         self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
     ) -> int | None:
         """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
-        return await self._write(settle.reject, zone, generation, why, at, created)
+        return self._posted(zone, Act.ACCEPTED, await self._write(settle.reject, zone, generation, why, at, created))
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""
@@ -191,7 +197,34 @@ class SqlStore:
 
     async def resync(self, zone: str, plan: Plan, seen: str, above: int, actor: str, at: float) -> int:
         """Append a plan above a generation and trust one fence's text; return the plan's generation."""
-        return await self._write(door.resync, zone, plan, seen, above, actor, at)
+        return self._posted(zone, Act.ACCEPTED, await self._write(door.resync, zone, plan, seen, above, actor, at))
+
+    def _posted(self, zone: str, act: Act, outcome: Result) -> Result:
+        if outcome:
+            self._bulletin.post(zone, act)
+        return outcome
+
+    def news(self) -> AsyncIterator[News]:
+        """Yield what other daemons do until the connection is lost, nothing on SQLite."""
+        return self._bulletin.hear()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether other daemons hear at once of what is done here."""
+        return self._bulletin.is_open
+
+    async def attend(self, daemon: Daemon) -> str | None:
+        """Note that a daemon is there; return which revision its code must have, if it is too old for the tables."""
+        self._bulletin.post("", Act.ATTENDED)  # a line that is dead without a word is found out by sending
+        return await self._write(roster.attend, daemon)
+
+    async def leave(self, daemon: Daemon) -> None:
+        """Strike a daemon off the record."""
+        await self._write(roster.leave, daemon)
+
+    async def daemons(self) -> tuple[Daemon, ...]:
+        """Return the daemons on record, those that ended without a word included."""
+        return await self._read(roster.listed)
 
     async def prune(self, zone: str, upto: int) -> int:
         """Forget what no state at or above a generation is made of; return how many rows went.
