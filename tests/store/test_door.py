@@ -83,7 +83,7 @@ async def test_each_generation_is_chained_to_all_before_it(store: SqlStore) -> N
 async def test_twenty_thousand_rrsets_are_accepted_in_few_statements(store: SqlStore) -> None:
     statements = 0
 
-    @sa.event.listens_for(store._database.engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(store._database.sender, "before_cursor_execute")
     def counted(*_seen: object) -> None:
         nonlocal statements
         statements += 1
@@ -91,7 +91,7 @@ async def test_twenty_thousand_rrsets_are_accepted_in_few_statements(store: SqlS
     many = {key(f"host-{number}"): a(number % 250) for number in range(20_000)}
     assert await accepted(store, many) == 1
     assert await accepted(store, many) == 2
-    assert statements < 120
+    assert 0 < statements < 120
     assert len(await store.covered(ZONE)) == 20_000
 
 

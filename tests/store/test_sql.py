@@ -79,7 +79,7 @@ async def test_closing_finishes_what_is_being_accepted(url: str, store: SqlStore
 
 async def test_accepting_many_plans_together_takes_one_transaction(store: SqlStore) -> None:
     begun = 0
-    engine = store._database.engine.sync_engine
+    engine = store._database.sender
 
     @sa.event.listens_for(engine, "commit")
     def counted(_conn: object) -> None:
@@ -88,6 +88,7 @@ async def test_accepting_many_plans_together_takes_one_transaction(store: SqlSto
 
     await asyncio.gather(*(submit(store, {key(f"host-{number}"): a(1)}) for number in range(100)))
     assert begun <= 2
+    assert begun or engine.dialect.name == "postgresql", "PostgreSQL commits each statement by itself"
 
 
 async def test_a_zone_is_made_once(store: SqlStore) -> None:
