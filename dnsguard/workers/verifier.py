@@ -130,6 +130,11 @@ class Verifier:
             return Postponed(refusal.detail, halted=True)
         if seen.rdatas and seen.text == about.trusted_fence:
             return Postponed("an operator has settled which side is right, and it is about to be published")
+        if seen.fence is not None and seen.fence.base < about.published:
+            return Postponed(
+                f"the zone shows generation {seen.fence.base}, and {about.published} was published, as after a "
+                "restore: it is about to be brought forward"
+            )
         if seen.fence is not None:
             return seen.fence.base
         if about.published:

@@ -4,12 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dns.asyncquery
-import dns.name
 import dns.rcode
-import dns.update
-import dns.xfr
-import dns.zone
 import pytest
 
 from dnsguard.core.comparison import Verification
@@ -28,7 +23,8 @@ from dnsguard.workers.adoption import Adopted, Adoption, AdoptionRefused, Wish
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.step import Step, Then
 from dnsguard.workers.verifier import Verifier
-from tests.wire.primaries import HISTORY, KEYS, ORIGIN, SERVERS, ZONE, Server, make_publisher
+from tests.wire.by_hand import rcode_of, shown, update
+from tests.wire.primaries import HISTORY, SERVERS, ZONE, Server, make_publisher
 
 RECORDS = """
 Www 300 A 192.0.2.1
@@ -66,37 +62,10 @@ a\\.b 300 TXT "a dot in a label"
 """
 
 
-async def update(server: Server, *lines: str) -> None:
-    """Write as somebody else with a key would: the letters' case stays as it is written."""
-    assert await rcode_of(server, *lines) == dns.rcode.NOERROR
-
-
 async def fill(server: Server) -> None:
     """Write records of all types, as far as the server knows them."""
-    taken = [line for line in RECORDS.split("\n") if line and await rcode_of(server, line) == dns.rcode.NOERROR]
+    taken = [line for line in RECORDS.split("\n") if line and await rcode_of(server.address, line) == dns.rcode.NOERROR]
     assert len(taken) >= 30
-
-
-async def rcode_of(server: Server, *lines: str) -> int:
-    message = dns.update.UpdateMessage(ORIGIN, keyring=dict(KEYS), keyname=dns.name.from_text("updater."))
-    for line in lines:
-        owner, ttl, rdtype, *rdata = line.split(" ")
-        if rdtype == "-":
-            message.delete(dns.name.from_text(owner, ORIGIN), rdata[0])
-        else:
-            message.add(dns.name.from_text(owner, ORIGIN), int(ttl), rdtype, " ".join(rdata))
-    host, port = server.address
-    return (await dns.asyncquery.tcp(message, host, timeout=10, port=port)).rcode()
-
-
-async def shown(server: Server) -> set[str]:
-    """All of the zone, to the letter, but for the SOA and the fence."""
-    zone = dns.zone.Zone(ORIGIN, relativize=False)
-    request, _ = dns.xfr.make_query(zone, keyring=dict(KEYS), keyname=dns.name.from_text("updater."))
-    host, port = server.address
-    await dns.asyncquery.inbound_xfr(host, zone, request, port=port, timeout=10)
-    lines = zone.to_text(sorted=True, relativize=False).splitlines()
-    return {line for line in lines if " SOA " not in line and not line.startswith("_dnsguard.")}
 
 
 @dataclass
@@ -146,12 +115,12 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_a_zone_is_taken_over_without_a_changed_octet(scene: Scene) -> None:
     await fill(scene.server)
-    before = await shown(scene.server)
+    before = await shown(scene.server.address)
     assert len(before) > 30
     adopted = await scene.adopt()
     assert (adopted.generations, adopted.plans) == ((1,), 1)
     await scene.enact()
-    assert await shown(scene.server) == before
+    assert await shown(scene.server.address) == before
     entry, covered = await scene.store.plan(ZONE, 1)
     assert entry.state is PlanState.PUBLISHED, entry.why
     assert len(covered) == len(adopted.taken)
@@ -164,12 +133,12 @@ async def test_a_zone_is_taken_over_without_a_changed_octet(scene: Scene) -> Non
 async def test_a_large_zone_is_taken_over_in_parts_without_a_changed_octet(scene: Scene) -> None:
     scene.policy = Policy(message_rrsets_max=7, plan_rrsets_max=20)
     await fill(scene.server)
-    before = await shown(scene.server)
+    before = await shown(scene.server.address)
     adopted = await scene.adopt()
     assert len(adopted.generations) == adopted.plans >= 2
     steps = await scene.enact()
     assert sum(step.messages for step in steps) >= 5
-    assert await shown(scene.server) == before
+    assert await shown(scene.server.address) == before
     assert (await scene.verified()).unmanaged == 0
 
 
@@ -188,12 +157,12 @@ class Meanwhile:
     async def publish(self, message: Message) -> Outcome:
         self.sent += 1
         if self.sent == 1:
-            await update(self.server, *self.lines)
+            await update(self.server.address, *self.lines)
         return await self.publisher.publish(message)
 
 
 async def test_what_somebody_changes_meanwhile_is_refused_and_told_and_nothing_is_touched(scene: Scene) -> None:
-    await update(scene.server, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
+    await update(scene.server.address, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
     await scene.adopt("www", "mail")
     interposed = Meanwhile(scene.publisher, scene.server, ("www 300 A 192.0.2.66",))
     await scene.enact(interposed)  # type: ignore[arg-type]  # it passes on whatever it does not do itself
@@ -211,9 +180,9 @@ async def test_what_somebody_changes_meanwhile_is_refused_and_told_and_nothing_i
 
 
 async def test_what_vanishes_meanwhile_is_not_brought_back(scene: Scene) -> None:
-    await update(scene.server, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
+    await update(scene.server.address, "www 300 A 192.0.2.1", "mail 300 A 192.0.2.2")
     await scene.adopt("www", "mail")
-    await update(scene.server, "www 0 - A")
+    await update(scene.server.address, "www 0 - A")
     await scene.enact()
     wire = await scene.publisher.transfer(ZONE)
     assert not isinstance(wire, Unreachable)
@@ -222,22 +191,22 @@ async def test_what_vanishes_meanwhile_is_not_brought_back(scene: Scene) -> None
 
 
 async def test_what_gets_another_ttl_meanwhile_is_refused(scene: Scene) -> None:
-    await update(scene.server, "www 300 A 192.0.2.1")
+    await update(scene.server.address, "www 300 A 192.0.2.1")
     await scene.adopt("www")
-    await update(scene.server, "www 0 - A", "www 60 A 192.0.2.1")
+    await update(scene.server.address, "www 0 - A", "www 60 A 192.0.2.1")
     await scene.enact()
     assert (await scene.store.plan(ZONE, 1))[0].state is PlanState.REJECTED
 
 
 async def test_a_dry_run_stores_nothing(scene: Scene) -> None:
-    await update(scene.server, "www 300 A 192.0.2.1")
+    await update(scene.server.address, "www 300 A 192.0.2.1")
     adopted = await scene.adopt("www", dry_run=True)
     assert (adopted.generations, adopted.taken) == ((), (Key(f"www.{ZONE}", "A"),))
     assert (await scene.store.zone(ZONE)).newest == 0
 
 
 async def test_a_zone_of_another_history_is_not_taken_over(scene: Scene) -> None:
-    await update(scene.server, '_dnsguard 1 TXT "v=1 h=ffffffffffffffff g=9 d=ffffffffffffffff"')
+    await update(scene.server.address, '_dnsguard 1 TXT "v=1 h=ffffffffffffffff g=9 d=ffffffffffffffff"')
     wire = await scene.publisher.transfer(ZONE)
     assert not isinstance(wire, Unreachable)
     assert fence_key(ZONE) in wire
