@@ -5,6 +5,7 @@ Settings may be replaced while it runs; what cannot change without a restart is 
 import asyncio
 from collections.abc import Callable, Mapping
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -39,6 +40,8 @@ from dnsguard.workers.verifier import Postponed, Verifier
 _POLL_S = 1.0
 """How often a waiter looks by itself: another daemon may have published."""
 _SURVEY_S = 5.0
+LOOKS_PER_S_MAX = 20
+"""How often all zones together are looked at while nobody has said anything: with many zones, each is more seldom."""
 _UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING})
 
 log = structlog.get_logger()
@@ -125,7 +128,17 @@ class DaemonDesk:
             != [self._name_servers[name] for name in before.zones[zone].name_servers]
         )
 
+    def _paced(self, interval_s: float) -> float:
+        """Return how often to look at one zone of many."""
+        return max(interval_s, len(self._settings.zones) / LOOKS_PER_S_MAX)
+
     def _open_room(self, zone: str) -> ZoneRoom:
+        workers = self._settings.workers
+        workers = msgspec.structs.replace(
+            workers,
+            enactor_interval_s=self._paced(workers.enactor_interval_s),
+            cleanup_interval_s=self._paced(workers.cleanup_interval_s),
+        )
         room = open_room(
             zone,
             store=self._store,
@@ -133,7 +146,7 @@ class DaemonDesk:
             clock=self._clock,
             guards=self._guards,
             policy=self._settings.policy_of(zone),
-            workers=self._settings.workers,
+            workers=workers,
             metrics=self._metrics,
             returned=self._hurry_beside,
             examining=Examining(
@@ -156,6 +169,7 @@ class DaemonDesk:
         self._metrics.forget_servers(zone)
         if names := self._settings.zones[zone].name_servers:
             section = self._settings.propagation
+            section = msgspec.structs.replace(section, interval_s=self._paced(section.interval_s))
             observer = Followers(self._circle.of(names))
             propagation = Propagation(zone, names, self._store, observer, self._clock, section.lag_s_max)
             room.following = Following(propagation, section, self._metrics, room.news.tell)
@@ -291,7 +305,9 @@ class DaemonDesk:
         while True:
             try:
                 for zone in await self._store.zones():
-                    if zone.name in self._rooms:
+                    if (room := self._rooms.get(zone.name)) is not None:
+                        if zone.published < zone.newest:
+                            room.wake()  # another daemon may have accepted it, and nobody has said so
                         self._metrics.survey(zone, self.now(), followed=bool(self.followed(zone.name)))
             except StoreUnavailable as error:
                 log.warning("store.unavailable", detail=str(error))
