@@ -21,7 +21,9 @@ from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 
-STALLED_EVENTS = frozenset({"primary.unreachable", "primary.refusing", "primary.shared", "worker.failed", "zone.halted"})
+STALLED_EVENTS = frozenset(
+    {"primary.unreachable", "primary.refusing", "primary.shared", "worker.failed", "zone.halted"}
+)
 
 
 class News:
@@ -150,7 +152,7 @@ def open_room(
         Loop(
             "cleanup",
             zone,
-            cleanup.run_once,
+            lambda: examining.before(cleanup.run_once),
             cleaned,
             interval_s=workers.cleanup_interval_s,
             backoff_s_max=backoff_s_max,

@@ -1,0 +1,160 @@
+"""Whether another server takes updates for a zone past its primary's fence. The fence holds where one server decides:
+two PowerDNS instances on one database both say yes to writes of which one must lose. Nobody can see that from outside
+but by trying, so it is tried, on a name of its own below the fence. No plan's record is ever touched here.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dnsguard.core.message import (
+    AddRecords,
+    Applied,
+    DeleteRRset,
+    Message,
+    Outcome,
+    Refused,
+    RRsetAbsent,
+    RRsetExists,
+    RRsetIs,
+    Unknown,
+)
+from dnsguard.core.names import fence_name
+from dnsguard.core.records import Key, Records
+from dnsguard.wire.identity import version_of
+from dnsguard.wire.primary import Primary
+from dnsguard.wire.publisher import DnsPublisher
+
+ROUNDS = 16
+"""Races run before it is believed that one of two wins; two PowerDNS on one PostgreSQL both win in most."""
+
+
+class Standing(enum.Enum):
+    """What another server is to a zone's primary."""
+
+    TAKES_NONE = "takes no updates for the zone"
+    ONE_WINS = "takes updates, and of two at once exactly one wins: it passes them on to the primary"
+    BOTH_WIN = "takes updates past the primary: of two at once both won, so the fence does not hold"
+    COLLIDES = "takes updates past the primary: of two at once one failed in the database that they share"
+    UNCLEAR = "could not be examined"
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What was found about one other server."""
+
+    place: str
+    standing: Standing
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about a zone's primary and the other servers."""
+
+    zone: str
+    primary: str
+    rivals: tuple[Rival, ...]
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be published to this zone, for people; empty if nothing was found against it."""
+        for rival in self.rivals:
+            if rival.standing in (Standing.BOTH_WIN, Standing.COLLIDES):
+                return (
+                    f"expected one server to take updates for {self.zone}, found two: {rival.place} "
+                    f"{rival.standing.value}; set dnsupdate=no on all PowerDNS instances but {self.primary}, and "
+                    "restart them all"
+                )
+        return ""
+
+
+async def examine(
+    primary: Primary, zone: str, others: Sequence[Primary], now: Callable[[], float], label: str
+) -> Finding:
+    """Find out what other servers are to a zone's primary; ``label`` is a label that nobody else uses.
+
+    Only servers that are named can be found. One that does not answer is UNCLEAR, and that is no refusal: a
+    secondary that is down must not stop publications. Writes a TXT record below the fence, and removes it.
+    """
+    rivals: list[Rival] = []
+    mine = DnsPublisher(primary, now)
+    try:
+        for index, other in enumerate(others):
+            theirs = DnsPublisher(other, now)
+            try:
+                scratch = Key(f"{label}-{index}.probe.{fence_name(zone)}", "TXT")
+                standing, detail = await _compare(mine, theirs, zone, scratch)
+                if standing is Standing.COLLIDES and not await _are_powerdns((primary, other), now):
+                    standing = Standing.UNCLEAR
+                rivals.append(Rival(str(other), standing, detail))
+            finally:
+                await theirs.close()
+    finally:
+        await mine.close()
+    return Finding(zone, str(primary), tuple(rivals))
+
+
+async def _are_powerdns(servers: Sequence[Primary], now: Callable[[], float]) -> bool:
+    """Tell whether all say so. From others SERVFAIL in a race may be a full disk, and proves nothing."""
+    versions = [await version_of(server, now) for server in servers]
+    return all(isinstance(version, str) and "PowerDNS" in version for version in versions)
+
+
+async def _compare(mine: DnsPublisher, theirs: DnsPublisher, zone: str, scratch: Key) -> tuple[Standing, str]:
+    match await theirs.publish(Message(zone, (RRsetExists(Key(zone, "SOA")),), ())):
+        case Unknown(reason, rcode):
+            # An unsigned word: it has no such key, or takes no updates. Nothing that it takes could be ours.
+            return (Standing.TAKES_NONE if rcode else Standing.UNCLEAR), reason
+        case Refused(rcode, detail):
+            return Standing.TAKES_NONE, f"{rcode}: {detail}"
+    value = _value(0, 0)
+    begun = await mine.publish(Message(zone, (RRsetAbsent(scratch),), (AddRecords(scratch, value),)))
+    if begun != Applied():
+        return Standing.UNCLEAR, f"the primary does not take the record to try it with: {_worded(begun)}"
+    try:
+        return await _race(mine, theirs, zone, scratch, value)
+    finally:
+        # One of two that collided can delete nothing any more until it is restarted.
+        for publisher in (mine, theirs):
+            if await publisher.publish(Message(zone, (), (DeleteRRset(scratch),))) == Applied():
+                break
+
+
+async def _race(
+    mine: DnsPublisher, theirs: DnsPublisher, zone: str, scratch: Key, value: Records
+) -> tuple[Standing, str]:
+    for number in range(1, ROUNDS + 1):
+        values = _value(number, 1), _value(number, 2)
+        sent = [
+            publisher.publish(
+                Message(zone, (RRsetIs(scratch, value.rdatas),), (DeleteRRset(scratch), AddRecords(scratch, after)))
+            )
+            for publisher, after in zip((mine, theirs), values, strict=True)
+        ]
+        outcomes = await asyncio.gather(*sent)
+        won = [after for after, outcome in zip(values, outcomes, strict=True) if outcome == Applied()]
+        if len(won) == 2:
+            return Standing.BOTH_WIN, f"in round {number}"
+        if any(isinstance(outcome, Refused) and outcome.rcode == "SERVFAIL" for outcome in outcomes):
+            return Standing.COLLIDES, f"in round {number}"
+        if not won or any(isinstance(outcome, Unknown) for outcome in outcomes):
+            return Standing.UNCLEAR, "; ".join(map(_worded, outcomes))
+        value = won[0]
+    return Standing.ONE_WINS, f"in {ROUNDS} rounds"
+
+
+def _value(number: int, who: int) -> Records:
+    text = f"round {number} writer {who}".encode("ascii")
+    return Records(0, (bytes((len(text),)) + text,))
+
+
+def _worded(outcome: Outcome) -> str:
+    match outcome:
+        case Refused(rcode, detail):
+            return f"{rcode}: {detail}"
+        case Unknown(reason):
+            return reason
+        case Applied():
+            return "applied"
