@@ -38,6 +38,7 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import Standing, Submitted
 from dnsguard.lab.gate import Gate, OpenGate
+from dnsguard.lab.settlement import mark_faulted, mend, owed_by, settle
 
 
 @dataclass(slots=True)
@@ -59,10 +60,10 @@ class MemoryHistory:
     changes: dict[Key, dict[int, Wanted]] = field(default_factory=dict)
     heads: dict[Key, _Head] = field(default_factory=dict)
     answered: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
-    as_found: set[int] = field(default_factory=set)
-    """Plans that take over what they found."""
     turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
     """What rejected plans wanted."""
+    as_found: set[int] = field(default_factory=set)
+    """Plans that take over what they found."""
 
     def newest_change(self, key: Key, upto: int) -> tuple[int, Wanted] | None:
         """Return what the newest plan at or below a generation says of an RRset."""
@@ -162,7 +163,7 @@ class MemoryStore:
         digest = history.chains.get(target, fence.digest if fence is not None else "")
         changes = _changes(history, base, target)
         settled = not changes and fence is not None and fence.progress is None
-        owed = _owed(history) if settled and target == base == about.published else ()
+        owed = owed_by(history) if settled and target == base == about.published else ()
         if whole_names:
             changes, owed = (_with_neighbours(history, each, base) for each in (changes, owed))
         return Pending(_with_backlog(history), known, target, digest, changes, owed)
@@ -186,14 +187,10 @@ class MemoryStore:
             return False
         reached = max(about.published, fence.base)
         news = reached > about.published or about.fence != str(fence) or about.halted is not None or bool(faults)
-        for generation in mended:
-            entry = history.entries.get(generation)
-            if entry is not None and entry.state is PlanState.FAULTED:
-                history.entries[generation] = replace(entry, state=PlanState.PUBLISHED, settled_at=at, why=None)
-                news = True
+        news = mend(history, mended, at) or news
         if not news:
             return False
-        _settle(history, reached, at, dict(faults))
+        settle(history, reached, at, dict(faults))
         history.zone = replace(
             about,
             published=reached,
@@ -211,14 +208,14 @@ class MemoryStore:
         history = await self._turn("store.reject", zone, reads=("history", "record"), writes=("history", "record"))
         entry = history.entries.get(generation)
         if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
-            _mark_faulted(history, generation, why, at)
+            mark_faulted(history, generation, why, at)
             return None
         own = {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
         back = _put_back(history, own, generation, created, again=entry.reverts is not None)
         if back and back == own:
             back = _put_back(history, own, generation, created, again=True)
         if back and back == own:
-            _mark_faulted(history, generation, why, at)
+            mark_faulted(history, generation, why, at)
             return None
         history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
         here = [key for key, changes in history.changes.items() if generation in changes]
@@ -271,23 +268,6 @@ class MemoryStore:
                 gone += 1
         history.zone = replace(history.zone, kept_from=upto)
         return gone
-
-
-def _mark_faulted(history: MemoryHistory, generation: int, why: str, at: float) -> None:
-    entry = history.entries.get(generation)
-    if entry is not None and entry.state in {PlanState.ACCEPTED, PlanState.PUBLISHED, PlanState.SUPERSEDED}:
-        history.entries[generation] = replace(entry, state=PlanState.FAULTED, settled_at=at, why=why)
-
-
-def _owed(history: MemoryHistory) -> tuple[Change, ...]:
-    """Return what is on record as on the wire by plans that are marked at fault: it may not be there."""
-    faulted = {generation for generation, entry in history.entries.items() if entry.state is PlanState.FAULTED}
-    owed = [
-        Change(key, history.changes[key][head.live], head.live, Before.GONE)
-        for key, head in history.heads.items()
-        if head.live is not None and head.live in faulted
-    ]
-    return tuple(sorted(owed, key=lambda change: sort_key(change.key)))
 
 
 def _resumable(history: MemoryHistory, fence: Fence) -> bool:
@@ -428,26 +408,3 @@ def _with_neighbours(history: MemoryHistory, changes: tuple[Change, ...], base: 
         if found is not None and isinstance(found[1], Records):
             beside.append(Change(key, found[1], found[0]))
     return tuple(sorted((*changes, *beside), key=lambda change: sort_key(change.key)))
-
-
-def _settle(history: MemoryHistory, reached: int, at: float, faults: Mapping[int, str]) -> None:
-    """Settle the plans up to a generation: on the wire, or covered by newer ones before they came there."""
-    before = history.zone.published
-    contributing: set[int] = set()
-    for key in history.changes:
-        found = history.newest_change(key, reached)
-        if found is not None and found[0] > before:
-            generation, wanted = found
-            contributing.add(generation)
-            head = history.heads[key]
-            withdrawn = wanted is Absence.WITHDRAWN
-            head.live, head.held = (None, False) if withdrawn else (generation, isinstance(wanted, Records))
-            head.adopt = head.adopt and not withdrawn
-    for generation, entry in history.entries.items():
-        if generation in faults:
-            state, why = PlanState.FAULTED, faults[generation]
-        elif before < generation <= reached and entry.state is PlanState.ACCEPTED:
-            state, why = PlanState.PUBLISHED if generation in contributing else PlanState.SUPERSEDED, None
-        else:
-            continue
-        history.entries[generation] = replace(entry, state=state, settled_at=at, why=why)

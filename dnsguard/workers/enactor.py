@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.enactment import Enacted
-from dnsguard.core.fence import Fence, fence_rdata, parse_fence
+from dnsguard.core.fence import Fence, FenceUnreadable, fence_rdata, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout
@@ -266,9 +266,11 @@ def _is_behind(seen: Seen, zone: Zone) -> bool:
 
 def _read_upto(zone: Zone) -> int:
     """Return up to where what was published is known to have been read back: less than published if it went back."""
-    if zone.fence is None:
-        return 0
-    return min(zone.published, parse_fence((bytes((len(zone.fence),)) + zone.fence.encode("ascii"),)).base)
+    text = (zone.fence or "").encode("ascii")
+    try:
+        return min(zone.published, parse_fence((bytes((len(text),)) + text,)).base)
+    except FenceUnreadable:
+        return 0  # none was seen, or it was written down by another version
 
 
 def _resume_at(fence: Fence | None, pending: Pending, of: int) -> int:
