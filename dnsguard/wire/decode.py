@@ -4,6 +4,7 @@ here; what cannot be read in full is refused as a whole, never read in part.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import dns.exception
@@ -16,6 +17,7 @@ import dns.wire
 
 from dnsguard.core.records import Key, Records, make_records
 
+_AT_ONCE = 100_000
 _NAMELESS = frozenset({dns.rdatatype.A, dns.rdatatype.AAAA, dns.rdatatype.TXT})
 """Types in which every octet stands for itself: the wire form is the canonical one."""
 
@@ -64,18 +66,36 @@ def decode_answer(wire: bytes) -> Answer:
     return Answer(rcode, bool(flags & 0x0400), bool(flags & 0x0200), answer, authority, additional)
 
 
+class Gathering:
+    """Single records on their way to be RRsets, in pieces; the lowest TTL counts where they differ."""
+
+    def __init__(self) -> None:
+        self._rrsets: dict[Key, tuple[int, list[bytes]]] = {}
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Add some records."""
+        rrsets = self._rrsets
+        for name, rdtype, ttl, rdata in records:
+            key = Key(name, rdtype)
+            if (known := rrsets.get(key)) is None:
+                rrsets[key] = (ttl, [rdata])
+            else:
+                known[1].append(rdata)
+                if ttl < known[0]:
+                    rrsets[key] = (ttl, known[1])
+
+    def pieces(self, rrsets_max: int) -> Iterator[dict[Key, Records]]:
+        """Yield the RRsets, so many at a time."""
+        rest = iter(self._rrsets.items())
+        while piece := {key: make_records(ttl, rdatas) for key, (ttl, rdatas) in islice(rest, rrsets_max)}:
+            yield piece
+
+
 def gather(records: Iterable[Record]) -> dict[Key, Records]:
     """Put single records together into RRsets; the lowest TTL counts where they differ."""
-    rrsets: dict[Key, tuple[int, list[bytes]]] = {}
-    for name, rdtype, ttl, rdata in records:
-        key = Key(name, rdtype)
-        if (known := rrsets.get(key)) is None:
-            rrsets[key] = (ttl, [rdata])
-        else:
-            known[1].append(rdata)
-            if ttl < known[0]:
-                rrsets[key] = (ttl, known[1])
-    return {key: make_records(ttl, rdatas) for key, (ttl, rdatas) in rrsets.items()}
+    gathering = Gathering()
+    gathering.take(records)
+    return {key: records for piece in gathering.pieces(_AT_ONCE) for key, records in piece.items()}
 
 
 def _records(parser: dns.wire.Parser, count: int) -> Iterator[Record]:

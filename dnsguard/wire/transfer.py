@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 
 from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key, Records
-from dnsguard.wire.decode import Record, Unreadable, decode_answer, gather
+from dnsguard.wire.decode import Gathering, Record, Unreadable, decode_answer
 from dnsguard.wire.encode import AXFR, encode_question
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.transport import worded
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signer
+
+_RRSETS_AT_ONCE = 5_000
 
 
 async def transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Mapping[Key, Records] | Unreachable:
@@ -24,7 +26,7 @@ async def transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Map
     except (OSError, TimeoutError) as error:
         return Unreachable(f"no connection to {primary}: {worded(error)}")
     try:
-        return gather(await _records(primary, zone, now, reader, writer))
+        return await _rrsets(await _records(primary, zone, now, reader, writer))
     except (NotAuthentic, Unreadable) as refused:
         return Unreachable(f"the transfer of {zone} was given up: {refused}")
     except TimeoutError:
@@ -43,23 +45,36 @@ async def _records(
     now: Callable[[], float],
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-) -> list[Record]:
+) -> Gathering:
     signer = Signer(primary)
     request = signer.sign(encode_question(zone, AXFR), now())
     responses = Responses(signer, request)
     writer.write(len(request.wire).to_bytes(2, "big") + request.wire)
-    records: list[Record] = []
-    while len(records) < 2 or records[-1].type != "SOA":
+    gathering = Gathering()
+    first: Record | None = None
+    last: Record | None = None
+    while first is last or last is None or last.type != "SOA":
         async with asyncio.timeout(primary.timeout_s):
             wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
         answer = decode_answer(responses.open(wire, now()))
         if answer.rcode != "NOERROR":
             raise Unreadable(f"expected the zone, found {answer.rcode}")
-        if not answer.answer or (not records and (answer.answer[0].name, answer.answer[0].type) != (zone, "SOA")):
+        if not answer.answer or (first is None and (answer.answer[0].name, answer.answer[0].type) != (zone, "SOA")):
             raise Unreadable("expected the zone between two copies of its SOA, found something else")
-        records += answer.answer
-    if records[0] != records[-1]:
+        first, last = first or answer.answer[0], answer.answer[-1]
+        gathering.take(answer.answer)
+        await asyncio.sleep(0)
+    if first != last:
         raise Unreadable("expected the same SOA at both ends, found two: the zone changed meanwhile")
     if not responses.proven:
         raise Unreadable("expected a signature over the last message, found none")
-    return records
+    return gathering
+
+
+async def _rrsets(gathering: Gathering) -> Mapping[Key, Records]:
+    """Return what was gathered; others get their turns meanwhile, as they do after each message of a transfer."""
+    found: dict[Key, Records] = {}
+    for piece in gathering.pieces(_RRSETS_AT_ONCE):
+        found |= piece
+        await asyncio.sleep(0)
+    return found
