@@ -12,7 +12,8 @@ from tests.cli.rig import READER_TOKEN, Cli, clean_environment
 from tests.servers.process import Process, free_port
 
 
-def _serving(folder: Path, *options: str) -> Iterator[Cli]:
+def serving(folder: Path, *options: str) -> Iterator[Cli]:
+    """Run a daemon on a data folder, for a fixture."""
     argv = [sys.executable, "-m", "dnsguard", "serve", "--data-dir", str(folder), *options]
     process = Process(argv, ready=r"daemon\.started", folder=Path.cwd(), environment=clean_environment({}))
     asyncio.run(process.started())
@@ -25,7 +26,7 @@ def _serving(folder: Path, *options: str) -> Iterator[Cli]:
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """A daemon with no configuration at all: one zone, example.test."""
-    yield from _serving(tmp_path_factory.mktemp("one"), "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    yield from serving(tmp_path_factory.mktemp("one"), "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,7 @@ def two_zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         access = "read"
         """
     )
-    yield from _serving(folder, "--config", str(folder / "settings.toml"))
+    yield from serving(folder, "--config", str(folder / "settings.toml"))
 
 
 @pytest.fixture
