@@ -20,6 +20,9 @@ _SVG = "http://www.w3.org/2000/svg"
 _ONLY_FOR_THE_SCRIPT = re.compile(r' (?:data-m|tabindex|role|aria-label)="[^"]*"(?=[ >])|<rect class="reach"[^>]*>')
 _SERVERS = {"embedded": "dnsguard's embedded name server", "bind": "BIND"}
 
+COPY_S_MAX = 17.0
+"""How much is drawn of the copy: it is healed long before, and so it fits a phone."""
+
 
 def report_page(run: Run, verdict: Verdict) -> str:
     """Return the page of a run that has ended, as HTML."""
@@ -81,6 +84,7 @@ def pictures(run: Run) -> dict[str, str]:
 def figures(run: Run, told: list[Told]) -> tuple[Figure, ...]:
     """Return the three timelines of a run."""
     end = round(run.story, 1)
+    copied = run.chapters.get("copied", 0.0)
 
     def numbers(*sides: str) -> list[tuple[int, float]]:
         return [(number, each.at) for number, each in enumerate(told, 1) if each.side in sides]
@@ -113,9 +117,9 @@ def figures(run: Run, told: list[Told]) -> tuple[Figure, ...]:
             "Guarded enactors are started on a copy of the wedged zone and its history, and publish the newest plan.",
             run.journal(RESCUED_SIDE),
             LANES_OF_COPY,
-            end,
+            min(end, copied + COPY_S_MAX),
             numbers(RESCUED_SIDE),
-            start=run.chapters.get("copied", 0.0),
+            start=copied - 1.0,
         ),
     )
 

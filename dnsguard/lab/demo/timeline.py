@@ -5,6 +5,7 @@ Every message is a mark that can be pointed at and reached by keyboard; pure str
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLANNER, ZONE_LANE, Journal, Sent, Span, Work
 from dnsguard.lab.demo.verdict import stale
@@ -17,6 +18,8 @@ LANE = 38
 _BAR = 20
 _GAP_S = 1.2
 """Work closer together than this is drawn as one bar."""
+_SHORT_S = 40
+"""In a picture shorter than this every fifth second has its number."""
 _BAD = frozenset({"publication.questioned", "publication.narrowed", "plan.rejected", "primary.refusing"})
 
 
@@ -41,12 +44,15 @@ class Figure:
     @property
     def width(self) -> float:
         """Of the picture, in pixels."""
-        return LEFT + self.end * PX_PER_S + RIGHT
+        return LEFT + (self.end - self.start) * PX_PER_S + RIGHT
 
+    def x(self, at: float) -> float:
+        """Return where a story second is."""
+        return round(LEFT + (at - self.start) * PX_PER_S, 1)
 
-def x_of(at: float) -> float:
-    """Return where a story second is."""
-    return round(LEFT + at * PX_PER_S, 1)
+    def shows(self, at: float) -> bool:
+        """Tell whether a story second is in the picture."""
+        return self.start <= at < self.end
 
 
 def draw(figure: Figure, first_mark: int, marks: list[Sent]) -> str:
@@ -68,23 +74,23 @@ def draw(figure: Figure, first_mark: int, marks: list[Sent]) -> str:
         parts.append(f'<line class="rule" x1="0" x2="{figure.width:.0f}" y1="{top + LANE}" y2="{top + LANE}"/>')
     for lane in (ZONE_LANE, CLIENT):
         if lane in tops:
-            spans = [span for span in journal.spans.get(lane, ()) if span.start < figure.end]
+            spans = [span for span in journal.spans.get(lane, ()) if figure.shows(span.start)]
             parts += [_span(figure, span, tops[lane], newest) for span, newest in _with_newest(spans)]
-    for work in _joined([work for work in journal.works if work.start < figure.end]):
+    shown = [sent for sent in journal.sent if figure.shows(sent.answered_at) and sent.lane in tops]
+    shown = [sent for sent in shown if sent.act != "control"]
+    for work in _joined([work for work in journal.works if figure.shows(work.start)]):
         if work.lane in tops:
-            parts.append(_work(figure, work, tops[work.lane]))
+            marked = [figure.x(sent.answered_at) for sent in shown if sent.lane == work.lane]
+            parts.append(_work(figure, work, tops[work.lane], marked))
     if OPERATOR in tops:
         parts.append(_switched_off(figure, tops[OPERATOR]))
     if PLANNER in tops:
-        parts += [
-            _plan(at, number, tops[PLANNER]) for at, number, _ in journal.accepted if figure.start <= at < figure.end
-        ]
+        parts += [_plan(figure, at, number, tops[PLANNER]) for at, number, _ in journal.accepted if figure.shows(at)]
     old = {id(sent) for sent in stale([sent for sent in journal.sent if sent.answered_at < figure.end])}
-    shown = [
-        sent for sent in journal.sent if sent.answered_at < figure.end and sent.lane in tops and sent.act != "control"
-    ]
     for index, sent in enumerate(sorted(shown, key=lambda each: each.answered_at)):
-        parts.append(_mark(sent, first_mark + index, tops[sent.lane], is_first=index == 0, is_old=id(sent) in old))
+        parts.append(
+            _mark(figure, sent, first_mark + index, tops[sent.lane], is_first=index == 0, is_old=id(sent) in old)
+        )
         marks.append(sent)
     parts += _numbers(figure)
     return "\n".join((*parts, "</svg>"))
@@ -114,9 +120,9 @@ def _hatches(name: str) -> str:
 def _axis(figure: Figure) -> str:
     bottom = figure.height - 20
     parts = []
-    for second in range(0, int(figure.end) + 1, 5):
-        x = x_of(second)
-        major = second % 10 == 0
+    for second in range(-5 * int(-figure.start // 5), int(figure.end) + 1, 5):
+        x = figure.x(second)
+        major = second % 10 == 0 or figure.end - figure.start < _SHORT_S
         parts.append(
             f'<line class="{"grid" if major else "grid minor"}" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{bottom}"/>'
         )
@@ -141,7 +147,7 @@ def _generation(span: Span) -> int:
 def _span(figure: Figure, span: Span, top: float, newest: int) -> str:
     if span.answer in {"absent", "silent"} and span.start < 3:
         return ""
-    x, width = x_of(span.start), max(1.5, (min(span.end, figure.end) - span.start) * PX_PER_S)
+    x, width = figure.x(span.start), max(1.5, (min(span.end, figure.end) - span.start) * PX_PER_S)
     generation = _generation(span)
     is_old = 0 < generation < newest
     kind = "empty" if span.answer == "empty" else "old" if is_old else "live"
@@ -180,8 +186,14 @@ def _joined(works: Sequence[Work]) -> list[Work]:
     return joined
 
 
-def _work(figure: Figure, work: Work, top: float) -> str:
-    x, width = x_of(work.start), max(2.0, (min(work.end, figure.end) - work.start) * PX_PER_S)
+def _room(start: float, end: float, marked: Sequence[float], width: float) -> float | None:
+    """Return where a text of a width fits between marks; None if it does nowhere."""
+    edges = [start, *sorted(x for x in marked if start <= x <= end), end]
+    return next((a + 9 for a, b in pairwise(edges) if b - a > width + 18), None)
+
+
+def _work(figure: Figure, work: Work, top: float, marked: Sequence[float]) -> str:
+    x, width = figure.x(work.start), max(2.0, (min(work.end, figure.end) - work.start) * PX_PER_S)
     kind = "failing" if work.event in _BAD else "overtaken" if work.event == "publication.overtaken" else "working"
     if work.lane == CLEANUP:
         kind, label, words = "listing", f"started by {work.site}", f"clean-up started by {work.site}: {work.event}"
@@ -193,10 +205,11 @@ def _work(figure: Figure, work: Work, top: float) -> str:
     y, height = top + 8, _BAR + 2
     if work.lane == CLEANUP:
         y, height = top + 4 + 10 * "ABC".index(work.site), 9
-        text = f'<text class="in small" x="{x + 4}" y="{y + 8}">{label}</text>' if width > 60 else ""
+        room = _room(x - 5, x + width, marked, 4.6 * len(label))
+        text = "" if room is None else f'<text class="in small" x="{room:.1f}" y="{y + 8}">{label}</text>'
     else:
-        wide_enough = bool(label) and width > 6.4 * len(label) + 34
-        text = f'<text class="in quiet" x="{x + 16}" y="{top + 24}">{label}</text>' if wide_enough else ""
+        room = _room(x, x + width, marked, 6.4 * len(label)) if label else None
+        text = "" if room is None else f'<text class="in quiet" x="{room:.1f}" y="{top + 24}">{label}</text>'
     return (
         f"<g><title>{escape(f'{work.start:.1f} to {work.end:.1f} s: {words}')}</title>"
         f'<rect class="work {kind}" x="{x}" y="{y}" width="{width:.1f}" height="{height}" rx="2"/>{text}</g>'
@@ -209,7 +222,7 @@ def _switched_off(figure: Figure, top: float) -> str:
     start = times.get("automation.stopped")
     if start is None:
         return ""
-    x, width = x_of(start), (times.get("automation.started", figure.end) - start) * PX_PER_S
+    x, width = figure.x(start), (times.get("automation.started", figure.end) - start) * PX_PER_S
     return (
         f"<g><title>{escape(f'from {start:.1f} s on people keep the automation switched off')}</title>"
         f'<rect class="work off" x="{x}" y="{top + 8}" width="{width:.1f}" height="{_BAR + 2}" rx="2"/>'
@@ -217,8 +230,8 @@ def _switched_off(figure: Figure, top: float) -> str:
     )
 
 
-def _plan(at: float, number: int, top: float) -> str:
-    x = x_of(at)
+def _plan(figure: Figure, at: float, number: int, top: float) -> str:
+    x = figure.x(at)
     shift = 14 if number == 10 else 0
     return (
         f"<g><title>{escape(f'{at:.1f} s: plan {number} is accepted')}</title>"
@@ -227,8 +240,8 @@ def _plan(at: float, number: int, top: float) -> str:
     )
 
 
-def _mark(sent: Sent, index: int, top: float, *, is_first: bool, is_old: bool) -> str:
-    x, y = x_of(sent.answered_at), top + 19
+def _mark(figure: Figure, sent: Sent, index: int, top: float, *, is_first: bool, is_old: bool) -> str:
+    x, y = figure.x(sent.answered_at), top + 19
     if not sent.applied:
         shape = f'<path d="M{x - 4.5} {y - 4.5}l9 9m0-9l-9 9"/>'
         kind = "refused"
@@ -253,8 +266,8 @@ def _numbers(figure: Figure) -> list[str]:
     """Draw the numbers of the story's sentences above the lanes, in two rows where they are close."""
     parts = []
     last = [-1e9, -1e9]
-    for number, at in figure.numbers:
-        x = x_of(at)
+    for number, at in ((number, at) for number, at in figure.numbers if figure.shows(at)):
+        x = figure.x(at)
         row = 1 if x - last[1] >= 19 else 0
         last[row] = x
         y = 14 + 23 * row
