@@ -14,7 +14,7 @@ from tests.campaigns.testimony import Wish, reason_of
 PLANNERS = 6
 _SHARED, _OWN, _BULK, _ALIASES = 12, 3, 40, 3
 _TYPES = ("A", "AAAA", "TXT")
-_WEIGHTS = {
+WEIGHTS: Mapping[str, int] = {
     "small": 28,
     "own": 14,
     "exact": 18,
@@ -71,8 +71,9 @@ def contents(number: int, rdtype: str) -> Records:
 class Imagination:
     """One planner's wishes, from a seed."""
 
-    def __init__(self, planner: int, names: Names, seed: int) -> None:
+    def __init__(self, planner: int, names: Names, seed: int, weights: Mapping[str, int] = WEIGHTS) -> None:
         self._planner = planner
+        self._weights = weights
         self._names = names
         self._chance = random.Random(f"{seed} planner {planner}")
         self._known: deque[int] = deque([0], maxlen=10)
@@ -84,7 +85,7 @@ class Imagination:
     def wish(self, number: int) -> Request:
         """Return the next wish."""
         chance, newest = self._chance, self._known[-1]
-        kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        kind = chance.choices(list(self._weights), list(self._weights.values()))[0]
         if kind == "rollback" and newest > 2:
             return self._rollback(number, max(1, newest - chance.randint(1, 20)))
         wanted = self._wanted(kind, number)

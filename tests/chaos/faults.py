@@ -239,7 +239,8 @@ class Storm:
             await self._stage.database.restart()
 
     async def _move_clock(self) -> None:
-        if (member := self._victim(small=True)) is None:
+        member = next(member for member in self._stage.members if member.clock is not None)
+        if member.clock is None or member.name in self._busy:
             return
         async with self._fault(CLOCK, member.name):
             member.clock.write_text(f"{self._chance.choice(_CLOCKS)}\n")

@@ -16,11 +16,13 @@ import aiohttp
 
 from tests.campaigns.load import Exchange, NoReply, exchange
 from tests.campaigns.pacing import came
-from tests.campaigns.wishes import PLANNERS, Imagination, Names, Request
+from tests.campaigns.wishes import PLANNERS, WEIGHTS, Imagination, Names, Request
 from tests.chaos.history import WITHDRAWN, Answered, Contents, Listed, Said, Stood, Submitted, Writer, contents_of
 
 ANSWER_S_MAX = 4.0
 _AGAIN_S = 0.15
+_WEIGHTS = {**WEIGHTS, "bulk": 4}
+"""Large plans cost all the others their time on a small machine."""
 _WAITING = 0.2
 """The share of plans whose planner waits for their publication."""
 _REPEATED = 0.03
@@ -103,7 +105,7 @@ class Planners:
 
     async def _plan(self, planner: int) -> None:
         chance = random.Random(f"{self._seed} {self._zone} {planner}")
-        imagination = Imagination(planner, self._names, self._seed)
+        imagination = Imagination(planner, self._names, self._seed, _WEIGHTS)
         number = planner + 1
         while not self._over.is_set():
             if chance.random() < 0.3:

@@ -20,7 +20,7 @@ from tests.campaigns.load import NoReply
 from tests.campaigns.pacing import came
 from tests.chaos.account import ACCEPTED_PER_S_MIN, Account, Conditions
 from tests.chaos.checker import check
-from tests.chaos.faults import Storm, started
+from tests.chaos.faults import Storm
 from tests.chaos.history import PRIMARY, Contents, Ended, Transferred, Writer, read
 from tests.chaos.observe import Asker, NoAnswer, Order
 from tests.chaos.planners import Chronicler, Doors, Planners, keys_of
@@ -59,7 +59,7 @@ async def chaos(options: Options, folder: Path, histories: Path) -> Account:
             stage(folder, options.primary, enclosed=options.enclosed, unguarded=options.unguarded)
         )
         for member in made.everybody:
-            await started(member)
+            await member.daemon.start()
         for zone in made.zones:
             writer.write(Transferred(zone, PRIMARY, await made.transfer(PRIMARY, zone)))
         try:
