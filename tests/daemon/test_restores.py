@@ -102,11 +102,13 @@ def test_a_restored_database_that_went_on_by_itself_is_noticed_by_its_digest(sit
     site.publish("www", "192.0.2.1")
     site.back_up_database()
     site.publish("www", "192.0.2.2")
+    site.publish("lost", "192.0.2.5")
     site.stop()
     site.restore_database()
     site.start()
     site.until(1, "status")
-    assert site.cli("set", "www", "A", "300", "192.0.2.77", "--no-wait").exit_code == 0
+    for address in ("192.0.2.77", "192.0.2.78"):
+        assert site.cli("set", "www", "A", "300", address, "--no-wait").exit_code == 0
     shown = site.cli("status", "example.test.").stdout
     for _ in range(150):
         if "went on differently" in shown:
@@ -115,5 +117,7 @@ def test_a_restored_database_that_went_on_by_itself_is_noticed_by_its_digest(sit
     assert "went on differently" in shown
     assert addresses(site)["www"] == "192.0.2.2"
     assert site.cli("zone", "resync", "example.test.", "--keep", "wire").exit_code == 0
-    assert "nothing differs" in site.until(0, "verify").stdout
-    assert addresses(site)["www"] == "192.0.2.2"
+    assert "1 RRsets compared, nothing differs" in site.until(0, "verify").stdout
+    assert site.cli("adopt", "--name", "lost").exit_code == 0
+    assert "2 RRsets compared, nothing differs" in site.until(0, "verify").stdout
+    assert (addresses(site)["www"], addresses(site)["lost"]) == ("192.0.2.2", "192.0.2.5")
