@@ -15,7 +15,7 @@ from dnsguard.daemon.config import DEFAULT_DNS, DEFAULT_HTTP, Options
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_config: Decorator = click.option(
+CONFIG: Decorator = click.option(
     "--config",
     envvar="DNSGUARD_CONFIG",
     show_envvar=True,
@@ -23,7 +23,7 @@ _config: Decorator = click.option(
     metavar="FILE",
     help="Settings in TOML; without a file there is one zone, example.test., on a server of its own.",
 )
-_data_dir: Decorator = click.option(
+DATA_DIR: Decorator = click.option(
     "--data-dir",
     envvar="DNSGUARD_DATA_DIR",
     show_envvar=True,
@@ -34,8 +34,8 @@ _data_dir: Decorator = click.option(
 
 
 @click.command(cls=Verb, examples=("dnsguard serve", "dnsguard serve --config /etc/dnsguard/dnsguard.toml"))
-@_config
-@_data_dir
+@CONFIG
+@DATA_DIR
 @click.option(
     "--http",
     envvar="DNSGUARD_HTTP",
@@ -70,8 +70,8 @@ def serve(
 
 
 @click.command(cls=Verb, examples=("dnsguard migrate --config /etc/dnsguard/dnsguard.toml",))
-@_config
-@_data_dir
+@CONFIG
+@DATA_DIR
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
 def migrate(ctx: click.Context, config: Path | None, data_dir: Path | None, as_json: bool) -> None:

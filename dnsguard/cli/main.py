@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from dnsguard import __version__
-from dnsguard.cli import adopt, demo, explore, local, reads, simulate, verify, writes
+from dnsguard.cli import adopt, demo, doctor, explore, local, reads, simulate, verify, writes
 from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
 
 
@@ -59,6 +59,7 @@ for command in (
     *reads.COMMANDS,
     *verify.COMMANDS,
     *adopt.COMMANDS,
+    *doctor.COMMANDS,
     *demo.COMMANDS,
     *explore.COMMANDS,
     *simulate.COMMANDS,

@@ -36,6 +36,7 @@ from dnsguard.daemon.config import (
     with_environment,
 )
 from dnsguard.daemon.desk import DaemonDesk
+from dnsguard.daemon.doctor import Check, examine_all
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
     EMBEDDED_ZONES,
@@ -78,6 +79,18 @@ def run(options: Options) -> int:
 def migrate(options: Options, *, as_json: bool = False) -> int:
     """Bring the database's tables up to this version. Returns the process's exit code."""
     return _spoken(options, partial(_migrate, as_json=as_json))
+
+
+def examine(
+    options: Options, zone: str | None, powerdns_database: str | None, show: Callable[[list[Check]], None]
+) -> int:
+    """Look at all zones, or one, and show what is found. Returns the process's exit code."""
+
+    async def act(_options: Options, settings: Settings) -> None:
+        folder = Path(settings.data_dir) if settings.data_dir else default_data_dir()
+        show([check async for check in examine_all(settings, folder, zone, powerdns_database)])
+
+    return _spoken(options, act)
 
 
 def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None, None, None]]) -> int:
