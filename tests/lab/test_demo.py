@@ -62,6 +62,22 @@ def test_the_unguarded_side_loses_and_the_guarded_side_does_not(run: Run) -> Non
     assert verdict.unguarded.queries_failed > 20
 
 
+async def test_no_story_time_passes_while_a_server_is_at_work() -> None:
+    clock, loop = StoryClock(8.0, "seed", 0.0), asyncio.get_running_loop()
+    answered = asyncio.Event()
+    loop.call_later(0.05, answered.set)
+    with clock.working():
+        began = clock.story
+        await answered.wait()
+        assert clock.story == began
+        await clock.sleep(0.4)
+        assert clock.story >= began + 0.4
+    went_on = clock.story
+    await clock.sleep(0.1)
+    assert clock.story > went_on
+    clock.hurry()
+
+
 def test_the_endpoint_is_empty_and_not_absent(run: Run) -> None:
     journal = run.journal(UNGUARDED_SIDE)
     empty = journal.first(ZONE_LANE, "empty")

@@ -1,11 +1,14 @@
 """Story time: real time, run faster or slower, with chance from the seed.
-Each site has chance of its own under the same time, so that the two sides draw alike. While this process gets no
-turn on a crowded machine, no story time passes: otherwise what should come first would come last.
+Each site has chance of its own under the same time, so that the two sides draw alike. No story time passes while this
+process gets no turn on a crowded machine, nor while a name server or a database is at work for somebody: only what
+the script declares takes time. Otherwise what should come first would come last.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 AFTERWARDS_S = 1_000.0
 """What happens when the story is over is noted this much later."""
@@ -15,12 +18,17 @@ _STEP_S_MAX = 0.04
 """A pause between two ticks counts for no more than this."""
 
 
+_WORKING: ContextVar[bool] = ContextVar("working", default=False)
+"""Whether the task is at real work, which takes no story time."""
+
+
 class _Pace:
     """The time that all clocks of a run share."""
 
     def __init__(self, speed: float, epoch: float) -> None:
         self.speed, self.epoch = speed, epoch
         self.hurried = False
+        self._held = 0
         self._loop = asyncio.get_running_loop()
         self._passed = 0.0
         self._looked = self._loop.time()
@@ -29,11 +37,23 @@ class _Pace:
     @property
     def passed(self) -> float:
         """Story seconds."""
+        if self._held:
+            return self._passed
         return self._passed + self.speed * min(self._loop.time() - self._looked, _STEP_S_MAX)
 
     def set(self, passed: float) -> None:
         """Go on from a story second."""
         self._passed, self._looked = passed, self._loop.time()
+
+    def hold(self) -> None:
+        """Stand still until everybody who asked for it has released it."""
+        self.set(self.passed)
+        self._held += 1
+
+    def release(self) -> None:
+        """Go on, if nobody else wants it to stand still."""
+        self._held -= 1
+        self.set(self._passed)
 
     def _tick(self) -> None:
         self.set(self.passed)
@@ -85,8 +105,29 @@ class StoryClock:
         """Wait for story seconds."""
         await self.until(self.story + seconds)
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Let no story time pass meanwhile, but for what is waited for on this clock."""
+        before = _WORKING.set(True)
+        self._pace.hold()
+        try:
+            yield
+        finally:
+            self._pace.release()
+            _WORKING.reset(before)
+
     async def until(self, story: float) -> None:
         """Wait until a story second."""
+        if not _WORKING.get():
+            await self._until(story)
+            return
+        self._pace.release()
+        try:
+            await self._until(story)
+        finally:
+            self._pace.hold()
+
+    async def _until(self, story: float) -> None:
         await asyncio.sleep(0)
         if self._pace.hurried:
             self._pace.set(max(story, self.story))

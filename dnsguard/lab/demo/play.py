@@ -113,8 +113,9 @@ async def _rescue(run: Run, wedged: Side, group: asyncio.TaskGroup) -> Coroutine
     rescued = run.sides[RESCUED_SIDE]
     clock = rescued.setting.clock
     await clock.until(_began(run) + run.script.copied_after)
-    await copy_zone(wedged.plain, rescued.plain)
-    await copy_history(wedged.database, rescued.database)
+    with clock.working():
+        await copy_zone(wedged.plain, rescued.plain)
+        await copy_history(wedged.database, rescued.database)
     rescued.generations = dict(wedged.generations)
     for number in await rescued.lost():
         del rescued.generations[number]  # Thrown away before it was copied.
@@ -133,7 +134,8 @@ async def _repair(run: Run, side: Side) -> None:
     side.journal.tell(OPERATOR, "automation.stopped", "people switch the automation off")
     await side.stop()
     at = clock.story
-    message = await repair(side.plain, run.script.plan(max(side.generations)))
+    with clock.working():
+        message = await repair(side.plain, run.script.plan(max(side.generations)))
     if message is None:
         return
     run.chapters["repaired"] = clock.story

@@ -205,7 +205,8 @@ def _fine_print(run: Run) -> str:
     return f"""<section class="fine"><h2>How it was played</h2>
 <p>Seed {run.script.seed}, on {_SERVERS[run.server]}{speed}. Both sides run dnsguard's own planner, enactors and
 clean-up on the versioned layout: a plan's records stand at a node of their own, the endpoint is an alias to the node,
-and <code>rollback</code> names the node before. Delays are declared and drawn from the seed. The client asks for
+and <code>rollback</code> names the node before. Delays are declared and drawn from the seed; while the name
+server or the database is at work, the clock stands. The client asks for
 <code>{MAIN.name}</code> twice a second and keeps answers by question: {TTL_S} seconds if there are addresses,
 {NEGATIVE_TTL_S} if there are none (RFC 2308). Unlike in October 2025, the slow enactor gets through all four endpoints
 before the clean-up comes, so all four are empty, not the regional one only.</p>

@@ -92,7 +92,8 @@ class EnactorSite:
         while not self.stopping.is_set():
             self.journal.doing[self.site.name] = "publishes the newest plan that it sees"
             began = self.clock.story
-            step = await self.enactor.run_once()
+            with self.clock.working():
+                step = await self.enactor.run_once()
             self._tell(step, began)
             if step.event == "publication.completed":
                 await self._clean()
@@ -105,7 +106,8 @@ class EnactorSite:
     async def _clean(self) -> None:
         self.journal.doing[self.site.name] = f"{CLEANUP}: looks for old plans"
         began = self.clock.story
-        step = await self.cleanup.run_once()
+        with self.clock.working():
+            step = await self.cleanup.run_once()
         if self.clock.story - began >= self.site.listing_s / 2:
             self.journal.worked(CLEANUP, self.site.name, began, step.event, step.generation)
         if step.messages or step.refused:
@@ -153,7 +155,9 @@ class Side:
     async def submit(self, number: int) -> None:
         """Have the planner make a plan."""
         clock = self.setting.clock
-        answer = await self.planner.submit(Submission(self.setting.script.plan(number), "planner", clock.now()))
+        plan = self.setting.script.plan(number)
+        with clock.working():
+            answer = await self.planner.submit(Submission(plan, "planner", clock.now()))
         if not isinstance(answer, Accepted):
             raise PlanNotTaken(f"expected plan {number} to be accepted, found {answer}")
         self.generations[number] = answer.generation
