@@ -21,7 +21,7 @@ from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Circle, Following
-from dnsguard.daemon.lines import Lines, place_of
+from dnsguard.daemon.lines import Lines, Place, place_of
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.roster import Roster
 from dnsguard.daemon.verifying import AT_ONCE_MAX, Verifying
@@ -63,7 +63,8 @@ class DaemonDesk:
         self._primaries: dict[str, Primary] = {}
         self._name_servers: dict[str, NameServer] = {}
         self._settings = Settings()
-        self._verifications = asyncio.Semaphore(AT_ONCE_MAX)
+        self._transfers: dict[Place, asyncio.Semaphore] = {}
+        """Turns for whole zones, by primary: one that is silent keeps nobody else's zones from being compared."""
         self._survey: asyncio.Task[None] | None = None
 
     @property
@@ -160,7 +161,7 @@ class DaemonDesk:
         policy, workers = self._settings.policy_of(zone), self._settings.workers
         room.verifying = Verifying(
             Verifier(zone, self._store, room.publisher, self._clock, self._guards, policy),
-            self._verifications,
+            self._transfer_turns(zone),
             self._metrics,
             room.wake,
             interval_s=workers.verifier_interval_s,
@@ -270,6 +271,9 @@ class DaemonDesk:
         verifying = self._verifying(zone)
         return () if verifying is None else verifying.suspended
 
+    def _transfer_turns(self, zone: str) -> asyncio.Semaphore:
+        return self._transfers.setdefault(place_of(self._primaries[zone]), asyncio.Semaphore(AT_ONCE_MAX))
+
     def _verifying(self, zone: str) -> Verifying | None:
         room = self._rooms.get(zone)
         return None if room is None else room.verifying
@@ -279,7 +283,7 @@ class DaemonDesk:
         room = self._rooms[wish.zone]
         policy = self._settings.policy_of(wish.zone)
         adoption = Adoption(self._store, room.publisher, self._clock, self._guards, policy)
-        async with self._verifications:
+        async with self._transfer_turns(wish.zone):
             adopted = await adoption.adopt(wish, actor, dry_run=dry_run)
         room.wake()
         return adopted

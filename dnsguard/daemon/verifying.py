@@ -1,4 +1,5 @@
-"""A zone's verifier as the daemon runs it: one comparison at a time, a few zones at once, periodic and on demand.
+"""A zone's verifier as the daemon runs it: one comparison at a time, a few zones of a primary at once, periodic and on
+demand. However many ask for one meanwhile, they share the next.
 It is quiet when all is as it should be; what it finds goes to the metrics, and a repair wakes the enactor.
 """
 
@@ -15,7 +16,7 @@ from dnsguard.workers.step import Step
 from dnsguard.workers.verifier import Postponed, Verifier
 
 AT_ONCE_MAX = 2
-"""Zones that are compared at the same moment in one daemon: each takes the memory of a whole zone."""
+"""Zones of one primary that a daemon compares at the same moment: each takes the memory of a whole zone."""
 
 
 class Verifying:
@@ -31,9 +32,11 @@ class Verifying:
         interval_s: float,
         backoff_s_max: float,
     ) -> None:
-        """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the daemon's."""
+        """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the primary's."""
         self._verifier, self._turns, self._metrics, self._wake_enactor = verifier, turns, metrics, wake_enactor
         self._one_at_a_time = asyncio.Lock()
+        self._awaited: asyncio.Task[Verification | Unreachable | Postponed] | None = None
+        self._looks: set[asyncio.Task[Verification | Unreachable | Postponed]] = set()
         self._loop = Loop(
             "verifier",
             verifier.zone,
@@ -57,7 +60,22 @@ class Verifying:
 
     async def look(self) -> Verification | Unreachable | Postponed:
         """Compare now; if something differs that the policy wants repaired, that follows by itself."""
+        looking = self._awaited
+        if looking is None:
+            looking = self._awaited = asyncio.create_task(self._look(), name=f"{self._verifier.zone} verification")
+            self._looks.add(looking)
+            looking.add_done_callback(self._looks.discard)
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            asker = asyncio.current_task()
+            if not looking.cancelled() or (asker is not None and asker.cancelling()):
+                raise
+            return Postponed("the zone's settings have changed meanwhile; ask again")
+
+    async def _look(self) -> Verification | Unreachable | Postponed:
         async with self._one_at_a_time, self._turns:
+            self._awaited = None  # who asks from now on may mean what happened since
             found = await self._verifier.look()
         self._show()
         if isinstance(found, Verification) and found.total and self._verifier.policy.verify == "repair":
@@ -65,9 +83,11 @@ class Verifying:
         return found
 
     async def close(self) -> None:
-        """End the loop."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """End the loop, and what somebody still waits for."""
+        tasks = (self._task, *self._looks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run_once(self) -> Step:
         async with self._one_at_a_time, self._turns:

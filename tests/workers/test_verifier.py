@@ -1,5 +1,6 @@
 """The verifier names what differs, repairs where the policy says so, and gives way in the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,7 @@ class Scene:
     policy: Policy = field(default_factory=Policy)
     clock: Clock = field(default_factory=Clock)
     primary: MemoryPrimary = field(default_factory=lambda: MemoryPrimary(ZONE))
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.publisher = MemoryPublisher(self.primary)
