@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.message import Unknown
 from dnsguard.lab.ends import Note
-from dnsguard.lab.exploring import MOVES_MAX, SCENARIOS, STRATEGIES, Exploration
+from dnsguard.lab.exploring import MOVES_MAX, SCENARIOS, Exploration
 from dnsguard.lab.fingerprint import Fingerprint, Numbers
 from dnsguard.lab.fingerprint import State as Known
 from dnsguard.lab.moves import Kind, Move
+from dnsguard.lab.recognition import Recognised
+from dnsguard.lab.reduction import Reduced
 from dnsguard.lab.scenario import scenario
 from dnsguard.lab.search import Findings, search
 from dnsguard.lab.setting import PLANNER, ZONE
@@ -119,7 +121,8 @@ def begun(replay: Replay) -> State:
 
 def explored(followed: Followed, strategy: str = "states", *, stop_at_first: bool = False) -> Findings:
     """Explore with the specification looking on, and say what was replayed."""
-    chosen = STRATEGIES[strategy](followed.exploration.setting, None)
+    setting = followed.exploration.setting
+    chosen = Recognised(alike=setting.enactor_names) if strategy == "states" else Reduced()
     findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
     followed.count()
     print(

@@ -144,3 +144,9 @@ def test_a_specification_of_blind_writes_is_not_that_of_the_guarded_code() -> No
 def test_real_code_without_a_guard_of_the_protocol_is_no_behaviour_of_the_specification(guard: str) -> None:
     followed = Followed(replace(CLEANING, without=(guard,)))
     assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
+
+
+def test_real_code_whose_messages_have_no_fence_breaks_a_promise_of_the_specification_that_lets_it() -> None:
+    followed = Followed(Exploration(enactors=2, plans=3, without=("fence_as_seen",)), Rules(check=Check.START))
+    found = explored(followed, stop_at_first=True).first[NOT_SPECIFIED]
+    assert "it breaks" in found.violation.detail

@@ -5,7 +5,7 @@ behaviour of it is refused, with where and why.
 import random
 from collections import Counter
 from collections.abc import Coroutine, Generator, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from dnsguard.core.history import Submission
 from dnsguard.core.message import AddRecords, Message, Outcome, Refused
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.written import fence_as_seen
 from dnsguard.lab.gate import Turn
 from dnsguard.lab.primary import MemoryPrimary, first_refusal
 from dnsguard.lab.store import make_history
@@ -36,7 +35,7 @@ from tests.model.refinement import (
     Rejected,
     accepts,
 )
-from tests.model.world import ABSENT, Check, Place, Rules
+from tests.model.world import ABSENT, Place, Rules
 from tests.workers.rig import HISTORY, ZONE, StillClock, a, key
 
 A, B = key("a"), key("b")
@@ -255,15 +254,3 @@ def test_what_the_real_workers_do_is_a_behaviour(layout: str, poison: bool) -> N
     assert {Accepted, Observed, Fetched, Published, Recorded, Pruned, Crashed} <= acts.keys()
     assert (Rejected in acts) is poison
     assert (Deleted in acts) is (layout == "versioned")
-
-
-def test_real_workers_whose_messages_have_no_fence_break_the_promises() -> None:
-    blind = replace(GUARDED, write=tuple(rule for rule in GUARDED.write if rule is not fence_as_seen))
-    said: Counter[str] = Counter()
-    for seed in range(40):
-        scene = Scene(seed, "inline", blind, plans=4)
-        assert "the prerequisite would be" in (scene.run() or "")
-        broken = accepts(scene.recorder.events, rules=Rules(check=Check.START))
-        said[broken.rpartition(": ")[2] if broken else "nothing"] += 1
-    print(said)
-    assert any(each.startswith("it breaks") for each in said)
