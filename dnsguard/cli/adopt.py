@@ -18,7 +18,7 @@ from dnsguard.cli.naming import zone_either_way
 from dnsguard.cli.outcome import DONE, REFUSED
 from dnsguard.cli.verify import TRANSFER_S_MAX
 
-DEFAULT_WAIT_S = 60
+DEFAULT_WAIT_S = 120
 
 
 @click.command(
@@ -74,18 +74,18 @@ async def adopt(
         _report(display, answer, dry_run=dry_run)
         return DONE
     with display.waiting(f"{zone}: waiting until all of it is taken over"):
-        states = [await _settled(daemon, zone, each, wait_s) for each in answer.document.generations]
+        deadline = asyncio.get_running_loop().time() + wait_s
+        states = [await _settled(daemon, zone, each, deadline) for each in answer.document.generations]
     _report(display, answer, dry_run=False)
     for state in states:
         _tell(display, state)
     return DONE if all(each.document.state in ("published", "superseded") for each in states) else REFUSED
 
 
-async def _settled(daemon: Daemon, zone: str, generation: int, wait_s: int) -> Answer[PlanStatus]:
-    """Wait until a plan is settled, or time is up."""
+async def _settled(daemon: Daemon, zone: str, generation: int, deadline: float) -> Answer[PlanStatus]:
+    """Wait until a plan is settled, or time is up by the loop's clock."""
     path = zone_path(zone, "plans", generation)
     answer = await daemon.get(path, PlanStatus)
-    deadline = asyncio.get_running_loop().time() + wait_s
     while answer.document.state in UNSETTLED and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(POLL_S)
         answer = await daemon.get(path, PlanStatus)

@@ -23,9 +23,11 @@ from dnsguard.workers.adoption import Adopted, Adoption, AdoptionRefused, Wish
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.step import Step, Then
 from dnsguard.workers.verifier import Verifier
+from tests.servers.bind import Bind
 from tests.wire.by_hand import rcode_of, shown, update
-from tests.wire.primaries import HISTORY, SERVERS, ZONE, Server, make_publisher
+from tests.wire.primaries import HISTORY, KEYS, SERVERS, ZONE, ZONES, Server, make_publisher
 
+SIGNING_TRIES_MAX = 2_000
 RECORDS = """
 Www 300 A 192.0.2.1
 Www 300 A 192.0.2.2
@@ -196,6 +198,34 @@ async def test_what_gets_another_ttl_meanwhile_is_refused(scene: Scene) -> None:
     await update(scene.server.address, "www 0 - A", "www 60 A 192.0.2.1")
     await scene.enact()
     assert (await scene.store.plan(ZONE, 1))[0].state is PlanState.REJECTED
+
+
+async def test_a_signed_zone_is_taken_over_without_what_the_server_signs(tmp_path: Path) -> None:
+    server = await Bind.start(tmp_path / "bind", zones=ZONES, keys=KEYS, extra_options="dnssec-policy default;")
+    engine = make_engine(f"sqlite:///{tmp_path}/history.db")
+    await migrate(engine)
+    store = SqlStore(engine)
+    await store.ensure_zone(ZONE, HISTORY)
+    publisher = make_publisher(server.address)
+    scene = Scene(server, store, publisher)
+    try:
+        await server.logged("zone_rekey done|reconfiguring zone keys")
+        await update(server.address, "www 300 A 192.0.2.1", "sub 300 NS www.example.test.")
+        for _ in range(SIGNING_TRIES_MAX):
+            wire = await publisher.transfer(ZONE)
+            if not isinstance(wire, Unreachable) and {(f"www.{ZONE}", "RRSIG"), (ZONE, "DNSKEY")} <= wire.keys():
+                break
+        adopted = await scene.adopt()
+        assert {key.type for key in adopted.taken} == {"A", "NS"}
+        assert {"SOA", "RRSIG", "NSEC", "DNSKEY"} <= {key.type for key, _ in adopted.left_out}
+        await scene.enact()
+        assert (await store.plan(ZONE, 1))[0].state is PlanState.PUBLISHED
+        found = await scene.verified()
+        assert (found.total, found.unmanaged) == (0, 0)
+    finally:
+        await publisher.close()
+        await store.close()
+        await server.stop()
 
 
 async def test_a_dry_run_stores_nothing(scene: Scene) -> None:
