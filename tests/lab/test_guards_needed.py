@@ -15,10 +15,11 @@ from dnsguard.core.fence import FENCE_TTL, fence_key
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.invariants import Violation
 from dnsguard.core.layout import alias_to, node_name
-from dnsguard.core.message import Message, Outcome
+from dnsguard.core.message import Message, Outcome, Unreachable
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, parse_records
+from dnsguard.core.written import Seen
 from dnsguard.lab.recognition import Recognised
 from dnsguard.lab.scenario import copied, scenario
 from dnsguard.lab.search import search
@@ -26,6 +27,7 @@ from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.store import MemoryStore, make_history
 from dnsguard.lab.variants import guard_names, without
+from dnsguard.workers.cleanup import Cleanup
 from tests.lab.stage import (
     ALIAS,
     ELSEWHERE,
@@ -275,23 +277,32 @@ async def test_a_node_in_flight_again_after_a_restore_is_built_again_if_a_clean_
     for number in range(4):
         await rig.submit({key(f"n{number}"): a("192.0.2.9")})
         await settled(rig)
+    seen = await rig.publisher.observe(ZONE)
 
-    class Late(PickyPublisher):
-        """The clean-up that read the fence of before lists the zone, and deletes, just before the first flip."""
+    class SawItBefore(PickyPublisher):
+        """A clean-up has read the fence, and then the primary is restored."""
+
+        async def observe(self, zone: str) -> Seen | Unreachable:
+            """Return what it had read."""
+            return seen if zone == ZONE else Unreachable("another zone")
+
+    cleaning = SawItBefore(rig.primary)
+
+    class JustBefore(PickyPublisher):
+        """Just before the first flip that clean-up goes on: it lists the zone, and deletes what nothing names."""
 
         async def publish(self, message: Message) -> Outcome:
             """Apply one UPDATE, or nothing of it."""
             if ALIAS in {update.key for update in message.updates} and not self.sent:
                 self.sent.append(message)
-                self.primary.contents = {
-                    k: records for k, records in self.primary.contents.items() if k != (node_name(WWW.name, 3), "A")
-                }
+                await Cleanup(ZONE, rig.store, cleaning, rig.guards, rig.policy).run_once()
             return self.take(message)
 
     rig.primary.contents = backup
-    rig.publisher = Late(rig.primary)
+    rig.publisher = JustBefore(rig.primary)
     await settled(rig)
-    assert rig.publisher.sent
+    built = Key(node_name(WWW.name, 3), "A")
+    assert built in {update.key for message in cleaning.sent for update in message.updates}
     assert healed(rig) is None
     assert found(rig)[WWW] == a("192.0.2.3")
 
