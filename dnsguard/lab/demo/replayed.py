@@ -31,6 +31,7 @@ from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.publisher import DnsPublisher
+from dnsguard.workers.cleanup import Cleanup
 
 TURN_S_MAX = 30.0
 """How long one effect may take, on a machine however slow."""
@@ -143,6 +144,13 @@ class OnSockets(World):
     def publisher(self, who: str) -> Line:
         """Return the primary as an actor has it."""
         return Line(self.primary, self.gate, self.setting.owners, who, self.notes, line=self.line)
+
+    async def live(self, who: str) -> None:
+        """Be a daemon: publish, then clean up, all over the line."""
+        setting = self.setting
+        await self.publish(who)
+        if setting.cleanup:
+            await Cleanup(ZONE, self.store(who), self.publisher(who), setting.guards, setting.policy).run_once()
 
 
 @dataclass(frozen=True)
