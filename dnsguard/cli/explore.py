@@ -4,6 +4,7 @@ It asks no daemon, opens no port, and needs no network.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,20 @@ from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
 if TYPE_CHECKING:
     from dnsguard.lab.exploring import Exploration, Story
     from dnsguard.lab.search import Findings
+    from dnsguard.lab.table import Row
 
 STRATEGIES = ("states", "dpor", "plain", "random", "pct")
 FAULTS = {"crashes", "losses"}
+UNORDERED = {"plain", "random", "pct"}
+"""Strategies that have no say in what is tried first."""
 SECONDS_MAX = 600.0
+FIRST = {
+    "october": "tried first: October's order, in which the first enactor is slow (--order neutral begins without it)",
+    "neutral": "tried first: whoever was there first",
+}
+TABLE = {"plans": 5, "endpoints": 1, "keep": 2, "read_back": False}
+"""The table's size, where nothing else is asked for."""
+TABLE_ENACTORS = (2, 3)
 
 
 def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) -> dict[str, int]:
@@ -61,6 +72,10 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         "--rrsets", type=click.IntRange(1, 4), default=1, show_default=True, help="Endpoints in one message at most."
     ),
     click.option(
+        "--read-back/--no-read-back", default=True, show_default=True,
+        help="Whether enactors read back what they published, as daemons do.",
+    ),
+    click.option(
         "--faults", callback=_read_faults, default="", metavar="crashes=N,losses=N", help="Faults at any effect."
     ),
 )  # fmt: skip
@@ -79,7 +94,8 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
         "dnsguard explore --enactors 2 --plans 3 --faults crashes=1",
         "dnsguard explore --without fence_as_seen --save story.json",
         "dnsguard explore --replay story.json",
-        "dnsguard explore --table",
+        "dnsguard explore --table --enactors 2",
+        "dnsguard explore --all --seconds-max 300",
     ),
 )
 @_setting
@@ -88,8 +104,17 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(STRATEGIES),
     default="states",
     show_default=True,
-    help="Which schedules are tried: the first three try all there are; plain only for very small ones.",
+    help="The first three try all there is: states with sleep sets and a table of states, dpor with dynamic "
+    "partial-order reduction and sleep sets, plain every order (only for very small ones).",
 )
+@click.option(
+    "--order",
+    type=click.Choice(("october", "neutral")),
+    default="october",
+    show_default=True,
+    help="What is tried first: a slow first enactor, as in October, or whoever was there first.",
+)
+@click.option("--rerun", is_flag=True, help="Run every schedule in truth from its beginning; remember nothing.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="For random and pct.")
 @click.option("--schedules-max", type=click.IntRange(min=1), help="Stop after so many schedules.")
 @click.option(
@@ -118,20 +143,22 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
     if given["replay"] is not None:
         ctx.exit(_replay(display, given["replay"]))
     if given["table"]:
-        ctx.exit(_table(display, given["seconds_max"]))
+        ctx.exit(_table(display, ctx, given))
     if given["all_"]:
         ctx.exit(_all(display, given["seconds_max"]))
-    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store")
+    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store", "read_back")
     exploration = Exploration(**{name: given[name] for name in names}, **given["faults"])
     try:
         with display.waiting(f"searching, for {given['seconds_max']:.0f} s at most"):
             findings = search(
                 exploration,
                 given["strategy"],
+                order=given["order"],
                 seeds=given["seeds"],
                 schedules_max=given["schedules_max"],
                 seconds_max=given["seconds_max"],
                 stop_at_first=not given["keep_going"],
+                rerun=given["rerun"],
             )
     except GuardUnknown as error:
         raise click.BadParameter(str(error), param_hint="--without") from None
@@ -142,7 +169,8 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
         except OSError as error:
             display.note(f"dnsguard: cannot write {given['save']}: {error.strerror}", "red")
             ctx.exit(CANNOT_ASK)
-    _show(display, exploration, given["strategy"], findings, story)
+    searched = given["strategy"], ("" if given["strategy"] in UNORDERED else given["order"])
+    _show(display, exploration, searched, findings, story)
     ctx.exit(REFUSED if findings.violations else DONE)
 
 
@@ -154,25 +182,35 @@ def _figures(findings: "Findings") -> dict[str, Any]:
         "states": findings.states,
         "exhausted": findings.exhausted,
         "seconds": round(findings.seconds, 3),
+        "processor_seconds": round(findings.processor_s, 3),
         "schedules_per_second": round(findings.schedules_per_second, 1),
         "violations": dict(findings.violations),
     }
 
 
 def _show(
-    display: Display, exploration: "Exploration", strategy: str, findings: "Findings", story: "Story | None"
+    display: Display,
+    exploration: "Exploration",
+    searched: tuple[str, str],
+    findings: "Findings",
+    story: "Story | None",
 ) -> None:
+    strategy, order = searched
     told = None if story is None else _told(story)
     if display.as_json:
         first = {name: found.schedules for name, found in findings.first.items()}
-        document = {"exploration": str(exploration), "strategy": strategy, **_figures(findings), "first": first}
+        about = {"exploration": str(exploration), "strategy": strategy, "order": order or None}
+        document = {**about, **_figures(findings), "first": first}
         display.raw(json.dumps(document | {"story": told}, ensure_ascii=False).encode())
         return
     display.line(f"{exploration}; strategy {strategy}")
+    if order:
+        display.line(FIRST[order])
     states = "" if findings.states is None else f", {findings.states} states"
     display.line(
         f"{findings.schedules} schedules ({findings.pruned} pruned), {findings.moves} moves{states}; "
-        f"{findings.seconds:.1f} s, {findings.schedules_per_second:.0f} schedules/s"
+        f"{findings.seconds:.1f} s ({findings.processor_s:.1f} s of processor time), "
+        f"{findings.schedules_per_second:.0f} schedules/s"
     )
     display.line("exhausted: nothing else can happen" if findings.exhausted else "not exhausted")
     if not findings.violations:
@@ -222,39 +260,65 @@ def _replay(display: Display, path: Path) -> int:
     return DONE if told["violation"] is None else REFUSED
 
 
-def _table(display: Display, seconds_max: float) -> int:
-    from dnsguard.lab.table import rows
+def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
+    from click.core import ParameterSource
 
-    said = {True: "yes", False: "no", None: "?"}
-    display.note("2 enactors, 3 generations, the last one kept; versioned; a 'no' is an exhausted search")
-    found = []
-    for row in rows(seconds_max=seconds_max):
-        found.append(row)
-        display.note(f"{row.variant.check}, {row.variant.cleanup}: {row.schedules} schedules in {row.seconds:.1f} s")
+    from dnsguard.lab.moves import Faults
+    from dnsguard.lab.setting import Setting
+    from dnsguard.lab.table import Row, rows
+
+    def asked(name: str) -> bool:
+        return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+    size: dict[str, Any] = {name: given[name] if asked(name) else value for name, value in TABLE.items()}
+    layout, message = given["layout"], given["rrsets"]
+    faults = Faults(given["faults"].get("crashes", 0), given["faults"].get("losses", 0))
+    found: list[tuple[int, Row]] = []
+    for enactors in (given["enactors"],) if asked("enactors") else TABLE_ENACTORS:
+        setting = replace(Setting(), enactors=enactors, layout=layout, message_rrsets_max=message, **size)
+        display.note(
+            f"{enactors} enactors, {size['plans']} plans, {size['endpoints']} endpoints, the last {size['keep']} kept, "
+            f"{layout}{'' if size['read_back'] else ', not read back'}; a 'no' is an exhausted search"
+        )
+        for row in rows(setting, faults, given["seconds_max"]):
+            found.append((enactors, row))
+            display.note(
+                f"{row.variant.check}, {row.variant.cleanup}: {row.schedules} schedules in {row.seconds:.1f} s"
+            )
     if display.as_json:
-        document = [
-            {
-                "check": row.variant.check, "cleanup": row.variant.cleanup,
-                "empty": row.empty, "stale": row.stale, "wedged": row.wedged,
-                "schedules": row.schedules, "states": row.states, "seconds": round(row.seconds, 3),
-                "as_expected": row.as_expected,
-            }
-            for row in found
-        ]  # fmt: skip
+        document = [{"enactors": enactors, **size, **_row(row)} for enactors, row in found]
         display.raw(json.dumps({"table": document}).encode())
     else:
-        head = ("CHECK WHEN WRITING", "CLEAN-UP", "EMPTY ANSWER", "STALE OVERWRITE", "WEDGED", "SCHEDULES", "STATES")
+        head = ("ENACTORS", "CHECK WHEN WRITING", "CLEAN-UP", "EMPTY ANSWER", "STALE OVERWRITE", "WEDGED",
+                "SCHEDULES", "STATES", "EXHAUSTED")  # fmt: skip
+        said = {True: "yes", False: "no", None: "?"}
         display.table(
             head,
             (
                 (
-                    row.variant.check, row.variant.cleanup, said[row.empty], said[row.stale], said[row.wedged],
-                    str(row.schedules), str(row.states),
+                    str(enactors), row.variant.check, row.variant.cleanup,
+                    said[row.empty], said[row.stale], said[row.wedged],
+                    str(row.schedules), str(row.states), said[row.exhausted],
                 )
-                for row in found
+                for enactors, row in found
             ),
         )  # fmt: skip
-    return DONE if all(row.as_expected for row in found) else REFUSED
+    return DONE if all(row.as_expected for _, row in found) else REFUSED
+
+
+def _row(row: "Row") -> dict[str, Any]:
+    return {
+        "check": row.variant.check,
+        "cleanup": row.variant.cleanup,
+        "empty": row.empty,
+        "stale": row.stale,
+        "wedged": row.wedged,
+        "schedules": row.schedules,
+        "states": row.states,
+        "exhausted": row.exhausted,
+        "seconds": round(row.seconds, 3),
+        "as_expected": row.as_expected,
+    }
 
 
 def _all(display: Display, seconds_max: float) -> int:
@@ -269,7 +333,10 @@ def _all(display: Display, seconds_max: float) -> int:
     if display.as_json:
         display.raw(json.dumps({"scenarios": table}).encode())
     else:
-        columns = ("exploration", "schedules", "moves", "states", "exhausted", "schedules_per_second", "violations")
+        columns = (
+            "exploration", "schedules", "moves", "states", "exhausted", "seconds", "processor_seconds",
+            "schedules_per_second", "violations",
+        )  # fmt: skip
         rows = [(*(str(row[name]) for name in columns[:-1]), str(sum(row["violations"].values()))) for row in table]
         display.table(tuple(name.replace("_", " ").upper() for name in columns), rows)
     return DONE if clean else REFUSED

@@ -111,12 +111,16 @@ class GatedPublisher:
 
 @dataclass(slots=True)
 class GatedStore:
-    """A `Store` over another one that has no gate of its own."""
+    """A `Store` over another one that has no gate of its own.
+
+    ``tells_record``: whether who asks what is pending also hears what is on record as published.
+    """
 
     store: Store
     gate: Gate
     who: str
     notes: list[Note]
+    tells_record: bool = False
 
     async def zone(self, name: str) -> Zone:
         """Return a zone."""
@@ -146,11 +150,19 @@ class GatedStore:
     async def pending(
         self, zone: str, fence: Fence | None, target: int | None = None, *, whole_names: bool = False
     ) -> Pending:
-        """Return what there is to publish from a fence on; of what is on record as published, nothing is told."""
-        await self.gate.pass_through("store.pending", reads=(PLANS, KEPT, MANAGED))
+        """Return what there is to publish from a fence on; of the record, no more is told than who asks looks at."""
+        record = (RECORD,) if self.tells_record else ()
+        await self.gate.pass_through("store.pending", reads=(PLANS, KEPT, MANAGED, *record))
         found = await self.store.pending(zone, fence, target, whole_names=whole_names)
+        published = found.zone.published if self.tells_record else 0
         untold = replace(
-            found.zone, published=0, fence=None, published_at=None, halted=None, pending=0, oldest_pending_at=None
+            found.zone,
+            published=published,
+            fence=found.zone.fence if self.tells_record else None,
+            published_at=None,
+            halted=None,
+            pending=0,
+            oldest_pending_at=None,
         )
         return self._noted("store.pending", fence, replace(found, zone=untold))
 

@@ -39,21 +39,38 @@ class Fingerprint:
     primary: MemoryPrimary
     notes: Sequence[Note]
     _known: dict[str, int] = field(default_factory=dict)
+    _fresh: dict[str, int] = field(default_factory=dict)
+    """By actor: how many effects had been noted when it began afresh."""
     _read: int = 0
     _contents: object = None
     _zone: int = 0
     _history: int = 0
 
+    def known(self, who: str) -> int:
+        """Return what an actor knows."""
+        self._read_notes()
+        return self._known.get(who, GONE)
+
     def afresh(self, who: str, *knows: Hashable) -> None:
         """Say that all an actor knows from here on is this, and what it will be told."""
         self._read_notes()
         self._known[who] = self.numbers.of(knows)
+        self._fresh[who] = self._read
 
     def mourn(self, move: Move | None) -> Violation | None:
-        """See who crashes; what such a one knew is lost."""
+        """See who crashes, and what it knew is lost; and who, not being answered, knows less than what happened."""
         if move is not None and move.kind is Kind.CRASH:
+            self._read_notes()
             self._known[move.actor] = GONE
+        elif move is not None and move.kind is Kind.LOST_ANSWER:
+            self.unanswered(move.actor)
         return None
+
+    def unanswered(self, who: str) -> None:
+        """Say that an actor was not told what was noted last."""
+        self._read_notes()
+        if self._fresh.get(who) != self._read:
+            self._known[who] = self.numbers.of((self._known.get(who, GONE), "not answered"))
 
     def __call__(self) -> State:
         """Return the state: of the ends, and of each actor."""
@@ -75,14 +92,16 @@ class Fingerprint:
                 self._history = numbers.of((self._history, note.act, note.subject, told))
             written |= note.act in WRITING
         if written and self.history is not None:
-            self._history = numbers.of(_stored(self.history))
+            self._history = numbers.of(stored(self.history))
 
 
-def _stored(history: MemoryHistory) -> Hashable:
+def stored(history: MemoryHistory) -> Hashable:
+    """Return all that a history holds, as a value that can be compared."""
     return (
         history.zone,
         tuple(history.entries.values()),
         tuple((key, tuple(changes.items())) for key, changes in history.changes.items()),
-        tuple(history.chains),
+        tuple(history.chains.items()),
         tuple((head.live, head.held, head.adopt) for head in history.heads.values()),
+        tuple((generation, tuple(rrsets.items())) for generation, rrsets in history.turned_down.items()),
     )

@@ -5,7 +5,7 @@ Two moves that touch nothing in common may be swapped; whoever searches relies o
 import enum
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class Kind(enum.Enum):
@@ -72,6 +72,7 @@ class MoveTable:
     _bits: dict[str, int] = field(default_factory=dict)
     _waiting: dict[tuple[str, str, tuple[str, ...], tuple[str, ...], bool, bool], Waiting] = field(default_factory=dict)
     _alone: dict[tuple[str, Kind], Move] = field(default_factory=dict)
+    _others: dict[tuple[Move, str], Waiting] = field(default_factory=dict)
     _footprints: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, int]] = field(default_factory=dict)
 
     def waiting(
@@ -82,6 +83,16 @@ class MoveTable:
         found = self._waiting.get(key)
         if found is None:
             found = self._waiting[key] = self._make(*key)
+        return found
+
+    def of_another(self, waiting: Waiting, actor: str) -> Waiting:
+        """Return the moves of an effect as those of another actor that waits for the same."""
+        key = (waiting.go, actor)
+        found = self._others.get(key)
+        if found is None:
+            renamed = {move: replace(move, actor=actor) for offer in waiting.offers for move in offer}
+            none, crash, loss, both = (tuple(renamed[move] for move in offer) for offer in waiting.offers)
+            found = self._others[key] = Waiting(renamed[waiting.go], (none, crash, loss, both))
         return found
 
     def alone(self, actor: str, kind: Kind) -> Move:

@@ -7,51 +7,48 @@ shows everything that a check can see.
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
-from dnsguard.lab.moves import Move, Offer
-from dnsguard.lab.strategies import NotReproducible, Prefer, in_order
+from dnsguard.lab.moves import Kind, Move, Offer
+from dnsguard.lab.strategies import Counts, NotReproducible, Prefer, counted, in_order
 
 Footprint = tuple[int, int]
-State = tuple[Hashable, tuple[tuple[str, int], ...]]
-"""Of a scenario: what is behind the effects, and what each actor knows."""
-Faceless = tuple[Hashable, ...]
-"""A move without the name of an actor that has others like it."""
+State = tuple[Hashable, tuple[tuple[str, Hashable], ...]]
+"""Of a scenario: what is behind the effects, and what each actor knows. An actor that is not named knows nothing."""
+KINDS = {kind: at for at, kind in enumerate(Kind)}
 
 
 class _Choice:
     """A choice on the current path."""
 
-    __slots__ = ("move", "reads", "sleep", "todo", "writes")
+    __slots__ = ("counts", "move", "reads", "sleep", "todo", "writes")
 
-    def __init__(self, todo: list[Move], sleep: dict[Move, Footprint]) -> None:
+    def __init__(self, todo: list[Move], sleep: dict[Move, Footprint], counts: Counts) -> None:
         self.todo = todo
         self.sleep = sleep
+        self.counts = counts
+        """How many moves each actor had made before."""
         self.move = todo[0]
-        self.reads = self.writes = 0
+        self.reads, self.writes = self.move.reads, self.move.writes
 
     def turn(self) -> bool:
         """Put the tried move to sleep and turn to the next. Returns False if none is left."""
         self.sleep[self.todo.pop(0)] = self.reads, self.writes
         if not self.todo:
             return False
-        self.take()
-        return True
-
-    def take(self) -> None:
-        """Turn to the first move that is left."""
         self.move = self.todo[0]
         self.reads, self.writes = self.move.reads, self.move.writes
+        return True
 
     def sleep_after(self) -> dict[Move, Footprint]:
         """Return what still sleeps once this choice's move is made."""
+        if not self.sleep:
+            return {}
+        reads, writes, actor = self.reads, self.writes, self.move.actor
+        both = reads | writes
         return {
-            move: (reads, writes)
-            for move, (reads, writes) in self.sleep.items()
-            if move.actor != self.move.actor and not (self.writes & (reads | writes) or writes & self.reads)
+            move: touched
+            for move, touched in self.sleep.items()
+            if not (writes & touched[0] or both & touched[1]) and move.actor != actor
         }
-
-
-def _nameless(offer: Offer) -> tuple[tuple[str, str, int, int], ...]:
-    return tuple((move.kind.value, move.label, move.reads, move.writes) for move in offer)
 
 
 class Recognised:
@@ -65,9 +62,12 @@ class Recognised:
         self._prefer = prefer
         self._alike = frozenset(alike)
         self._path: list[_Choice] = []
-        self._seen: dict[Hashable, frozenset[Faceless]] = {}
-        """By state: which moves slept when it was left last, and so were not tried from it."""
-        self._state: State = (None, ())
+        self._seen: dict[Hashable, int] = {}
+        """By state: which moves slept whenever it was met, and so were not tried from it; one bit each."""
+        self._state: Hashable = None
+        self._places: dict[str, int] = {}
+        """Where in the state's own order each actor stands: those that are alike by what they know."""
+        self._kinds: dict[Move, int] = {}
         self._depth = 0
         self._number = 0
 
@@ -81,8 +81,13 @@ class Recognised:
                 return False
         self._number += 1
         self._depth = 0
-        self._state = None, ()
+        self._state, self._places = None, {}
         return True
+
+    def resume(self, moves_max: int) -> int:
+        """Have passed over what this schedule has in common with the one before."""
+        self._depth = max(0, min(moves_max, len(self._path) - 1))
+        return self._depth
 
     def choose(self, offers: Sequence[Offer]) -> Move | None:
         """Follow the path; where it ends, begin a new choice, or end a run that has come to a known state."""
@@ -93,18 +98,35 @@ class Recognised:
             if not any(move in offer for offer in offers):
                 raise NotReproducible(move, offers)
             return move
-        sleep = path[-1].sleep_after() if path else {}
-        state, faces = self._recognise(offers)
-        asleep = frozenset(faces[move] for move in sleep if move in faces)
-        slept = self._seen.get(state)
-        self._seen[state] = asleep if slept is None else slept & asleep
-        offers = in_order(offers, (choice.move for choice in path), self._prefer)
-        awake = (move for offer in offers for move in offer if move not in sleep)
-        todo = [move for move in awake if slept is None or faces[move] in slept]
-        if not todo:
+        before = path[-1] if path else None
+        sleep = before.sleep_after() if before is not None else {}
+        slept = self._seen.get(self._state)
+        faces = self._faces(offers) if sleep or slept is not None else {}
+        asleep = 0
+        for move in sleep:
+            asleep |= faces.get(move, 0)
+        if slept is None:
+            self._seen[self._state] = asleep
+            awake = [move for offer in offers for move in offer if move not in sleep] if sleep else None
+        else:
+            # What slept then and does not now is still to be tried. What sleeps now, and was tried then, need not
+            # sleep below: only what was left out both times is known to be seen elsewhere (Godefroid and others).
+            left = slept & ~asleep
+            if not left:
+                return None
+            self._seen[self._state] = slept & asleep
+            awake = [move for offer in offers for move in offer if faces[move] & left]
+            sleep = {move: touched for move, touched in sleep.items() if faces.get(move, 0) & slept}
+        if awake is not None and not awake:
             return None
-        choice = _Choice(todo, sleep)
-        choice.take()
+        counts = {} if before is None else counted(before.counts, before.move)
+        if self._prefer is not None:
+            offers = in_order(offers, counts, self._prefer)
+        todo = [move for offer in offers for move in offer]
+        if awake is not None:
+            chosen = set(awake)
+            todo = [move for move in todo if move in chosen]
+        choice = _Choice(todo, sleep, counts)
         path.append(choice)
         return choice.move
 
@@ -117,26 +139,25 @@ class Recognised:
         """Look where it is, where that is not known from an earlier run."""
         if self._depth < len(self._path):
             return None
-        world, known = self._state = fingerprint()
-        return world, tuple(sorted(("" if actor in self._alike else actor, number) for actor, number in known))
+        world, known = fingerprint()
+        others = tuple(each for each in known if each[0] not in self._alike)
+        alike = sorted((number, actor) for actor, number in known if actor in self._alike)
+        self._places = {actor: at for at, actor in enumerate((*(o[0] for o in others), *(a[1] for a in alike)))}
+        self._state = (world, others, *(number for number, _ in alike))
+        return self._state
 
-    def _recognise(self, offers: Sequence[Offer]) -> tuple[Hashable, dict[Move, Faceless]]:
-        """Return the state without telling apart actors that are alike, and each move as it is called there."""
-        world, known = self._state
-        knows = dict(known)
-        mine = {offer[0].actor: offer for offer in offers}
-        alike = sorted(
-            ((knows.get(actor, -1), _nameless(mine.get(actor, ())), actor) for actor in self._alike),
-        )
-        places = {actor: place for place, (_, _, actor) in enumerate(alike)}
-        faces: dict[Move, Faceless] = {
-            move: (places.get(actor, actor), move.kind, move.label, move.reads, move.writes)
-            for actor, offer in mine.items()
-            for move in offer
-        }
-        others = tuple((actor, number, mine.get(actor)) for actor, number in known if actor not in places)
-        idle = tuple(mine[actor] for actor in mine if actor not in places and actor not in knows)
-        return (world, others, idle, tuple(each[:2] for each in alike)), faces
+    def _faces(self, offers: Sequence[Offer]) -> dict[Move, int]:
+        """Return each move as a bit: by its actor's place in the state's own order, and its kind."""
+        faces = {}
+        places, kinds = self._places, self._kinds
+        for offer in offers:
+            for move in offer:
+                kind = kinds.get(move)
+                if kind is None:
+                    kind = kinds[move] = KINDS[move.kind]
+                place = places.setdefault(move.actor, len(places))
+                faces[move] = 1 << (place * len(KINDS) + kind)
+        return faces
 
     def hidden(self, why: str) -> None:
         """Need not care: what happens besides moves is in the state."""

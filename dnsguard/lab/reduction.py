@@ -11,7 +11,7 @@ is no resource: two crashes of different actors are independent.
 from collections.abc import Sequence
 
 from dnsguard.lab.moves import Move, Offer
-from dnsguard.lab.strategies import NotReproducible, Prefer, in_order
+from dnsguard.lab.strategies import Counts, NotReproducible, Prefer, counted, in_order
 
 Footprint = tuple[int, int]
 """What a move reads and writes."""
@@ -24,10 +24,11 @@ class NotReducible(RuntimeError):
 class _Node:
     """A choice on the current path."""
 
-    __slots__ = ("actors", "move", "offers", "past", "reads", "sleep", "todo", "writes")
+    __slots__ = ("actors", "counts", "move", "offers", "past", "reads", "sleep", "todo", "writes")
 
-    def __init__(self, offers: Sequence[Offer], sleep: dict[Move, Footprint]) -> None:
+    def __init__(self, offers: Sequence[Offer], sleep: dict[Move, Footprint], counts: Counts) -> None:
         self.offers = offers
+        self.counts = counts
         self.sleep = sleep
         """Moves that need not be tried: what they begin was seen, and nothing since has touched it."""
         self.actors: set[str] = set()
@@ -116,6 +117,11 @@ class Reduced:
         self._depth = 0
         return True
 
+    def resume(self, moves_max: int) -> int:
+        """Have passed over what this schedule has in common with the one before."""
+        self._depth = max(0, min(moves_max, len(self._path) - 1))
+        return self._depth
+
     def choose(self, offers: Sequence[Offer]) -> Move | None:
         """Follow the path; where it ends, begin a new choice, or end a run of which all sleeps."""
         path, depth = self._path, self._depth
@@ -126,8 +132,10 @@ class Reduced:
                 raise NotReproducible(move or offers[0][0], offers)
             return move
         self._arrive()
-        offers = in_order(offers, (node.move for node in path if node.move is not None), self._prefer)
-        node = _Node(offers, path[-1].sleep_after() if path else {})
+        last = path[-1] if path else None
+        counts = {} if last is None or last.move is None else counted(last.counts, last.move)
+        offers = in_order(offers, counts, self._prefer)
+        node = _Node(offers, {} if last is None else last.sleep_after(), counts)
         node.add_first()
         if not node.turn():
             return None

@@ -3,27 +3,28 @@ The workers are the real ones. What is different from run to run is only who goe
 setting to setting are values. Nothing here knows which rules the guards have.
 """
 
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dnsguard.core import invariants
 from dnsguard.core.history import Accepted, Submission
 from dnsguard.core.layout import resolved
 from dnsguard.core.plan import Change, make_plan
 from dnsguard.core.written import seen_in
-from dnsguard.lab.ends import FENCE, GatedPublisher, GatedStore, Note, parts_of
-from dnsguard.lab.fingerprint import Fingerprint, Numbers
+from dnsguard.lab.ends import FENCE, KEPT, PLANS, GatedPublisher, GatedStore, Note, parts_of
+from dnsguard.lab.fingerprint import WRITING, Fingerprint, Numbers
+from dnsguard.lab.forgetting import CleaningPublisher, CleaningStore, Needed
 from dnsguard.lab.gate import Gate, OpenGate
+from dnsguard.lab.moves import Move
 from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.setting import HISTORY, PLANNER, ZONE, Setting
-from dnsguard.lab.simulation import Scenario, Simulation, Violation
-from dnsguard.lab.sqlite import SqliteFile
+from dnsguard.lab.simulation import Check, Scenario, Simulation, Violation
 from dnsguard.lab.store import MemoryHistory, MemoryStore, make_history
 from dnsguard.lab.story import Teller
-from dnsguard.lab.watch import HEALED, WEDGED, Eye, Ledger
+from dnsguard.lab.watch import HEALED, LOST, WATCHED, WEDGED, Ledger, Watch
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.effects import Store
 from dnsguard.workers.enactor import Enactor
@@ -67,6 +68,7 @@ def copied(history: MemoryHistory) -> MemoryHistory:
         {key: dict(changes) for key, changes in history.changes.items()},
         {key: copy(head) for key, head in history.heads.items()},
         dict(history.answered),
+        {generation: dict(rrsets) for generation, rrsets in history.turned_down.items()},
     )
 
 
@@ -80,12 +82,12 @@ class World:
     gate: Gate
     notes: list[Note] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
-    aftermaths: dict[Hashable, tuple[bool, bool]] = field(default_factory=dict)
-    """By state, where states are told apart: whether the zone heals, and whether new plans are installed."""
+    aftermaths: dict[Hashable, tuple[Violation, ...]] = field(default_factory=dict)
+    """By state, where states are told apart: what fails once faults are over."""
 
     def store(self, who: str) -> GatedStore:
         """Return the store as an actor has it."""
-        return GatedStore(self.inner, self.gate, who, self.notes)
+        return GatedStore(self.inner, self.gate, who, self.notes, tells_record=self.setting.read_back)
 
     def publisher(self, who: str) -> GatedPublisher:
         """Return the primary as an actor has it."""
@@ -102,7 +104,7 @@ class World:
     async def plan(self, who: str) -> None:
         """Submit all plans, one after the other."""
         for number in range(2, 1 + self.setting.plans):
-            self._afresh(who, number)
+            self.afresh(who, number)
             await self.submit(who, number)
 
     async def publish(self, who: str) -> None:
@@ -111,7 +113,7 @@ class World:
         enactor = Enactor(ZONE, self.store(who), self.publisher(who), StillClock(), setting.guards, setting.policy)
         rejected = False
         while not rejected:
-            self._afresh(who, *(getattr(enactor, each.name) for each in fields(enactor) if each.name[0] == "_"))
+            self.afresh(who, *(getattr(enactor, each.name) for each in fields(enactor) if each.name[0] == "_"))
             step = await enactor.run_once()
             if step.then is not Then.AT_ONCE:
                 return
@@ -122,19 +124,31 @@ class World:
         setting = self.setting
         await self.publish(who)
         if setting.cleanup:
-            self._afresh(who, "clean-up")
-            await Cleanup(ZONE, self.store(who), self.publisher(who), setting.guards, setting.policy).run_once()
-        self._afresh(who, "end")
+            self.afresh(who, "clean-up")
+            known = Needed(self.afresh, setting.guards, setting.policy)
+            store = CleaningStore(self.inner, self.gate, who, self.notes, needed=known)
+            publisher = CleaningPublisher(self.primary, self.gate, setting.owners, who, self.notes, needed=known)
+            await Cleanup(ZONE, store, publisher, setting.guards, setting.policy).run_once()
+        self.afresh(who, "end")
 
-    async def go_on(self) -> tuple[bool, bool]:
-        """Try what can still be done: publish what there is, then a new plan. Returns whether each succeeded."""
+    async def go_on(self) -> tuple[Violation, ...]:
+        """Try what can still be done, with faults over: publish what there is, then a new plan; say what fails.
+
+        6: an enactor that begins now brings the zone to the newest plan; 4: then no plan is left unsettled. Wedged:
+        a new plan is made, enactors run, and no client ever sees it.
+        """
         later = World(self.setting, self.inner, self.primary, OpenGate())
         await later.publish("(later)")
-        healed = await later.stands()
+        broken = [] if await later.stands() else [Violation(HEALED, "an enactor that begins now does not get there")]
+        waiting = (await self.inner.zone(ZONE)).pending
+        if waiting:
+            broken.append(Violation(LOST, f"{waiting} plans were answered with yes, and nothing ever comes of them"))
         await later.submit("(later)", LATER)
         await later.publish("(later)")
         wanted = self.setting.wanted(LATER)
-        return healed, all(resolved(self.primary.contents, key) == wanted[key] for key in self.setting.keys)
+        if any(resolved(self.primary.contents, key) != wanted[key] for key in self.setting.keys):
+            broken.append(Violation(WEDGED, "a new plan is made, and no enactor can install it"))
+        return tuple(broken)
 
     async def stands(self) -> bool:
         """Tell whether the zone stands at its newest generation, and clients find that."""
@@ -144,42 +158,84 @@ class World:
         found = {key: resolved(self.primary.contents, key) for key in newest}
         return invariants.healed(zone.newest, fence) is None and found == newest
 
-    def _afresh(self, who: str, *knows: Hashable) -> None:
+    def afresh(self, who: str, *knows: Hashable) -> None:
+        """Say that all an actor knows from here on is this, and what it will be told."""
         if self.fingerprint is not None:
             self.fingerprint.afresh(who, *knows)
 
 
 @dataclass(slots=True)
-class Aftermath:
-    """What becomes of the zone once nobody is busy any more: asked at the end of a run, by trying it."""
+class Look:
+    """Looks at one run: what was seen so far, and what becomes of the zone once nobody is busy any more."""
 
     world: World
     simulation: Simulation
-    _found: tuple[bool, bool] | None = None
+    watch: Watch
+    history: MemoryHistory | None
+    broken: tuple[Violation, ...]
+    _read: int = 0
+    _contents: object = None
+    _after: tuple[Violation, ...] | None = None
 
-    def healed(self) -> Violation | None:
-        """6, self-healing: an enactor that begins now brings the zone to the newest plan."""
-        return None if self._look()[0] else Violation(HEALED, "an enactor that begins now does not get there")
+    def register(self) -> None:
+        """Have everything asked."""
+        for reads in watched(self.world.setting):
+            self.simulation.after_effect(self._look, reads=reads)
+        for name in WATCHED:
+            self.simulation.after_effect(partial(self._said, name), reads=())
+        for name in (WEDGED, HEALED, LOST):
+            self.simulation.at_end(partial(self._said_at_end, name))
 
-    def wedged(self) -> Violation | None:
-        """No installation ever succeeds again: a new plan is made, enactors run, and no client ever sees it."""
-        return None if self._look()[1] else Violation(WEDGED, "a new plan is made, and no enactor can install it")
+    def _look(self, _: Move | None) -> Violation | None:
+        notes = self.world.notes[self._read :]
+        self._read += len(notes)
+        contents = self.world.primary.contents
+        if contents is not self._contents or any(note.act in WRITING for note in notes):
+            self._contents = contents
+            self.watch, self.broken = self.watch.after(notes, contents, self.history)
+        return None
 
-    def _look(self) -> tuple[bool, bool]:
+    def _said(self, name: str, _: Move | None) -> Violation | None:
+        return next((violation for violation in self.broken if violation.name == name), None)
+
+    def _said_at_end(self, name: str) -> Violation | None:
+        if self._after is None:
+            self._after = self._try()
+        return next((violation for violation in self._after if violation.name == name), None)
+
+    def _try(self) -> tuple[Violation, ...]:
         world = self.world
-        if self._found is None and world.fingerprint is None:
-            self._found = self.simulation.settle(world.go_on())
-        elif self._found is None and world.fingerprint is not None:
-            state, _ = world.fingerprint()
-            self._found = world.aftermaths.get(state)
-            if self._found is None:
-                self._found = world.aftermaths[state] = self.simulation.settle(world.go_on())
-        return self._found or (False, False)
+        state = None if world.fingerprint is None else world.fingerprint()[0]
+        found = world.aftermaths.get(state) if state is not None else None
+        if found is None:
+            found = self.simulation.settle(world.go_on())
+            if state is not None:
+                world.aftermaths[state] = found
+        return found
 
 
-async def begin(setting: Setting, store: Store, primary: MemoryPrimary) -> None:
+def watched(setting: Setting) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of resources that are looked at together: moves that write to one of them do not commute.
+
+    What clients find is in the zone; whether history can account for it depends on what clean-up has left; whether
+    a rollback reaches as far as is promised depends on which plan is the newest.
+    """
+    zone = tuple((FENCE, *parts_of(key.name)) for key in setting.keys)
+    return (*zone, *((*group, KEPT) for group in zone), (PLANS, KEPT))
+
+
+def first_look(
+    setting: Setting, primary: MemoryPrimary, history: MemoryHistory | None
+) -> tuple[Watch, tuple[Violation, ...]]:
+    """Look at a scenario before it begins."""
+    published = tuple(Change(key, wanted, 1) for key, wanted in setting.wanted(1).items())
+    watch = Watch(ZONE, setting.keys, setting.keep, Ledger(published, acknowledged=(1,), newest=1))
+    return watch.after((), primary.contents, history)
+
+
+async def begin(setting: Setting, store: Store, primary: MemoryPrimary, notes: list[Note]) -> None:
     """Publish plan 1."""
-    world = World(setting, store, primary, OpenGate())
+    world = World(setting, store, primary, OpenGate(), notes)
     await world.submit(PLANNER, 1)
     await world.publish(setting.enactor_names[0])
 
@@ -187,10 +243,16 @@ async def begin(setting: Setting, store: Store, primary: MemoryPrimary) -> None:
 Fresh = Callable[[], tuple[Store, MemoryHistory | None]]
 
 
-def in_memory(setting: Setting, primary: MemoryPrimary) -> Fresh:
-    """Return what makes a store in memory for each run."""
+def opening(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> MemoryHistory:
+    """Set the scene in memory: publish plan 1 at a primary, and return the history."""
     history = make_history(ZONE, HISTORY)
-    drive(begin(setting, MemoryStore({ZONE: history}), primary))
+    drive(begin(setting, MemoryStore({ZONE: history}), primary, notes))
+    return history
+
+
+def in_memory(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fresh:
+    """Return what makes a store in memory for each run."""
+    history = opening(setting, primary, notes)
 
     def fresh() -> tuple[Store, MemoryHistory]:
         own = copied(history)
@@ -199,22 +261,33 @@ def in_memory(setting: Setting, primary: MemoryPrimary) -> Fresh:
     return fresh
 
 
-def in_sqlite(setting: Setting, primary: MemoryPrimary) -> Fresh:
+def in_sqlite(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fresh:
     """Return what makes a store in a database for each run."""
-    file = SqliteFile(ZONE, HISTORY, lambda store: begin(setting, store, primary))
+    # Late: SQL is loaded for nobody who does not ask for it.
+    from dnsguard.lab.sqlite import SqliteFile
+
+    file = SqliteFile(ZONE, HISTORY, lambda store: begin(setting, store, primary, notes))
     return lambda: (file.store(), None)
 
 
 STORES = {"memory": in_memory, "sqlite": in_sqlite}
 
 
-def scenario(setting: Setting, tell: list[str] | None = None) -> Scenario:
+class Onlookers(Protocol):
+    """Makes, for each run, one who looks on: of what happened before the run, and what is noted in it as it happens."""
+
+    def __call__(self, before: Sequence[Note], notes: Sequence[Note]) -> Check:
+        """Return what is asked after each move."""
+        ...
+
+
+def scenario(setting: Setting, tell: list[str] | None = None, onlookers: Onlookers | None = None) -> Scenario:
     """Return the scenario of a setting; into ``tell`` it writes each run's story anew."""
     primary = MemoryPrimary(ZONE)
-    fresh = STORES[setting.store](setting, primary)
+    before: list[Note] = []
+    fresh = STORES[setting.store](setting, primary, before)
     numbers = Numbers()
-    aftermaths: dict[Hashable, tuple[bool, bool]] = {}
-    published = tuple(Change(key, wanted, 1) for key, wanted in setting.wanted(1).items())
+    aftermaths: dict[Hashable, tuple[Violation, ...]] = {}
 
     def scene(simulation: Simulation) -> None:
         store, history = fresh()
@@ -227,14 +300,10 @@ def scenario(setting: Setting, tell: list[str] | None = None) -> Scenario:
         for name in setting.enactor_names:
             live = partial(world.live, name)
             simulation.spawn(name, live, restart=live)
-        ledger = Ledger(world.notes, changes=published)
-        aftermath = Aftermath(world, simulation)
-        simulation.at_end(aftermath.wedged)
-        simulation.at_end(aftermath.healed)
-        for key in setting.keys:
-            for check in Eye(key, world.primary, ledger).checks:
-                simulation.after_effect(check, reads=(FENCE, *parts_of(key.name)))
-
+        watch, broken = first_look(setting, primary, history)
+        Look(world, simulation, watch, history, broken).register()
+        if onlookers is not None:
+            simulation.after_effect(onlookers(before, world.notes), reads=())
         if tell is not None:
             tell.clear()
             numbered = {setting.contents(number): number for number in range(1, 1 + setting.plans)}

@@ -34,6 +34,7 @@ class Setting:
     message_rrsets_max: int = 1
     cleanup: bool = True
     store: str = "memory"
+    read_back: bool = True
 
     @property
     def policy(self) -> Policy:
@@ -42,7 +43,7 @@ class Setting:
             history_generations_min=self.keep,
             message_rrsets_max=self.message_rrsets_max,
             layout=self.layout,
-            read_back=False,
+            read_back=self.read_back,
         )
 
     @property
@@ -75,13 +76,17 @@ def as_in_october(setting: Setting) -> Prefer:
     The others publish what is newest meanwhile; it goes on, to its last endpoint, before they clean up.
     """
     messages = -(-setting.endpoints // setting.message_rrsets_max)
-    written = LOOKS + messages * (3 if LAYOUTS[setting.layout].whole_names else 1)
+    layout = LAYOUTS[setting.layout]
+    written = LOOKS + messages * (3 if layout.whole_names else 1)
+    recorded = written + (messages * len(layout.stages) if setting.read_back else 0)
+
+    first = setting.enactor_names[0]
 
     def prefer(actor: str, made: int) -> int:
         if actor == PLANNER:
             return 0 if made < LOOKS else 2
-        if actor == setting.enactor_names[0]:
+        if actor == first:
             return 1 if made < LOOKS else 4 if made < written else 6
-        return 3 if made <= written else 5
+        return 3 if made <= recorded else 5
 
     return prefer

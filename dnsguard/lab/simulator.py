@@ -2,7 +2,9 @@
 After every move the scenario's checks look at the world. A run ends with all its tasks ended, whatever happened.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
 
 from dnsguard.lab.actor import ACTOR, Actor, Start
 from dnsguard.lab.escape import confined
@@ -127,11 +129,16 @@ class _Run:
             self._check(move)
             if simulation.fingerprint is not None:
                 take = simulation.fingerprint
-                state = take() if self._recognising is None else self._recognising.arrived(take)
+                state = take() if self._recognising is None else self._recognising.arrived(partial(self._place, take))
                 if state is not None:
                     self._states.append(state)
             if simulation.enough is not None and simulation.enough():
                 return Ending.ENOUGH
+
+    def _place(self, fingerprint: Callable[[], Any]) -> Hashable:
+        """Return the state, and with what is behind the effects, which faults there may still be."""
+        world, known = fingerprint()
+        return (world, self._crashes_left, self._losses_left), known
 
     def _offers(self) -> list[Offer]:
         """Return what every actor may do next, in the order in which they were spawned."""

@@ -2,8 +2,7 @@
 The same strategy on the same scenario tries the same schedules in the same order, on any machine.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -46,12 +45,20 @@ a search begins with the order that it likes best, and then changes the latest c
 """
 
 
-def in_order(offers: Sequence[Offer], made: Iterable[Move], prefer: Prefer | None) -> Sequence[Offer]:
+Counts = dict[str, int]
+"""By actor: how many moves it has made."""
+
+
+def counted(counts: Counts, move: Move) -> Counts:
+    """Return the counts with one move more."""
+    return {**counts, move.actor: counts.get(move.actor, 0) + 1}
+
+
+def in_order(offers: Sequence[Offer], counts: Counts, prefer: Prefer | None) -> Sequence[Offer]:
     """Return offers in the order in which a search should try them."""
     if prefer is None:
         return offers
-    counts = Counter(move.actor for move in made)
-    return sorted(offers, key=lambda offer: prefer(offer[0].actor, counts[offer[0].actor]))
+    return sorted(offers, key=lambda offer: prefer(offer[0].actor, counts.get(offer[0].actor, 0)))
 
 
 class NotReproducible(RuntimeError):
@@ -89,6 +96,11 @@ class Exhaustive:
         self._number += 1
         self._depth = 0
         return True
+
+    def resume(self, moves_max: int) -> int:
+        """Have passed over what this schedule has in common with the one before."""
+        self._depth = max(0, min(moves_max, len(self._path) - 1))
+        return self._depth
 
     def choose(self, offers: Sequence[Offer]) -> Move:
         """Follow the path; where it ends, go on with the first move."""

@@ -2,21 +2,18 @@
 A "yes" is a schedule that was found; a "no" is a search that was exhausted without one.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
-from dnsguard.lab.recognition import Recognised
-from dnsguard.lab.scenario import scenario
-from dnsguard.lab.search import Findings, search
+from dnsguard.lab.moves import Faults
+from dnsguard.lab.recall import Recalled
 from dnsguard.lab.setting import Setting, as_in_october
-from dnsguard.lab.simulator import Simulator
+from dnsguard.lab.survey import Survey
 from dnsguard.lab.variants import VARIANTS, Variant
 from dnsguard.lab.watch import EMPTY, STALE, WEDGED
 
 COLUMNS = (EMPTY, STALE, WEDGED)
 MOVES_MAX = 1_000
-SLICE = 100
-"""Schedules between two looks at whether a row has all that could be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +26,7 @@ class Row:
     wedged: bool | None
     schedules: int
     states: int
+    exhausted: bool
     seconds: float
 
     @property
@@ -37,29 +35,23 @@ class Row:
         return (self.empty, self.stale, self.wedged) == (self.variant.empty, self.variant.stale, self.variant.wedged)
 
 
-def fill(variant: Variant, setting: Setting, seconds_max: float | None = None) -> Row:
-    """Search a variant until all three were found, nothing is left, or time is up."""
-    strategy = Recognised(as_in_october(setting), setting.enactor_names)
-    run = Simulator(scenario(setting), ends_at_violation=False, moves_max=MOVES_MAX).run
-    found: set[str] = set()
-    schedules = states = 0
-    seconds = 0.0
-    while True:
-        left = None if seconds_max is None else seconds_max - seconds
-        findings: Findings = search(run, strategy, schedules_max=SLICE, seconds_max=left, minimise_runs_max=0)
-        found |= findings.violations.keys()
-        schedules += findings.schedules
-        states += findings.states or 0
-        seconds += findings.seconds
-        if findings.exhausted or found.issuperset(COLUMNS) or (left is not None and findings.seconds >= left):
-            break
+def fill(variant: Variant, setting: Setting, faults: Faults = Faults(), seconds_max: float | None = None) -> Row:  # noqa: B008
+    """Search a variant until all three were found, nothing is left, or time is up. Faults are frozen."""
+    setting = replace(setting, guards=variant.guards)
+    survey = Survey(Recalled(setting, faults=faults, moves_max=MOVES_MAX), as_in_october(setting))
+
+    def enough(broken: Collection[str]) -> bool:
+        return all(name in broken for name in COLUMNS)
+
+    findings = survey.search(seconds_max=seconds_max, enough=enough)
+    found = findings.violations
     empty, stale, wedged = (True if name in found else False if findings.exhausted else None for name in COLUMNS)
-    return Row(variant, empty, stale, wedged, schedules, states, seconds)
+    return Row(
+        variant, empty, stale, wedged, findings.schedules, findings.states or 0, findings.exhausted, findings.seconds
+    )
 
 
-def rows(
-    enactors: int = 2, plans: int = 3, endpoints: int = 1, keep: int = 1, seconds_max: float | None = None
-) -> Iterator[Row]:
-    """Fill the table, row by row."""
+def rows(setting: Setting, faults: Faults = Faults(), seconds_max: float | None = None) -> Iterator[Row]:  # noqa: B008
+    """Fill the table, row by row, whatever guards the setting has. Faults are frozen."""
     for variant in VARIANTS:
-        yield fill(variant, Setting(variant.guards, enactors, plans, endpoints, keep), seconds_max)
+        yield fill(variant, setting, faults, seconds_max)

@@ -13,6 +13,7 @@ SMALL = ("--plans", "2", "--layout", "inline")
 def test_unguarded_the_incident_is_told_and_the_exit_code_says_so(nobody: Cli) -> None:
     done = nobody("explore", "--guards", "unguarded")
     assert done.exit_code == 1
+    assert "tried first: October's order" in done.stdout
     assert "broken: never empty" in done.stdout
     assert "E0 flips regional from 4 to 2" in done.stdout
     assert "regional now answers: EMPTY" in done.stdout
@@ -28,9 +29,31 @@ def test_json_has_the_figures_and_the_story(nobody: Cli) -> None:
     found = json.loads(nobody("explore", "--guards", "unguarded", "--json").stdout)
     assert found["first"]["never empty"] <= 20
     assert found["story"]["violation"] == "never empty"
-    assert len(found["story"]["sentences"]) == 23
+    assert len(found["story"]["sentences"]) == 25
     calm = json.loads(nobody("explore", *SMALL, "--json").stdout)
     assert (calm["exhausted"], calm["violations"], calm["story"]) == (True, {}, None)
+
+
+def test_from_a_neutral_order_it_is_said_so(nobody: Cli) -> None:
+    done = nobody("explore", *SMALL, "--order", "neutral")
+    assert "tried first: whoever was there first" in done.stdout
+
+
+def test_what_is_run_in_truth_every_time_comes_to_the_same(nobody: Cli) -> None:
+    counts = ("exhausted", "violations")
+    found = [json.loads(nobody("explore", *SMALL, "--json", *more).stdout) for more in ((), ("--rerun",))]
+    assert [found[0][name] for name in counts] == [found[1][name] for name in counts]
+
+
+def test_the_table_is_filled_at_the_size_that_was_asked_for(nobody: Cli) -> None:
+    size = ("--enactors", "1", "--plans", "2", "--keep", "1")
+    done = nobody("explore", "--table", *size, "--json")
+    rows = json.loads(done.stdout)["table"]
+    assert len(rows) == 7
+    assert {(row["enactors"], row["plans"], row["keep"]) for row in rows} == {(1, 2, 1)}
+    assert all(row["exhausted"] for row in rows)
+    assert done.exit_code == 1  # one enactor alone does not show what is lost
+    assert "1 enactors, 2 plans, 1 endpoints, the last 1 kept" in done.stderr
 
 
 @pytest.mark.parametrize("strategy", ["dpor", "random", "pct"])

@@ -32,7 +32,7 @@ def test_the_incident_is_found_at_once_and_told_the_same_every_time() -> None:
         stories.append(story)
     assert stories[0] == stories[1]
     assert stories[0].violation == EMPTY
-    assert len(stories[0].schedule) == 23
+    assert len(stories[0].schedule) == 25
 
 
 def test_the_story_is_the_one_of_october() -> None:

@@ -15,7 +15,15 @@ LOST = [variant for variant in VARIANTS if variant.empty and variant.stale and v
 
 
 def setting(variant: Variant) -> Setting:
-    return Setting(variant.guards, enactors=2, plans=3, keep=1)
+    return Setting(variant.guards, enactors=2, plans=3, keep=1, read_back=False)
+
+
+@pytest.mark.parametrize("enactors", [2, 3])
+@pytest.mark.parametrize("variant", LOST, ids=lambda variant: f"{variant.check}, {variant.cleanup}")
+def test_at_the_size_of_the_table_what_is_lost_is_found(variant: Variant, enactors: int) -> None:
+    row = fill(variant, Setting(enactors=enactors, plans=5, endpoints=1, keep=2, read_back=False))
+    assert (row.empty, row.stale, row.wedged) == (True, True, True)
+    assert row.as_expected
 
 
 @pytest.mark.parametrize("variant", LOST, ids=lambda variant: f"{variant.check}, {variant.cleanup}")
