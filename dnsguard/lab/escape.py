@@ -1,14 +1,22 @@
-"""What would leave a simulation, or let something unforeseen into it: threads, sockets, signals, processes.
-Inside a run each of them raises; outside, and in other threads, everything is as it was.
+"""What would leave a simulation, or let something unforeseen into it: threads, sockets, signals, processes, files, the
+real clock and chance. Inside a run each of them raises; outside, and in other threads, everything is as it was.
+Not seen is a function that somebody imported by name before, and `datetime.now`, which is part of an immutable type:
+that the workers have neither, the house rules show from their syntax trees.
 """
 
+import _thread
+import os
+import random
+import signal
 import sys
 import threading
+import time
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import NoReturn, Protocol, runtime_checkable
+from functools import cache, wraps
+from types import FrameType, ModuleType
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 
 class EscapedSimulation(RuntimeError):
@@ -63,11 +71,14 @@ LOOP_DOORS = (
 """Methods of asyncio's loops that lead outside."""
 
 _AUDITED = {
+    "open",
+    "os.kill",
     "os.exec",
     "os.fork",
     "os.forkpty",
     "os.posix_spawn",
     "os.system",
+    "signal.pthread_kill",
     "socket.__new__",
     "socket.getaddrinfo",
     "socket.gethostbyaddr",
@@ -76,6 +87,27 @@ _AUDITED = {
     "subprocess.Popen",
     "time.sleep",
 }
+_OPENS = 5
+"""So many frames above a file's opening, the import system is still there if it was that."""
+_IMPORTING = ("importlib.", "_frozen_importlib", "zipimport")
+_TRUSTED = ("sqlalchemy.", "logging")
+"""Modules that note when a connection or a line was made, and draw names that nobody sees: nothing is decided by it."""
+_CHANCE = (
+    "betavariate", "choice", "choices", "expovariate", "gauss", "getrandbits", "lognormvariate", "normalvariate",
+    "paretovariate", "randbytes", "randint", "random", "randrange", "sample", "seed", "shuffle", "triangular",
+    "uniform", "vonmisesvariate", "weibullvariate", "_urandom",
+)  # fmt: skip
+_CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "sleep")
+_SIGNALS = ("alarm", "raise_signal", "set_wakeup_fd", "setitimer", "signal")
+_CLOSED: tuple[tuple[ModuleType, tuple[str, ...]], ...] = (
+    (_thread, ("start_new_thread",)),
+    (os, ("urandom", "getrandom")),
+    (random, _CHANCE),
+    (signal, _SIGNALS),
+    (threading, ("_start_new_thread",)),
+    (time, _CLOCKS),
+)
+"""Functions without an audit event, by the module in which they are looked up; `secrets` and `uuid` end at them too."""
 
 
 def closed_door(name: str) -> Callable[..., NoReturn]:
@@ -95,15 +127,50 @@ def _audit() -> None:
     def hook(event: str, _: tuple[object, ...]) -> None:
         if event in _AUDITED:
             loop = _get_running_loop()
-            if isinstance(loop, Confining):
+            if isinstance(loop, Confining) and not (event == "open" and _is_import(sys._getframe(1))):  # noqa: SLF001
                 raise loop.refuse_escape(event)
 
     sys.addaudithook(hook)
 
 
+def _is_import(frame: FrameType | None) -> bool:
+    """Tell whether a file is opened in order to import it: where a module is loaded late, nobody decides."""
+    for _ in range(_OPENS):
+        if frame is None:
+            return False
+        if str(frame.f_globals.get("__name__", "")).startswith(_IMPORTING):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _closed(name: str, function: Callable[..., Any], *, lenient: bool) -> Callable[..., Any]:
+    @wraps(function)
+    def refuse_inside(*args: object, **kwargs: object) -> object:
+        loop = _get_running_loop()
+        if isinstance(loop, Confining):
+            asks = str(sys._getframe(1).f_globals.get("__name__", ""))  # noqa: SLF001  whoever calls
+            if not (lenient and asks.startswith(_TRUSTED)):
+                raise loop.refuse_escape(name)
+        return function(*args, **kwargs)
+
+    return refuse_inside
+
+
+@cache
+def _closings() -> tuple[tuple[ModuleType, str, Callable[..., Any], Callable[..., Any]], ...]:
+    """Return what is put in the place of what, made once."""
+    return tuple(
+        (module, name, function, _closed(f"{module.__name__}.{name}", function, lenient=module in {time, os}))
+        for module, names in _CLOSED
+        for name in names
+        if (function := getattr(module, name, None)) is not None
+    )
+
+
 @contextmanager
 def confined() -> Iterator[None]:
-    """Refuse threads, sockets and processes of the running `Confining` loop while the block runs."""
+    """Refuse the running `Confining` loop everything that leads outside while the block runs."""
     _audit()
     start = threading.Thread.start
 
@@ -113,9 +180,13 @@ def confined() -> Iterator[None]:
             raise loop.refuse_escape(f"threading.Thread.start ({self.name})")
         start(self)
 
-    # Python 3.11 has no audit event for a new thread.
     threading.Thread.start = refuse_inside  # type: ignore[method-assign]
+    closings = _closings()
+    for module, name, _, closed in closings:
+        setattr(module, name, closed)
     try:
         yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
+        for module, name, function, _ in closings:
+            setattr(module, name, function)

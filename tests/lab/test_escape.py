@@ -1,12 +1,18 @@
+import _thread
 import asyncio
 import os
+import random
+import secrets
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +46,25 @@ CALLS: dict[str, Callable[[], object]] = {
     "shells": lambda: os.system("true"),  # noqa: S605  it must not be reached
     "signals": lambda: asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print),
     "callbacks from threads": lambda: asyncio.get_running_loop().call_soon_threadsafe(print),
+    "bare threads": lambda: _thread.start_new_thread(print, ()),
+    "signal handlers": lambda: signal.signal(signal.SIGUSR1, signal.SIG_DFL),
+    "interval timers": lambda: signal.setitimer(signal.ITIMER_REAL, 0),
+    "alarms": lambda: signal.alarm(0),
+    "sent signals": lambda: os.kill(os.getpid(), 0),
+    "signals to oneself": lambda: signal.raise_signal(signal.SIGURG),
+    "the clock": lambda: time.time(),  # noqa: PLW0108  looked up late, as callers do
+    "the clock in nanoseconds": lambda: time.time_ns(),  # noqa: PLW0108
+    "the monotonic clock": lambda: time.monotonic(),  # noqa: PLW0108
+    "the clock for measuring": lambda: time.perf_counter(),  # noqa: PLW0108
+    "sleeping": lambda: time.sleep(0),
+    "chance": lambda: random.random(),  # noqa: PLW0108
+    "chance in numbers": lambda: random.randint(1, 2),
+    "chance in order": lambda: random.shuffle([1, 2]),
+    "the system's chance": lambda: os.urandom(1),
+    "secrets": lambda: secrets.token_hex(1),
+    "unique names": uuid.uuid4,
+    "files": lambda: open(os.devnull, encoding="ascii"),  # noqa: SIM115, PTH123  it must not be reached
+    "files by their path": lambda: Path(os.devnull).read_text(encoding="ascii"),
     "nested loops": lambda: asyncio.get_running_loop().run_forever(),
 }
 
@@ -62,8 +87,27 @@ def test_an_escape_that_is_caught_still_ends_the_run() -> None:
         run_one(act)
 
 
+def test_a_module_may_be_imported_late() -> None:
+    async def act(_: Simulation) -> None:
+        import colorsys  # noqa: F401  any module that nobody else needs
+
+    sys.modules.pop("colorsys", None)
+    run_one(act)
+
+
+def test_what_draws_from_a_seed_and_a_loop_s_own_time_stay_open() -> None:
+    async def act(simulation: Simulation) -> None:
+        random.Random(1).random()
+        assert asyncio.get_running_loop().time() == simulation.now
+
+    run_one(act)
+
+
 def test_outside_of_a_run_nothing_is_closed() -> None:
     run_one(lambda _: nothing())
+    assert time.time() > 0
+    assert 0 <= random.random() < 1
+    assert len(os.urandom(2) + secrets.token_bytes(2)) == 4
     thread = threading.Thread(target=socket.socket().close)
     thread.start()
     thread.join()
