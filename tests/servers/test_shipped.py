@@ -3,7 +3,9 @@ they start with it, take a publication, and follow. Only addresses and folders a
 """
 
 import base64
+import contextlib
 import re
+import sqlite3
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +19,7 @@ from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
 from tests.servers import require
 from tests.servers.postgresql import Postgresql
-from tests.servers.powerdns import PowerDns, fill_postgresql
+from tests.servers.powerdns import PowerDns, fill_postgresql, shipped
 from tests.servers.process import Process, free_port
 from tests.servers.running import Address, write_zones
 from tests.wire.primaries import (
@@ -196,3 +198,34 @@ async def publish_twice(server: PowerDns) -> None:
     assert isinstance(answer, Answer)
     assert answer.rcode == "NXDOMAIN"
     await publisher.close()
+
+
+async def test_what_stands_below_a_name_is_found_by_an_index_in_both_databases(tmp_path: Path) -> None:
+    rows, zone = 5_000, ORIGIN.to_text(omit_final_dot=True)
+    async with await PowerDns.start(tmp_path / "powerdns", zones=ZONES, keys=KEYS) as server:
+        query = shipped("sqlite.conf")["gsqlite3-list-subzone-query"]
+        with contextlib.closing(sqlite3.connect(server.folder / "pdns.sqlite3")) as connection:
+            insert = "INSERT INTO records (domain_id, name, type, content) VALUES (1, ?, 'A', '192.0.2.1')"
+            connection.executemany(insert, [(f"h{index}.{zone}",) for index in range(rows)])
+            bound = {"zone": f"h1.{zone}", "wildzone": f"%.h1.{zone}", "domain_id": 1}
+            plan = " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", bound))
+            whole = connection.execute(query, bound | {"zone": zone}).fetchall()
+    assert "INDEX dnsguard_parent" in plan
+    assert "SCAN records" not in plan
+    assert {row[6] for row in whole} == {zone}
+    async with await Postgresql.start() as database:
+        name = await fill_postgresql(tmp_path / "filling", database, ZONES, KEYS)
+        query = shipped("postgresql.conf")["gpgsql-list-subzone-query"]
+        explained = await database.execute(
+            "INSERT INTO records (domain_id, name, type, content) "  # noqa: S608  both are the test's own
+            f"SELECT 1, 'h' || i || '.{zone}', 'A', '192.0.2.1' FROM generate_series(1, {rows}) AS i",
+            "ANALYZE",
+            "SET enable_seqscan = off",
+            "SET enable_bitmapscan = off",
+            f"PREPARE below(text, text, int) AS {query}",
+            f"EXPLAIN EXECUTE below('h1.{zone}', '%', 1)",
+            database=name,
+        )
+    plan = " | ".join(str(row[0]) for row in explained)
+    assert "Index Scan using dnsguard_parent" in plan
+    assert "Seq Scan on records" not in plan

@@ -1,6 +1,6 @@
 """Each contract test runs on every primary."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,12 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 def kind(request: pytest.FixtureRequest) -> str:
     """Which name server this is: where servers differ by manner, a test says how."""
     return str(request.node.callspec.params["server"])
+
+
+@pytest.fixture
+def own_way(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say that a claim does not hold here as it is worded, and what holds: the table in the docs shows it."""
+    return lambda what: record_property("own way", what)
 
 
 @pytest_asyncio.fixture

@@ -42,6 +42,10 @@ Connect = Callable[..., DnsPublisher]
 """Makes a publisher to the primary under test; keyword arguments replace fields of `Primary`, ``now`` the clock."""
 
 
+OwnWay = Callable[[str], None]
+"""Says that a server fulfils a claim in its own way, or not."""
+
+
 class Server(Protocol):
     """A primary under test."""
 

@@ -35,6 +35,7 @@ from dnsguard.workers.effects import Publisher
 from tests.wire.primaries import (
     ZONE,
     Connect,
+    OwnWay,
     changes,
     fence_at,
     guarded,
@@ -132,10 +133,11 @@ async def test_single_records_go_and_the_others_stay(publisher: DnsPublisher) ->
     assert await publisher.read(ZONE, [WWW.name]) == {WWW: TWO}
 
 
-async def test_a_key_without_permission_is_refused_in_words(connect: Connect, kind: str) -> None:
+async def test_a_key_without_permission_is_refused_in_words(connect: Connect, kind: str, own_way: OwnWay) -> None:
     stranger = connect(key_name="stranger.")
     outcome = await stranger.publish(guarded(seen_at(None), changes({WWW: ONE}), fence_at(1)))
-    if kind == "knot":  # it says BADKEY, as if it did not know the key, and so without a signature
+    if kind == "knot":
+        own_way("it says BADKEY, as if it did not know the key, and so without a signature: unknown")
         assert isinstance(outcome, Unknown)
         assert "does not let it do this" in outcome.reason
     else:
@@ -145,10 +147,13 @@ async def test_a_key_without_permission_is_refused_in_words(connect: Connect, ki
     assert await connect().observe(ZONE) == Seen((), None)
 
 
-async def test_another_zone_is_refused_and_cannot_be_observed(publisher: DnsPublisher, kind: str) -> None:
+async def test_another_zone_is_refused_and_cannot_be_observed(
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
+) -> None:
     foreign = Message("elsewhere.test.", (RRsetAbsent(fence_key("elsewhere.test.")),), ())
     outcome = await publisher.publish(foreign)
-    if kind == "knot":  # not signed, so it decides nothing
+    if kind == "knot":
+        own_way("NOTAUTH is not signed, so it decides nothing: unknown")
         assert isinstance(outcome, Unknown)
         assert "see whether the server has the zone" in outcome.reason
     else:
@@ -272,13 +277,14 @@ async def test_a_cname_and_an_address_change_places_in_one_message(publisher: Dn
 
 
 async def test_an_address_beside_a_cname_is_refused_or_its_silent_loss_is_detected(
-    publisher: DnsPublisher, kind: str
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
 ) -> None:
     await publish(publisher, 1, {key("www", "CNAME"): records("CNAME", "elsewhere.test.")})
     fence = fence_at(2)
     fence_update = (DeleteRRset(fence_key(ZONE)), AddRecords(fence_key(ZONE), Records(1, (fence_rdata(fence),))))
     outcome = await publisher.publish(Message(ZONE, (), (AddRecords(WWW, ONE), *fence_update)))
     if kind == "powerdns":
+        own_way("it is REFUSED; the others lose it silently")
         assert isinstance(outcome, Refused)
         assert outcome.rcode == "REFUSED"
         assert await publisher.observe(ZONE) == seen_at(fence_at(1))

@@ -8,7 +8,7 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
 from dnsguard.wire.existence import CONFIRMED_MAX, existing
 from dnsguard.wire.publisher import DnsPublisher
-from tests.wire.primaries import ZONE, Connect, fence_at, key, publish, records, seen_at
+from tests.wire.primaries import ZONE, Connect, OwnWay, fence_at, key, publish, records, seen_at
 
 ONE = records("A", "192.0.2.1")
 TEXT = records("TXT", '"some text"', ttl=0)
@@ -41,15 +41,18 @@ async def test_every_rrset_at_the_names_is_read_and_no_other(publisher: DnsPubli
 
 
 async def test_a_type_without_a_mnemonic_is_read_where_the_server_takes_and_shows_it(
-    publisher: DnsPublisher, kind: str
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
 ) -> None:
     contents = {key("www", "A"): ONE, key("www", "TYPE65280"): Records(60, (b"\1\2\3",))}
     outcome = await publisher.publish(Message(ZONE, (), tuple(AddRecords(one, some) for one, some in contents.items())))
     if kind == "powerdns":
+        own_way("it takes no such type: FORMERR")
         assert isinstance(outcome, Refused)
         assert outcome.rcode == "FORMERR"
         return
     assert outcome == Applied()
+    if kind == "knot":
+        own_way("such a type is seen in a transfer only")
     shown = {one: some for one, some in contents.items() if kind != "knot" or one.type == "A"}
     assert await publisher.read(ZONE, [f"www.{ZONE}"]) == shown
     everything = await publisher.transfer(ZONE)
@@ -104,10 +107,13 @@ async def test_what_a_delegation_hides_is_read(publisher: DnsPublisher) -> None:
     assert await publisher.read(ZONE, names) == DELEGATION | hidden
 
 
-async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(publisher: DnsPublisher, kind: str) -> None:
+async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
+) -> None:
     dname = {key("moved", "DNAME"): records("DNAME", "elsewhere.test.")}
     await put(publisher, {key("old.moved", "A"): ONE})
-    if kind == "knot":  # it lets no DNAME hide anything
+    if kind == "knot":
+        own_way("it lets no DNAME hide anything: REFUSED")
         (above,) = (AddRecords(one, some) for one, some in dname.items())
         assert isinstance(await publisher.publish(Message(ZONE, (), (above,))), Refused)
         assert await publisher.read(ZONE, [f"moved.{ZONE}", f"old.moved.{ZONE}"]) == {key("old.moved", "A"): ONE}
@@ -117,13 +123,16 @@ async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(publisher:
     assert await publisher.read(ZONE, names) == dname | {key("old.moved", "A"): ONE}
 
 
-async def test_a_name_that_holds_more_than_an_answer_takes_is_read(publisher: DnsPublisher, kind: str) -> None:
+async def test_a_name_that_holds_more_than_an_answer_takes_is_read(
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
+) -> None:
     string = b"\xff" + b"x" * 255
     contents = {key("big", rdtype): Records(60, (string * 100,)) for rdtype in ("TXT", "SPF", "OPENPGPKEY")}
     for one, some in contents.items():
         await put(publisher, {one: some})
     found = await publisher.read(ZONE, [f"big.{ZONE}"])
-    if kind == "powerdns":  # it hangs up where others truncate, so what an answer cannot carry stays unread
+    if kind == "powerdns":
+        own_way("it is not: the server hangs up where others truncate, and the name stays unread")
         assert isinstance(found, Unreachable)
         return
     assert found == contents
@@ -213,8 +222,10 @@ async def test_a_transfer_shows_all_of_the_zone(publisher: DnsPublisher) -> None
     ],
 )
 async def test_a_transfer_that_is_refused_says_why(
-    connect: Connect, kind: str, changed: dict[str, object], said: str
+    connect: Connect, kind: str, own_way: OwnWay, changed: dict[str, object], said: str
 ) -> None:
+    if kind == "powerdns":
+        own_way("NOTAUTH or REFUSED is all it says of a wrong key; the message names what to compare")
     everything = await connect(**changed).transfer(ZONE)
     assert isinstance(everything, Unreachable)
     assert (said if kind != "powerdns" else "compare the TSIG key") in everything.reason
