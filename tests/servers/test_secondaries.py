@@ -11,23 +11,24 @@ from dnsguard.core.written import Seen
 from tests.servers.bind import Bind
 from tests.servers.knot import Knot
 from tests.servers.nsd import Nsd
+from tests.servers.powerdns import PowerDns
 from tests.servers.running import Place, Running
 from tests.wire.primaries import KEYS, ORIGIN, ZONE, ZONES, key, make_publisher, publish, records
 
-PRIMARIES: dict[str, type[Bind | Knot]] = {"bind": Bind, "knot": Knot}
-SECONDARIES: dict[str, type[Bind | Knot | Nsd]] = {"bind": Bind, "knot": Knot, "nsd": Nsd}
+Primary = Bind | Knot | PowerDns
+Secondary = Bind | Knot | Nsd
+PRIMARIES: dict[str, type[Primary]] = {"bind": Bind, "knot": Knot, "powerdns": PowerDns}
+SECONDARIES: dict[str, type[Secondary]] = {"bind": Bind, "knot": Knot, "nsd": Nsd}
 
 
 @pytest_asyncio.fixture(params=PRIMARIES)
-async def primary(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bind | Knot]:
+async def primary(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Primary]:
     async with await PRIMARIES[request.param].start(tmp_path / "primary", zones=ZONES, keys=KEYS) as server:
         yield server
 
 
 @pytest_asyncio.fixture(params=SECONDARIES)
-async def secondary(
-    request: pytest.FixtureRequest, tmp_path: Path, primary: Bind | Knot
-) -> AsyncIterator[Bind | Knot | Nsd]:
+async def secondary(request: pytest.FixtureRequest, tmp_path: Path, primary: Primary) -> AsyncIterator[Secondary]:
     kind = SECONDARIES[request.param]
     async with await kind.start(tmp_path / "secondary", zones=ZONES, keys=KEYS, primary=primary.address) as server:
         await primary.notify(server.address)
@@ -49,18 +50,14 @@ async def fence_of(server: Running) -> Fence | None:
     return seen.fence
 
 
-async def test_a_publication_reaches_the_secondary_that_is_told(
-    primary: Bind | Knot, secondary: Bind | Knot | Nsd
-) -> None:
+async def test_a_publication_reaches_the_secondary_that_is_told(primary: Primary, secondary: Secondary) -> None:
     assert await fence_of(secondary) is None
     fence = await write(primary, 1)
     await secondary.transferred(ORIGIN, 2)
     assert await fence_of(secondary) == fence
 
 
-async def test_a_secondary_that_was_killed_comes_back_and_catches_up(
-    primary: Bind | Knot, secondary: Bind | Knot | Nsd
-) -> None:
+async def test_a_secondary_that_was_killed_comes_back_and_catches_up(primary: Primary, secondary: Secondary) -> None:
     first = await write(primary, 1)
     await secondary.transferred(ORIGIN, 2)
     await secondary.kill()
