@@ -91,6 +91,7 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=Verb,
     examples=(
         "dnsguard explore --guards unguarded",
+        "dnsguard explore --guards unguarded --enactors 1",
         "dnsguard explore --enactors 2 --plans 3 --faults crashes=1",
         "dnsguard explore --without fence_as_seen --save story.json",
         "dnsguard explore --replay story.json",
@@ -212,7 +213,8 @@ def _show(
         f"{findings.seconds:.1f} s ({findings.processor_s:.1f} s of processor time), "
         f"{findings.schedules_per_second:.0f} schedules/s"
     )
-    display.line("exhausted: nothing else can happen" if findings.exhausted else "not exhausted")
+    left = "not exhausted" + (": ended at the first schedule that breaks something" if findings.violations else "")
+    display.line("exhausted: nothing else can happen" if findings.exhausted else left)
     if not findings.violations:
         display.line("0 violations", "green")
     for name, count in findings.violations.items():

@@ -89,6 +89,9 @@ class Teller:
         return f"{who}: {note.act}"
 
     def _written(self, message: Message, result: object) -> str:
+        if not message.updates:
+            found = {Applied: "it is there", Refused: "it is not so any more"}.get(type(result), "the request is lost")
+            return f"reads back what was published: {found}"
         said = "; ".join(dict.fromkeys(self._change(message))) or "writes the fence only"
         match result:
             case Applied():

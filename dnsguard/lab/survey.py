@@ -26,6 +26,10 @@ _LOST = frozenset({CODES[Kind.LOST_REQUEST], CODES[Kind.LOST_ANSWER]})
 MOVES_BETWEEN_LOOKS = 256
 """At the clock."""
 NONE: frozenset[Turn] = frozenset()
+LIFE_BITS, FAULTS_BITS = 24, 16
+"""A state is one number: in tuples, millions of them would not fit."""
+ORDERED_SCHEDULES = 10_000
+"""After so many, no order is preferred any more: what it was to find it has found, and asking for it takes time."""
 
 
 class _Frame:
@@ -64,7 +68,7 @@ class Survey:
         """Take what runs the setting, and an order."""
         self._recalled = recalled
         self._prefer = prefer
-        self._seen: dict[tuple[int, tuple[int, ...], int, int], frozenset[Turn]] = {}
+        self._seen: dict[int, frozenset[Turn]] = {}
         """By state: which turns slept whenever it was met, and so were not tried from it."""
         self._ways: dict[tuple[int, int], tuple[Turn, ...]] = {}
         self._stack: list[_Frame] = []
@@ -91,8 +95,11 @@ class Survey:
             self._enter(self._first(), {}, counted)
         while stack and counted.schedules != schedules_max:
             looked += 1
-            if looked % MOVES_BETWEEN_LOOKS == 0 and seconds_max is not None and clock() - begun >= seconds_max:
-                break
+            if looked % MOVES_BETWEEN_LOOKS == 0:
+                if counted.schedules > ORDERED_SCHEDULES:
+                    self._prefer = None
+                if seconds_max is not None and clock() - begun >= seconds_max:
+                    break
             frame = stack[-1]
             if not frame.todo:
                 stack.pop()
@@ -164,7 +171,9 @@ class Survey:
 
     def _enter(self, frame: _Frame, sleep: dict[Turn, Footprint], counted: "_Counted") -> None:
         """Come to a state: go on from it with what was not tried yet, or end the schedule."""
-        state = frame.world, frame.lives, frame.crashes, frame.losses
+        state = (frame.world << FAULTS_BITS | frame.crashes) << FAULTS_BITS | frame.losses
+        for life in frame.lives:
+            state = state << LIFE_BITS | life
         slept = self._seen.get(state)
         stack = self._stack
         if slept is None:

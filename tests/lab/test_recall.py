@@ -108,6 +108,39 @@ def test_a_survey_of_several_enactors_comes_to_the_same_ends_as_a_search_that_te
     assert survey.states < apart.states
 
 
+@pytest.mark.parametrize("guards", [GUARDED, UNGUARDED], ids=["guarded", "unguarded"])
+def test_a_survey_of_two_with_faults_comes_to_the_same_ends_as_partial_order_reduction(guards: object) -> None:
+    fields: dict[str, object] = {"guards": guards, "enactors": 2, "plans": 2, "keep": 1, "layout": "inline"}
+    setting, faults = replace(Setting(), read_back=False, **fields), Faults(1, 0)  # type: ignore[arg-type]
+    recalled = Recalled(setting, faults=faults, moves_max=MOVES_MAX)
+    reduced = search(recalled.run, Reduced(), minimise_runs_max=0)
+    found, survey = ends_of(setting, faults, rests=True)
+    assert reduced.exhausted
+    assert found == recalled.ends()
+    assert survey.violations.keys() == reduced.violations.keys()
+    assert survey.schedules < reduced.schedules
+
+
+def test_a_survey_that_was_wrong_about_what_nobody_writes_begins_anew_and_misses_nothing() -> None:
+    setting = replace(Setting(), guards=UNGUARDED, enactors=2, plans=2, keep=1, layout="inline")
+    found = []
+    for wrong in (False, True):
+        recalled = Recalled(setting, moves_max=MOVES_MAX)
+        survey = Survey(recalled)
+        survey.search(schedules_max=20)
+        if wrong:
+            survey._relied |= survey._written
+        findings = survey.search()
+        assert findings.exhausted
+        found.append((recalled.ends(), findings.violations.keys(), findings.states))
+    (ends, broken, states), (ends_anew, broken_anew, states_anew) = found
+    assert ends_anew == ends
+    assert broken_anew >= broken
+    assert states_anew is not None
+    assert states is not None
+    assert states_anew > states
+
+
 def test_whoever_knows_the_same_goes_on_alike_whatever_was_forgotten() -> None:
     """Of the actors that came to one point in life by different ways, each is led through the same next steps."""
     setting = Setting(enactors=2, plans=4)
