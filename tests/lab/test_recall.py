@@ -141,10 +141,11 @@ def test_a_survey_that_was_wrong_about_what_nobody_writes_begins_anew_and_misses
     assert states_anew > states
 
 
-def test_whoever_knows_the_same_goes_on_alike_whatever_was_forgotten() -> None:
+@pytest.mark.parametrize("guards", [GUARDED, UNGUARDED], ids=["guarded", "unguarded"])
+def test_whoever_knows_the_same_goes_on_alike_whatever_was_forgotten(guards: object) -> None:
     """Of the actors that came to one point in life by different ways, each is led through the same next steps."""
-    setting = Setting(enactors=2, plans=4)
-    recalled = Recalled(setting, moves_max=MOVES_MAX)
+    setting = replace(Setting(), guards=guards, enactors=2, plans=4)  # type: ignore[arg-type]
+    recalled = Recalled(setting, faults=Faults(1, 1), moves_max=MOVES_MAX)
     Survey(recalled).search(schedules_max=1_500)
     assert compared(recalled.learning) > 50
 

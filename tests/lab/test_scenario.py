@@ -89,6 +89,13 @@ def test_the_listed_scenarios_have_all_kinds() -> None:
         assert all(each.value == GUARDED and each.cleanup for each in listed)
 
 
+@pytest.mark.parametrize("layout", ["inline", "versioned"])
+def test_the_large_scenarios_are_listed_in_both_layouts(layout: str) -> None:
+    assert Exploration(enactors=3, plans=3, endpoints=2, layout=layout) in SCENARIOS
+    assert Exploration(enactors=2, plans=5, crashes=1, layout=layout) in SCENARIOS
+    assert all(each.setting.policy.read_back for each in SCENARIOS)
+
+
 def ends(strategy: Strategy, within: Scenario, faults: Faults) -> tuple[set[Hashable], set[str]]:
     """Return the worlds in which runs end, whoever of the daemons did what, and what was broken on the way."""
     worlds: set[Hashable] = set()
