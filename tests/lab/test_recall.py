@@ -146,7 +146,7 @@ def test_whoever_knows_the_same_goes_on_alike_whatever_was_forgotten(guards: obj
     """Of the actors that came to one point in life by different ways, each is led through the same next steps."""
     setting = replace(Setting(), guards=guards, enactors=2, plans=4)  # type: ignore[arg-type]
     recalled = Recalled(setting, faults=Faults(1, 1), moves_max=MOVES_MAX)
-    Survey(recalled).search(schedules_max=1_500)
+    search(recalled.run, RandomWalk(0, 300), minimise_runs_max=0)
     assert compared(recalled.learning) > 50
 
 
