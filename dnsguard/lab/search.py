@@ -33,6 +33,7 @@ class Findings:
     pruned: int
     """Schedules that were left half-way, since equivalent ones had been seen."""
     moves: int
+    """In all schedules together; a beginning that several have in common counts with each."""
     states: int | None
     """Distinct fingerprints, if the scenario takes any."""
     exhausted: bool
