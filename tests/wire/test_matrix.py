@@ -38,7 +38,9 @@ def test_the_page_has_every_claim_of_the_contract_and_none_that_failed() -> None
     defined = {
         claim(name)
         for file in FILES
-        for name in re.findall(r"^(?:async )?def (test_\w+)\(", (ROOT / "tests" / "wire" / file).read_text(), re.MULTILINE)
+        for name in re.findall(
+            r"^(?:async )?def (test_\w+)\(", (ROOT / "tests" / "wire" / file).read_text(), re.MULTILINE
+        )
     }
     assert claims <= defined
     assert len(claims) > 40
