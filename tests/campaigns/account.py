@@ -1,5 +1,6 @@
 """The account of a campaign: its figures, whether it counts at all, and a table for people. It judges nothing."""
 
+import json
 import statistics
 from bisect import bisect_left
 from collections import Counter
@@ -18,7 +19,7 @@ _SHOWN_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A daemon's death: when, at which kind of moment it was aimed, and what was going on."""
+    """A victim's death: when, at which kind of moment it was aimed, and what was going on."""
 
     at: float
     daemon: int
@@ -33,6 +34,7 @@ class Kill:
 class Account:
     """What a campaign came to."""
 
+    victim: str
     server: str
     daemons: int
     seed: int
@@ -72,6 +74,7 @@ class Account:
         seen, kills = self.testimony, self.kills
         states = Counter(entry.state for entry in seen.entries)
         return {
+            "victim": self.victim,
             "server": self.server,
             "daemons": self.daemons,
             "seed": self.seed,
@@ -101,6 +104,7 @@ class Account:
             "longest from accepted to published, s": round(_longest_s(seen), 2),
             "from the last kill to convergence, s": None if seen.converged_s is None else round(seen.converged_s, 2),
             "errors in the daemons' logs": len(self.words),
+            "plans lost or doubled": sum(violation.number == 4 for violation in self.violations),
             "violations": len(self.violations),
         }
 
@@ -114,8 +118,19 @@ class Account:
             for violation in self.violations[:_SHOWN_MAX]
         ]
         lines += [f"DOES NOT COUNT: {what}" for what in self.missing()]
-        lines += [f"LOG: {line[:500]}" for line in self.words[:_SHOWN_MAX]]
+        words = Counter(map(gist, self.words))
+        lines += [f"LOG: {said} ({times} times)" for said, times in words.most_common(_SHOWN_MAX)]
         return "\n".join(lines)
+
+
+def gist(line: str) -> str:
+    """Return what a line of a daemon's log says, without what differs from one time to the next."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return line[:300]
+    last = str(said.get("exception", "")).strip().rpartition("\n")[2]
+    return f"{said.get('event')} {said.get('worker', '')} {last or said.get('detail', '')}"[:300]
 
 
 def _longest_s(seen: Testimony) -> float:

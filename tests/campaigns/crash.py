@@ -1,7 +1,8 @@
-"""The crash campaign: daemons under load are killed at random moments and started again, while observers ask the
-name server all the time; a judge then decides from what was seen outside.
+"""The crash campaign: daemons under load, or their database, or their primary, are killed at random moments and
+started again, while observers ask the name server all the time; a judge then decides from what was seen outside.
 
-    python -m tests.campaigns.crash --kills 200 [--server bind|embedded] [--daemons 1|2] [--seed N] [--json]
+    python -m tests.campaigns.crash --kills 200 [--victim daemon|postgresql|primary] [--server bind|embedded]
+                                    [--daemons 1|2] [--seed N] [--json]
 
 Exit code 0 only if no invariant was broken and the run counts: all kills done, enough plans and observations; 1 if
 not, 2 if it could not run.
@@ -13,12 +14,15 @@ import contextlib
 import json
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -29,7 +33,7 @@ from tests.campaigns.judge import judge
 from tests.campaigns.load import Planners
 from tests.campaigns.observe import NoAnswer, Observers
 from tests.campaigns.pacing import came
-from tests.campaigns.scene import ZONE, Scene, Server, scene
+from tests.campaigns.scene import ZONE, Scene, Server, Store, scene
 from tests.campaigns.testimony import Testimony
 from tests.campaigns.wishes import Names
 from tests.servers.process import NotStarted
@@ -45,6 +49,10 @@ _LIFE_PLANS_MAX = 10
 """A life lasts until some plans were accepted in it: a daemon that takes nothing in has nothing to lose."""
 _JITTER_S_MAX = 0.02
 _START_S_MAX = 1.2
+_SERVER_LIFE_PLANS_MAX = 4
+_DOWN_S_MAX = 0.1
+
+Victim = Literal["daemon", "postgresql", "primary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +64,45 @@ class Options:
     daemons: int = 1
     seed: int = 1
     planner_pace_s: float = 0.12
+    victim: Victim = "daemon"
 
 
 class Killer:
-    """Kills daemons, aiming at moments of every kind, and starts them again at once."""
+    """Kills daemons or a server, aiming at moments of every kind, and starts them again at once."""
 
     def __init__(self, stage: Scene, observers: Observers, planners: Planners, seed: int) -> None:
         self.kills: list[Kill] = []
+        self.restarted_s: list[float] = []
+        """How long each start of a killed server took."""
         self._stage = stage
         self._observers = observers
         self._planners = planners
         self._chance = random.Random(f"{seed} killer")
         self._starting: dict[int, asyncio.Task[None]] = {}
 
+    async def kill_server(
+        self, kill: Callable[[], Awaitable[None]], restart: Callable[[], Awaitable[None]], count: int
+    ) -> None:
+        """Kill a database or a name server so many times, and start it again each time."""
+        aims = {aim: weight for aim, weight in _AIMS.items() if aim != "starting"}
+        while len(self.kills) < count:
+            aimed = self._chance.choices(list(aims), list(aims.values()))[0]
+            for _ in range(self._chance.randint(1, _SERVER_LIFE_PLANS_MAX)):
+                await self._planners.accepted.heard(_AIM_S_MAX)
+            await asyncio.gather(*(daemon.read_metrics() for daemon in self._stage.daemons))
+            await self._heard(aimed)
+            await kill()
+            at, fence = time.monotonic(), self._observers.newest
+            in_parts = fence is not None and fence.progress is not None
+            under_way = in_parts or self._planners.newest_told > (0 if fence is None else fence.base)
+            self.kills.append(Kill(at, 0, aimed, in_parts, under_way))
+            await _pause(self._chance.uniform(0, _DOWN_S_MAX))
+            begun = time.monotonic()
+            await restart()
+            self.restarted_s.append(time.monotonic() - begun)
+
     async def kill(self, count: int) -> None:
-        """Kill so many times."""
+        """Kill daemons so many times."""
         while len(self.kills) < count:
             aimed = self._chance.choices(list(_AIMS), list(_AIMS.values()))[0]
             victim = self._chance.randrange(len(self._stage.daemons))
@@ -111,6 +143,11 @@ class Killer:
         for _ in range(chance.randint(3, _LIFE_PLANS_MAX)):
             await self._planners.accepted.heard(_AIM_S_MAX)
         await self._stage.daemons[victim].read_metrics()
+        await self._heard(aimed)
+
+    async def _heard(self, aimed: str) -> None:
+        """Wait for a moment of a kind, if it comes."""
+        chance = self._chance
         match aimed:
             case "parts":
                 await self._observers.in_parts.heard(_AIM_S_MAX)
@@ -133,7 +170,8 @@ async def run(options: Options, folder: Path) -> Account:
     """Run a campaign in a folder and return its account."""
     begun = time.monotonic()
     names = Names(ZONE)
-    async with scene(folder, options.server, options.daemons) as stage:
+    store: Store = "postgresql" if options.victim == "postgresql" else "sqlite"
+    async with scene(folder, options.server, options.daemons, store) as stage:
         await asyncio.gather(*(daemon.start() for daemon in stage.daemons))
         zone_at_begin = await stage.transfer()
         observers = Observers(ZONE, names.keys, stage.address, options.seed)
@@ -141,7 +179,14 @@ async def run(options: Options, folder: Path) -> Account:
         killer = Killer(stage, observers, planners, options.seed)
         async with observers:
             async with planners:
-                await killer.kill(options.kills)
+                if options.victim == "postgresql" and (database := stage.postgresql) is not None:
+                    await killer.kill_server(
+                        partial(database.kill, signal.SIGKILL), partial(database.restart, signal.SIGKILL), options.kills
+                    )
+                elif options.victim == "primary" and (bind := stage.bind) is not None:
+                    await killer.kill_server(bind.kill, bind.restart, options.kills)
+                else:
+                    await killer.kill(options.kills)
                 killed_at = time.monotonic()
                 await killer.all_started()
                 with contextlib.suppress(TimeoutError):  # the account counts who has no answer
@@ -152,6 +197,7 @@ async def run(options: Options, folder: Path) -> Account:
             await daemon.read_metrics()
             await daemon.stop()
     return Account(
+        victim=options.victim,
         server=options.server,
         daemons=options.daemons,
         seed=options.seed,
@@ -160,7 +206,7 @@ async def run(options: Options, folder: Path) -> Account:
         kills=killer.kills,
         testimony=testimony,
         violations=judge(testimony),
-        started_s=[seconds for daemon in stage.daemons for seconds in daemon.started_s],
+        started_s=killer.restarted_s or [seconds for daemon in stage.daemons for seconds in daemon.started_s],
         statuses=planners.statuses,
         resubmitted=planners.resubmitted,
         refused_writes=stage.refused(),
@@ -212,6 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m tests.campaigns.crash", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--victim", choices=["daemon", "postgresql", "primary"], default="daemon")
     parser.add_argument("--server", choices=["bind", "embedded"], default="bind")
     parser.add_argument("--daemons", type=int, choices=[1, 2], default=1)
     parser.add_argument("--seed", type=int, default=None, help="choices recur with it; a random one if absent")
@@ -219,8 +266,10 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.server == "embedded" and asked.daemons != 1:
         parser.error("the embedded server belongs to one daemon; use --server bind with --daemons 2")
+    if asked.server == "embedded" and asked.victim == "primary":
+        parser.error("the embedded server dies with its daemon; use --server bind with --victim primary")
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
-    options = Options(asked.kills, asked.server, asked.daemons, seed)
+    options = Options(asked.kills, asked.server, asked.daemons, seed, victim=asked.victim)
     try:
         with tempfile.TemporaryDirectory(prefix="dnsguard-campaign-") as folder:
             account = asyncio.run(run(options, Path(folder)))

@@ -3,6 +3,7 @@ A daemon listens on a port that it chooses itself, so that no other process can 
 """
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -15,6 +16,7 @@ import aiohttp
 from tests.campaigns.load import NoReply, exchange
 from tests.servers.process import NotStarted, Process
 
+_ROOT = Path(__file__).resolve().parents[2]
 _TAIL_LINES_MAX = 2_000
 _REFUSED = re.compile(r'^dnsguard_update_messages_total\{[^}]*outcome="refused"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 _API = re.compile(r"^  API  (http://\S+) ")
@@ -34,8 +36,9 @@ class Daemon:
         prefix: Sequence[str] = (),
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        module: str = "dnsguard",
     ) -> None:
-        """Name it; nothing is started yet. ``prefix`` is a command that runs another."""
+        """Name it; nothing is started yet. ``prefix`` is a command that runs another, ``environment`` adds to ours."""
         self.folder = folder
         self.url: str | None = None
         self.dns: tuple[str, int] | None = None
@@ -46,8 +49,9 @@ class Daemon:
         self.tail: list[str] = []
         """The last lines of its log, of its last lives."""
         self._refused_before = self._refused_now = 0
-        self._argv = [*prefix, sys.executable, "-m", "dnsguard", "serve", "--config", str(configuration), *arguments]
-        self._environment = environment
+        self._argv = [*prefix, sys.executable, "-m", module, "serve", "--config", str(configuration), *arguments]
+        # Whatever is installed beside this tree, it is this tree's daemon.
+        self._environment = {**os.environ, "PYTHONPATH": str(_ROOT), **(environment or {})}
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"}
         self._process: Process | None = None

@@ -27,12 +27,14 @@ from dnsguard.core.records import Key, Records, make_records, parse_records
 from tests.campaigns.daemons import Daemon
 from tests.campaigns.load import Exchange, exchange
 from tests.servers.bind import Bind
+from tests.servers.postgresql import Postgresql
 
 ZONE = "campaign.test."
 KEY_NAME = "campaign."
 MESSAGE_RRSETS_MAX = 10
 
 Server = Literal["bind", "embedded"]
+Store = Literal["sqlite", "postgresql"]
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Scene:
     session: aiohttp.ClientSession
     bind: Bind | None
     secret: bytes
+    postgresql: Postgresql | None = None
 
     def doors(self) -> list[str]:
         """Return where daemons answer at the moment."""
@@ -112,8 +115,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(folder: Path, server: Server, daemons: int) -> AsyncIterator[Scene]:
-    """Start the name server and make the daemons ready to start; end all of it afterwards."""
+async def scene(folder: Path, server: Server, daemons: int, store: Store = "sqlite") -> AsyncIterator[Scene]:
+    """Start the name server and the database, and make the daemons ready to start; end all of it afterwards."""
     async with AsyncExitStack() as stack:
         token, secret = secrets.token_urlsafe(24), secrets.token_bytes(32)
         bind = None
@@ -121,22 +124,26 @@ async def scene(folder: Path, server: Server, daemons: int) -> AsyncIterator[Sce
             key = dns.tsig.Key(KEY_NAME, secret, dns.tsig.HMAC_SHA256)
             zones = {dns.name.from_text(ZONE): [key.name]}
             bind = await stack.enter_async_context(await Bind.start(folder / "bind", zones=zones, keys={key.name: key}))
+        postgresql, url = None, f"sqlite+aiosqlite:///{folder / 'history.sqlite'}"
+        if store == "postgresql":
+            postgresql = await stack.enter_async_context(await Postgresql.start())
+            url = postgresql.url(await postgresql.database())
         session = await stack.enter_async_context(aiohttp.ClientSession())
         made: list[Daemon] = []
         for index in range(daemons):
             home = folder / f"daemon{index}"
             home.mkdir()
             configuration = home / "dnsguard.toml"
-            configuration.write_text(_configuration(home, folder / "history.sqlite", token, secret, bind))
+            configuration.write_text(_configuration(home, url, token, secret, bind))
             made.append(Daemon(home, configuration, session, token))
             stack.push_async_callback(made[-1].stop)
-        yield Scene(made, token, session, bind, secret)
+        yield Scene(made, token, session, bind, secret, postgresql)
 
 
-def _configuration(home: Path, database: Path, token: str, secret: bytes, bind: Bind | None) -> str:
+def _configuration(home: Path, database: str, token: str, secret: bytes, bind: Bind | None) -> str:
     lines = [
         f'data_dir = "{home}"',
-        f'database = "sqlite+aiosqlite:///{database}"',
+        f'database = "{database}"',
         '[http]\nlisten = "127.0.0.1:0"',
         '[dns]\nlisten = "127.0.0.1:0"',
         '[log]\nlevel = "warning"\nformat = "json"',

@@ -1,11 +1,11 @@
 """The account of a run: its figures, whether it counts at all, and a table for people. It judges nothing."""
 
-import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.campaigns.account import gist
 from tests.chaos.checker import place
 from tests.chaos.history import PRIMARY, Fence
 from tests.chaos.register import Operation, why_not_linearizable
@@ -130,8 +130,8 @@ class Account:
         text += [f"VIOLATION {violation}" for violation in self.violations[:_SHOWN_MAX]]
         text += [f"NOT A REGISTER: {zone}: {why}" for zone, why in self.registers.items() if why is not None]
         text += [f"DOES NOT COUNT: {what}" for what in self.missing()]
-        words = Counter(map(_gist, self.conditions.words))
-        text += [f"LOG: {gist} ({times} times)" for gist, times in words.most_common(_SHOWN_MAX)]
+        words = Counter(map(gist, self.conditions.words))
+        text += [f"LOG: {said} ({times} times)" for said, times in words.most_common(_SHOWN_MAX)]
         return "\n".join(text)
 
     def _accepted(self) -> int:
@@ -179,16 +179,6 @@ class Account:
                 for kind in kinds:
                     longest[kind] = max(longest.get(kind, 0.0), published - answer.at)
         return {kind: round(seconds, 2) for kind, seconds in sorted(longest.items())}
-
-
-def _gist(line: str) -> str:
-    """Return what a line of a log says, without what differs from one time to the next."""
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return line[:300]
-    last = str(said.get("exception", "")).strip().rpartition("\n")[2]
-    return f"{said.get('event')} {said.get('worker', '')} {last or said.get('detail', '')}"[:300]
 
 
 def _advances(fences: Sequence[Fence]) -> tuple[list[float], list[int]]:

@@ -236,15 +236,15 @@ async def _servers(
 
 
 def _environment(clock: Path | None) -> dict[str, str]:
-    environment = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    if clock is not None and (library := libfaketime()) is not None:
-        environment |= {
-            "LD_PRELOAD": library,
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-    return environment
+    library = libfaketime()
+    if clock is None or library is None:
+        return {}
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 def _configuration(
