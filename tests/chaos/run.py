@@ -33,7 +33,7 @@ WAITED_S_MAX = 20.0
 UNGUARDED_WAITED_S_MAX = 2.0
 _CALM_S, _CALMS_MAX = 5.0, 4
 """Load alone, before the first fault: for so long, and so many times until there is enough of it."""
-_PACE_S = 0.28
+_PACE_S = 0.22
 _SMALL_PACE_S = 1.0
 _ROOT = Path(__file__).resolve().parents[2]
 _OBSERVERS = {PRIMARY: 3, SECONDARIES[0]: 1, SECONDARIES[1]: 1}

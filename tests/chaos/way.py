@@ -136,6 +136,8 @@ class Way:
         if self.delay_s is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), self.delay_s())
+        if writer.is_closing():
+            raise ConnectionResetError
         if not self.cut:
             writer.write(frame)
 
