@@ -4,9 +4,12 @@ design's words. Each of its rules is shown to say no by a doctored history.
 
 Each name server is judged by itself: a secondary may lag behind the primary, and one that was killed may come back
 with what it had on disk; neither may step back or show an RRset empty while it lives. The primary never may.
+NSD starts new processes for a new zone before it ends the old ones: for that moment, as the history says of it, it is
+two servers that both lag, and what it showed counts against it from then on.
 """
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,9 +62,26 @@ def check(story: Story) -> list[Violation]:
     return sorted(dict.fromkeys(found), key=lambda violation: violation.number)
 
 
+class _Shown:
+    """What a server had shown by a time."""
+
+    def __init__(self, looks: Iterable[Fence]) -> None:
+        self._times: list[float] = []
+        self._furthest: list[Place] = []
+        for look in sorted(looks, key=lambda each: each.received):
+            self._times.append(look.received)
+            self._furthest.append(max(place(look.text) or NOWHERE, self._furthest[-1] if self._furthest else NOWHERE))
+
+    def before(self, time: float) -> Place:
+        """Return the furthest place that it had shown before a time."""
+        index = bisect_left(self._times, time)
+        return self._furthest[index - 1] if index else NOWHERE
+
+
 def _fences_forward(story: Story, server: str) -> Iterator[Violation]:
     """2: compare each look at the fence with the furthest one that had ended before it began, in one life."""
     histories: set[str] = set()
+    lasts_s = story.handovers.get(server, 0.0)
     for life in _lives(story, server, story.fences[server]):
         looks = [(look, at) for look in life if (at := place(look.text)) is not None]
         for look in life:
@@ -71,7 +91,7 @@ def _fences_forward(story: Story, server: str) -> Iterator[Violation]:
         ended = sorted(looks, key=lambda each: each[0].received)
         furthest, base, index = NOWHERE, 0, 0
         for look, at in sorted(looks, key=lambda each: each[0].sent):
-            while index < len(ended) and ended[index][0].received < look.sent:
+            while index < len(ended) and ended[index][0].received < look.sent - lasts_s:
                 furthest, base = max(furthest, ended[index][1]), max(base, ended[index][1].base)
                 index += 1
             if (at.generation, at.complete) < (furthest.generation, furthest.complete) or at.base < base:
@@ -84,14 +104,22 @@ def _fences_forward(story: Story, server: str) -> Iterator[Violation]:
 def _under_the_fence(story: Story, server: str) -> Iterator[Violation]:
     """1, 3 and 7: each RRset is what the fence around it allows; under one fence it never changes."""
     under: dict[tuple[str, str], set[Contents]] = defaultdict(set)
+    lasts_s = story.handovers.get(server, 0.0)
+    shown = _Shown(story.fences[server])
     for sight in story.sights[server]:
         if sight.before is None or sight.after is None:
             continue
         before, after = place(sight.before.text), place(sight.after.text)
-        if before is None or after is None or after.generation < before.base:
+        if before is None or after is None:
             continue  # the fence itself is at fault, and told of already
-        look = sight.look
-        if sight.before.text == sight.after.text and before.generation:
+        look, same = sight.look, sight.before.text == sight.after.text
+        if lasts_s:
+            near = (before, after, shown.before(look.sent - lasts_s), shown.before(look.received + lasts_s))
+            before, after = min(near, key=lambda each: each.base), max(near)
+            same = same and before == after
+        if after.generation < before.base:
+            continue
+        if same and before.generation:
             seen = under[sight.before.text or "", look.key]
             seen.add(look.contents)
             if len(seen) > 1:
@@ -154,10 +182,11 @@ def _line_forward(
     for generation, contents in story.changes(key):
         of[standing(contents)].append(generation)
     origins: list[tuple[float, int]] = []
+    lasts_s = story.handovers.get(server, 0.0)
     for sent, received, contents in looks:
         bound = 0
         for ended, newest in reversed(origins):
-            if ended < sent:
+            if ended < sent - lasts_s:
                 bound = newest
                 break
         generations = of.get(contents)

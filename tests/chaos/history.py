@@ -119,6 +119,13 @@ class Down(Line, frozen=True, tag="down"):
     until: float
 
 
+class Handover(Line, frozen=True, tag="handover"):
+    """A name server's manner: at a change its old process answers beside the new one, no longer than this."""
+
+    server: str
+    lasts_s: float
+
+
 class Fault(Line, frozen=True, tag="fault"):
     """A fault, from its beginning until it was lifted."""
 
@@ -146,7 +153,21 @@ class Ended(Line, frozen=True, tag="ended"):
     at: float | None
 
 
-Anything = Submitted | Answered | Listed | Said | Stood | Fence | Look | Silence | Down | Fault | Transferred | Ended
+Anything = (
+    Submitted
+    | Answered
+    | Listed
+    | Said
+    | Stood
+    | Fence
+    | Look
+    | Silence
+    | Down
+    | Handover
+    | Fault
+    | Transferred
+    | Ended
+)
 _DECODER = msgspec.json.Decoder(Anything)
 _ENCODER = msgspec.json.Encoder()
 

@@ -21,10 +21,10 @@ from tests.campaigns.pacing import came
 from tests.chaos.account import ACCEPTED_PER_S_MIN, Account, Conditions
 from tests.chaos.checker import check
 from tests.chaos.faults import Storm
-from tests.chaos.history import PRIMARY, Contents, Ended, Transferred, Writer, read
+from tests.chaos.history import PRIMARY, Contents, Ended, Handover, Transferred, Writer, read
 from tests.chaos.observe import Asker, NoAnswer, Order
 from tests.chaos.planners import Chronicler, Doors, Planners, keys_of
-from tests.chaos.stage import KEPT, SECONDARIES, SMALL_ZONE, Kind, Stage, TransferFailed, stage
+from tests.chaos.stage import HANDOVERS, KEPT, SECONDARIES, SMALL_ZONE, Kind, Stage, TransferFailed, stage
 from tests.chaos.story import stories
 from tests.servers.process import Process
 
@@ -61,6 +61,8 @@ async def chaos(options: Options, folder: Path, histories: Path) -> Account:
         )
         for member in made.everybody:
             await member.daemon.start()
+        for server, lasts_s in HANDOVERS.items():
+            writer.write(Handover(server, lasts_s))
         for zone in made.zones:
             writer.write(Transferred(zone, PRIMARY, await made.transfer(PRIMARY, zone)))
         try:

@@ -39,6 +39,8 @@ SMALL_ZONE = "small.chaos.test."
 """The zone of the daemon on SQLite."""
 SECONDARIES = ("secondary1", "secondary2")
 DAEMONS = 3
+HANDOVERS = {SECONDARIES[1]: 1.0}
+"""NSD starts new processes for a new zone before it ends the old ones: milliseconds, longer on a busy machine."""
 KEPT = 400
 """Generations back to which a rollback is promised."""
 CLOCKED = "daemon0"

@@ -16,6 +16,7 @@ from tests.chaos.history import (
     Ended,
     Fault,
     Fence,
+    Handover,
     Listed,
     Look,
     Said,
@@ -48,6 +49,8 @@ class Story:
     fences: dict[str, list[Fence]] = field(default_factory=lambda: defaultdict(list))
     sights: dict[str, list[Sight]] = field(default_factory=lambda: defaultdict(list))
     downs: dict[str, list[Down]] = field(default_factory=lambda: defaultdict(list))
+    handovers: dict[str, float] = field(default_factory=dict)
+    """Servers whose old process answers beside the new one at a change, and for how long at most."""
     first: dict[str, Contents] = field(default_factory=dict)
     last: dict[str, dict[str, Contents]] = field(default_factory=dict)
     ended: Ended | None = None
@@ -133,6 +136,7 @@ def stories(lines: Iterable[Anything]) -> dict[str, Story]:
     known: dict[tuple[str, int], Fence | None] = {}
     downs: list[Down] = []
     faults: list[Fault] = []
+    handovers: dict[str, float] = {}
 
     def sight(place: tuple[str, int], after: Fence | None) -> None:
         if (look := waiting.pop(place, None)) is not None:
@@ -179,6 +183,8 @@ def stories(lines: Iterable[Anything]) -> dict[str, Story]:
                 told(line.zone).ended = line
             case Down():
                 downs.append(line)
+            case Handover():
+                handovers[line.server] = line.lasts_s
             case Fault():
                 faults.append(line)
     for place in list(waiting):
@@ -186,7 +192,7 @@ def stories(lines: Iterable[Anything]) -> dict[str, Story]:
     for story in found.values():
         for down in downs:
             story.downs[down.server].append(down)
-        story.faults = faults
+        story.faults, story.handovers = faults, handovers
         story.settle()
     return found
 

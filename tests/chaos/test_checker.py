@@ -16,6 +16,7 @@ from tests.chaos.history import (
     Down,
     Ended,
     Fence,
+    Handover,
     Listed,
     Look,
     Said,
@@ -237,6 +238,35 @@ def test_a_secondary_that_was_killed_may_come_back_with_what_it_had_on_disk() ->
     back = seen(54, B, of(13), fence(4), server=SECONDARY)
     assert 2 in numbers(with_looks(back))
     assert numbers(replace(with_looks(back), more=(Down(SECONDARY, 53.0, 53.5),))) == set()
+
+
+def test_old_and_new_processes_answer_side_by_side_only_while_a_server_hands_over() -> None:
+    flap = (
+        seen(53.0, B, of(13), fence(4), fence(5), server=SECONDARY),
+        seen(53.8, B, of(13), fence(4), server=SECONDARY),
+        seen(54.6, B, of(13), fence(5), server=SECONDARY),
+    )
+    before = tuple(look for look in HONEST if look.server == PRIMARY or look.at < 52)
+    run = Run(looks=(*before, *flap))
+    assert 2 in numbers(run)
+    assert numbers(replace(run, more=(Handover(SECONDARY, 1.0),))) == set()
+    assert 2 in numbers(replace(run, more=(Handover(SECONDARY, 0.05),)))
+    back = replace(run, looks=(*run.looks, seen(56.0, B, of(13), fence(4), server=SECONDARY)))
+    assert 2 in numbers(replace(back, more=(Handover(SECONDARY, 1.0),)))
+
+
+def test_the_new_process_may_show_more_than_the_old_ones_fence_while_a_server_hands_over() -> None:
+    before = tuple(look for look in HONEST if look.server == PRIMARY)
+    ahead = (
+        seen(23.0, A, of(12), fence(2), server=SECONDARY),
+        seen(30.0, A, of(13), fence(2), server=SECONDARY),
+        seen(30.9, A, of(13), fence(3), server=SECONDARY),
+    )
+    run = Run(looks=(*before, *ahead))
+    assert 1 in numbers(run)
+    assert numbers(replace(run, more=(Handover(SECONDARY, 1.0),))) == set()
+    empty = seen(30.2, B, None, fence(2), server=SECONDARY)
+    assert 3 in numbers(replace(run, looks=(*run.looks, empty), more=(Handover(SECONDARY, 1.0),)))
 
 
 def test_the_primary_may_not_go_back_even_if_it_was_killed() -> None:
