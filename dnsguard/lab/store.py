@@ -214,7 +214,8 @@ class MemoryStore:
         back = _put_back(history, own, generation, created, again=entry.reverts is not None)
         if back and back == own:
             back = _put_back(history, own, generation, created, again=True)
-        if back and back == own:
+        # Where a newer plan covers something of it, taking it away changes what is to be published, and so gets on.
+        if back and back == own and len(back) == entry.rrsets:
             mark_faulted(history, generation, why, at)
             return None
         history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)

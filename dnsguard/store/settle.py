@@ -160,7 +160,9 @@ def reject(
     own = {key: ledger.standing[key.name][key].wanted for key in put_back}
     if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
         put_back = _stood_before(conn, ledger.seen, generation, created, again=True)
-    if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
+    same = put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}
+    # Where a newer plan covers something of it, taking it away changes what is to be published, and so gets on.
+    if same and len(put_back) == row.rrsets:
         _mark(conn, zone, generation, PlanState.FAULTED, why, at)
         return None
     appended = 0
@@ -190,10 +192,12 @@ def _take_out(conn: sa.Connection, zone: str, generation: int) -> None:
     conn.execute(sa.delete(changes).where(mine))
 
 
-def _open_rejection(conn: sa.Connection, zone: str, generation: int) -> tuple[Ledger, sa.Row[Any, Any] | None]:
+def _open_rejection(conn: sa.Connection, zone: str, generation: int) -> tuple[Ledger, sa.Row[Any, Any, Any] | None]:
     names = sa.select(changes.c.name).where(changes.c.zone == zone, changes.c.generation == generation).distinct()
     ledger = open_ledger(conn, zone, conn.scalars(names).all())
-    query = sa.select(plans.c.state, plans.c.reverts).where(plans.c.zone == zone, plans.c.generation == generation)
+    query = sa.select(plans.c.state, plans.c.reverts, plans.c.rrsets).where(
+        plans.c.zone == zone, plans.c.generation == generation
+    )
     return ledger, conn.execute(query).one_or_none()
 
 

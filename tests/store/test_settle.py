@@ -229,6 +229,28 @@ async def test_a_rejection_that_would_want_the_same_again_is_not_made(store: Sql
     assert (entry.state, entry.why) == (PlanState.FAULTED, "no")
 
 
+async def test_a_rejection_gets_on_where_a_newer_plan_covers_what_it_was_for(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1), key("api"): a(1)})
+    await publish(store, 1)
+    bad = await accepted(store, {key("www"): a(66), key("api"): a(1)})
+    await accepted(store, {key("www"): a(3)})
+    assert await store.reject(ZONE, bad, "no", 2001.0) == 4
+    entry, covered = await store.plan(ZONE, 4)
+    assert (entry.reverts, [(found.key, found.wanted) for found in covered]) == (bad, [(key("api"), a(1))])
+    assert (await states(store))[bad] is PlanState.REJECTED
+
+
+async def test_that_there_is_no_fence_is_on_record_until_there_is_one(store: SqlStore) -> None:
+    await accepted(store, {key("www"): a(1)})
+    fence = await publish(store, 1)
+    assert await store.record(ZONE, None, 2001.0)
+    assert not await store.record(ZONE, None, 2002.0)
+    zone = await store.zone(ZONE)
+    assert (zone.fence, zone.published) == (None, 1)
+    assert await store.record(ZONE, fence, 2003.0)
+    assert (await store.zone(ZONE)).fence == str(fence)
+
+
 async def test_what_was_nobodys_before_it_was_created_is_retired_too(store: SqlStore) -> None:
     first = await accepted(store, {key("made"): a(66)})
     assert await store.reject(ZONE, first, "no", 2000.0) is not None
