@@ -3,7 +3,8 @@ It prints and exits; what a world is made of, and what must hold in it, is the l
 """
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -13,18 +14,20 @@ from dnsguard.cli.asking import Verb
 from dnsguard.cli.outcome import DONE, REFUSED
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 
+if TYPE_CHECKING:
+    from dnsguard.lab.seeds import Bad, Needed, Tally
+    from dnsguard.lab.shortening import Told
+
 
 def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
     """Return guards with some taken out by name. Raises click.BadParameter for a name that is none of them."""
+    from dnsguard.lab.variants import GuardUnknown, without
+
     for name in names:
-        fields = {
-            field: tuple(rule for rule in getattr(guards, field) if rule.__name__ != name)
-            for field in guards.__dataclass_fields__
-        }
-        if all(len(rules) == len(getattr(guards, field)) for field, rules in fields.items()):
-            known = sorted(rule.__name__ for field in fields for rule in getattr(guards, field))
-            raise click.BadParameter(f"expected one of {', '.join(known)}, found {name!r}", param_hint="--without")
-        guards = replace(guards, **fields)
+        try:
+            guards = without(guards, name)
+        except GuardUnknown as unknown:
+            raise click.BadParameter(str(unknown), param_hint="--without") from None
     return guards
 
 
@@ -34,12 +37,14 @@ def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
         "dnsguard simulate --seeds 1000",
         "dnsguard simulate --seeds 1 --start 4711 --story",
         "dnsguard simulate --seeds 1000 --without fence_as_seen",
+        "dnsguard simulate --each-guard",
     ),
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="How many worlds.")
 @click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
 @click.option("--unguarded", is_flag=True, help="With the October system's rules.")
 @click.option("--without", "without", multiple=True, metavar="GUARD", help="Take a guard out; may be repeated.")
+@click.option("--each-guard", is_flag=True, help="Take out one guard after the other, and show what breaks first.")
 @click.option("--cores", type=click.IntRange(min=1), help="How many processes; all cores without it.")
 @click.option("--keep-going", is_flag=True, help="Go on after the first violated world.")
 @click.option("--story", is_flag=True, help="Tell the shortest story even if it takes many runs to find.")
@@ -51,6 +56,7 @@ def simulate(
     start: int,
     unguarded: bool,
     without: tuple[str, ...],
+    each_guard: bool,
     cores: int | None,
     keep_going: bool,
     story: bool,
@@ -60,23 +66,37 @@ def simulate(
 
     Each seed draws what goes wrong in its world: crashes, pauses of hours, lost, late and doubled messages, a
     primary that is away, refuses or is restored from a backup, a store that fails before or after it wrote, clocks
-    that jump, several planners, operators that go back. The invariants are asked after every effect, and when the
-    faults stop the world must converge. Exit code 1 if any world was violated; its seed replays it.
+    that jump, several planners, plans that no planner should submit, operators and strangers. The invariants are
+    asked after every effect, and when the faults stop the world must converge. Exit code 1 if any world was
+    violated (with --each-guard: if any guard could be left out unpunished); its seed replays it.
     """
     # Late: nothing else of the command line needs the laboratory.
-    from dnsguard.lab.seeds import Tally, campaign, shortest_story
+    from dnsguard.lab import seeds as laboratory
+    from dnsguard.lab.shortening import shortest_story
 
     guards = guards_without(without, UNGUARDED if unguarded else GUARDED)
-    tally, seconds = Tally(), 0.0
+    if each_guard:
+        needed = laboratory.each_guard(start, seeds, guards, cores=cores)
+        ctx.exit(DONE if _show_needed(needed, as_json=as_json) else REFUSED)
+    tally, seconds = laboratory.Tally(), 0.0
     console = Console(stderr=True)
     columns = (TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     stop = None if keep_going else (lambda total: bool(total.bad))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("worlds", total=seeds)
-        for tally, seconds in campaign(start, seeds, guards, cores=cores, stop=stop):  # noqa: B007  the last ones count
+        for tally, seconds in laboratory.campaign(start, seeds, guards, cores=cores, stop=stop):  # noqa: B007  the last ones count
             progress.update(task, completed=tally.seeds)
-    found = shortest_story(tally.bad[0].seed, guards, 3_000 if story else 300) if tally.bad else None
-    figures = {
+    told = shortest_story(tally.bad[0].seed, guards, 3_000 if story else 300) if tally.bad else None
+    if as_json:
+        click.echo(json.dumps(_as_document(tally, start, seconds, told)))
+    else:
+        rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
+        _show(tally, start, seconds, told, rules)
+    ctx.exit(REFUSED if tally.bad else DONE)
+
+
+def _as_document(tally: "Tally", start: int, seconds: float, told: "Told | None") -> dict[str, Any]:
+    return {
         "seeds": tally.seeds,
         "start": start,
         "effects": tally.moves,
@@ -84,30 +104,53 @@ def simulate(
         "seeds_per_second": round(tally.seeds / seconds, 1) if seconds else None,
         "violated": len(tally.bad),
         "violations": dict(tally.by_name),
-        "first": None
-        if not tally.bad
-        else {"seed": tally.bad[0].seed, "name": tally.bad[0].violation.name, "detail": tally.bad[0].violation.detail},
+        "bad": [_bad(bad) for bad in tally.bad],
+        "story": None if told is None else list(told.sentences),
+        "schedule": None if told is None else json.loads(told.schedule.to_json()),
     }
-    if as_json:
-        steps = None if found is None else json.loads(found[1].to_json())
-        click.echo(json.dumps(figures | {"story": steps}))
-    else:
-        click.echo(
-            f"{tally.seeds} worlds from seed {start}, {tally.moves} effects in {seconds:.1f} s "
-            f"({tally.seeds / max(seconds, 1e-9):.0f} worlds/s): {len(tally.bad)} violated"
+
+
+def _bad(bad: "Bad") -> dict[str, Any]:
+    return {"seed": bad.seed, "name": bad.violation.name, "detail": bad.violation.detail, "effects": bad.moves}
+
+
+def _show(tally: "Tally", start: int, seconds: float, told: "Told | None", rules: str) -> None:
+    click.echo(
+        f"{tally.seeds} worlds from seed {start}, {tally.moves} effects in {seconds:.1f} s "
+        f"({tally.seeds / max(seconds, 1e-9):.0f} worlds/s): {len(tally.bad)} violated"
+    )
+    for name, count in sorted(tally.by_name.items()):
+        click.echo(f"  {name}: {count}")
+    for bad in tally.bad:
+        click.echo(f"seed {bad.seed}: {bad.violation.name}: {bad.violation.detail}")
+    if told is not None:
+        seed = tally.bad[0].seed
+        click.echo(f"the shortest story found of seed {seed} has {len(told.schedule)} steps:")
+        for number, sentence in enumerate((said for said in told.sentences if said), 1):
+            click.echo(f"{number:4}. {sentence}")
+        click.echo(f"and so: {told.violation.name}: {told.violation.detail}")
+        click.echo(f"replay: dnsguard simulate --seeds 1 --start {seed}{rules}")
+
+
+def _show_needed(found: "Iterator[Needed]", *, as_json: bool) -> bool:
+    """Show guard by guard what comes of leaving it out; return whether each is missed."""
+    every = []
+    for needed in found:
+        every.append(needed)
+        if as_json:
+            continue
+        bad = needed.bad
+        said = (
+            f"none of {needed.seeds} worlds breaks" if bad is None else f"{bad.violation.name}: {bad.violation.detail}"
         )
-        for name, count in sorted(tally.by_name.items()):
-            click.echo(f"  {name}: {count}")
-        if found is not None:
-            violation, schedule = found
-            bad = tally.bad[0]
-            click.echo(f"seed {bad.seed}: {violation.name}: {violation.detail}")
-            click.echo(f"the shortest story found has {len(schedule)} steps:")
-            for step in schedule.steps:
-                click.echo(f"  {step.actor:8} {step.label}" + ("" if step.turn == "go" else f"  ({step.turn})"))
-            rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
-            click.echo(f"replay: dnsguard simulate --seeds 1 --start {bad.seed}{rules}")
-    ctx.exit(REFUSED if tally.bad else DONE)
+        click.echo(f"{needed.guard:36} {'-' if bad is None else f'seed {bad.seed}':>10}  {said[:120]}")
+    missed = sum(needed.bad is not None for needed in every)
+    if as_json:
+        guards = {n.guard: None if n.bad is None else _bad(n.bad) for n in every}
+        click.echo(json.dumps({"guards": guards, "missed": missed}))
+    else:
+        click.echo(f"{missed} of {len(every)} guards are missed")
+    return missed == len(every)
 
 
 COMMANDS = (simulate,)

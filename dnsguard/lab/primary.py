@@ -63,8 +63,13 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
             if beside:
                 return
             before = contents.get(key)
-            rdatas = records.rdatas if before is None or key == cname else (*before.rdatas, *records.rdatas)
-            contents[key] = make_records(records.ttl, rdatas)
+            if key == cname:
+                contents[key] = Records(records.ttl, records.rdatas[-1:])  # of several the last one stays
+            elif key != (zone, "SOA") or before is None:
+                rdatas = records.rdatas if before is None else (*before.rdatas, *records.rdatas)
+                contents[key] = make_records(records.ttl, rdatas)
+            elif _serial(records) > _serial(before):
+                contents[key] = records
         case DeleteRRset(key):
             if key not in {Key(zone, "SOA"), Key(zone, "NS")}:
                 contents.pop(key, None)
@@ -77,6 +82,11 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
                 contents[key] = Records(before.ttl, left)
             elif key != (zone, "NS"):
                 del contents[key]
+
+
+def _serial(soa: Records) -> int:
+    """Return the serial, the first of the five numbers at the end of an SOA's rdata (RFC 1035 section 3.3.13)."""
+    return int.from_bytes(soa.rdatas[0][-20:-16], "big")
 
 
 @dataclass(slots=True)

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.lab.minimise import minimise
-from dnsguard.lab.moves import Faults, Kind, Schedule
+from dnsguard.lab.moves import Faults, Kind
+from dnsguard.lab.scenery import scene
 from dnsguard.lab.simulation import Outcome, Simulation, Violation
 from dnsguard.lab.simulator import Simulator
-from dnsguard.lab.strangers import meddle
 from dnsguard.lab.strategies import RandomWalk
 from dnsguard.lab.swarm import Swarm, swarm
-from dnsguard.lab.world import scene
+from dnsguard.lab.variants import guard_names, without
 
 SEEDS_AT_ONCE = 50
-MOVES_MAX = 20_000
-STORY_RUNS_MAX = 300
+MOVES_MAX = 50_000
+AGAIN = 1_000_003
+"""Far from one seed to the next order of the same seed's world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,12 @@ class Tally:
         return Counter(bad.violation.name for bad in self.bad)
 
 
-def simulator(seed: int, guards: Guards = GUARDED, settings: Swarm | None = None) -> Simulator:
-    """Return what runs the world of a seed."""
+def simulator(
+    seed: int, guards: Guards = GUARDED, settings: Swarm | None = None, tell: list[str] | None = None
+) -> Simulator:
+    """Return what runs the world of a seed; into ``tell`` it writes each run's story anew."""
     drawn = settings or swarm(seed)
-    set_up = scene(drawn, meddle, guards)
+    set_up = scene(drawn, guards, tell)
 
     def scenario(simulation: Simulation) -> None:
         set_up(simulation, seed)
@@ -67,24 +69,13 @@ def simulator(seed: int, guards: Guards = GUARDED, settings: Swarm | None = None
     return Simulator(scenario, faults=faults, timed=True, moves_max=MOVES_MAX)
 
 
-def live_through(seed: int, guards: Guards = GUARDED) -> Outcome:
-    """Run the world of a seed once."""
-    drawn = swarm(seed)
+def live_through(seed: int, guards: Guards = GUARDED, settings: Swarm | None = None, again: int = 0) -> Outcome:
+    """Run the world of a seed once; ``again`` numbers other orders of what happens in it."""
+    drawn = settings or swarm(seed)
     weights = dict.fromkeys((Kind.LOST_REQUEST, Kind.LOST_ANSWER), drawn.loss_weight) | {Kind.CRASH: drawn.crash_weight}
-    walk = RandomWalk(seed, 1, weights=weights)
+    walk = RandomWalk(seed + again * AGAIN, 1, weights=weights)
     walk.begin()
     return simulator(seed, guards, drawn).run(walk)
-
-
-def shortest_story(
-    seed: int, guards: Guards = GUARDED, runs_max: int = STORY_RUNS_MAX
-) -> tuple[Violation, Schedule] | None:
-    """Return the shortest schedule found that violates as the world of a seed does; None if it does not."""
-    outcome = live_through(seed, guards)
-    if not outcome.violations:
-        return None
-    violation = outcome.violations[0]
-    return minimise(simulator(seed, guards).run, outcome.schedule_to(violation), violation, runs_max=runs_max)
 
 
 def _tally(guards: Guards, seeds: range) -> Tally:
@@ -117,6 +108,25 @@ def campaign(
         yield total, time.perf_counter() - begun
         if stop is not None and stop(total):
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What comes of leaving one guard out: the first world that breaks, None if none of so many did."""
+
+    guard: str
+    bad: Bad | None
+    seeds: int
+    seconds: float
+
+
+def each_guard(start: int, count: int, guards: Guards = GUARDED, *, cores: int | None = None) -> Iterator[Needed]:
+    """Leave out one guard after the other, and look for the first world that breaks without it."""
+    for name in guard_names(guards):
+        tally, seconds = Tally(), 0.0
+        for tally, seconds in campaign(start, count, without(guards, name), cores=cores, stop=lambda t: bool(t.bad)):  # noqa: B007  the last ones count
+            pass
+        yield Needed(name, tally.bad[0] if tally.bad else None, tally.seeds, seconds)
 
 
 def _leave_signals_to_the_parent() -> None:

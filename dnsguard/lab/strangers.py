@@ -3,7 +3,7 @@ alias by hand, restore the database from a backup. Afterwards an operator settle
 Each act is one effect, and leaves a note of what must hold from then on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 from dnsguard.core.fence import fence_key
@@ -11,13 +11,18 @@ from dnsguard.core.history import StoreUnavailable
 from dnsguard.core.layout import alias_to, node_of, target_of
 from dnsguard.core.names import name_wire
 from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.core.written import seen_in
 from dnsguard.lab.primary import Contents
 from dnsguard.lab.store import MemoryHistory
-from dnsguard.lab.world import ZONE, World
+from dnsguard.lab.storm import TOLD
+from dnsguard.lab.world import NEW_ZONE, ZONE, World
 from dnsguard.workers.resync import Keep, ResyncRefused, resync
 
 QUIET_LOOKS = 10
 """After how many looks without anything to settle the operator leaves: longer than any daemon waits to look again."""
+
+HASTY_MAX = 20
+"""How many clean-ups an operator waits for who wants to go back just then."""
 
 THEIRS = parse_records("A", 60, ["203.0.113.7"])
 ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
@@ -31,14 +36,58 @@ async def meddle(world: World) -> None:
         await world.simulation.pause(world.draw.uniform(0, world.swarm.storm_s))
         if kind == "old database":
             await _restore_database(world, deepcopy(backup))
+        elif kind == "hasty flip" and world.swarm.layout == "versioned":
+            await _after_listings(world)
+        elif kind == "hasty restore":
+            await _after_records(world)
         else:
-            await world.simulation.gate.pass_through(f"stranger: {kind}", reads=_all(), writes=_all())
-            contents = dict(world.primary.contents)
-            if _ACTS[kind](world, contents):
-                world.primary.contents = contents
-                world.settle_views()
+            await _act(world, kind)
         backup = deepcopy(world.history)
+    while not world.storm.calm:
+        await world.simulation.pause(5.0)
+    if world.contested:
+        await _act(world, "leave")
     await _settle_halts(world)
+
+
+async def _act(world: World, kind: str) -> bool:
+    await world.simulation.gate.pass_through(f"stranger: {kind}", reads=_all(), writes=_all())
+    contents = dict(world.primary.contents)
+    done = _ACTS[kind](world, contents)
+    if done:
+        world.primary.contents = contents
+        world.settle_views()
+        world.storm.note("a stranger", TOLD, SAID[kind])
+    return done
+
+
+async def _after_listings(world: World) -> None:
+    """Be an operator who goes back by hand just when a clean-up has listed the zone."""
+    storm = world.storm
+    for _ in range(HASTY_MAX):
+        storm.listed.clear()
+        if storm.calm:
+            return
+        await storm.listed.wait()
+        if await _act(world, "hasty flip"):
+            return
+
+
+async def _after_records(world: World) -> None:
+    """Restore the primary from the backup before, just when something newer is on record as published."""
+    storm, backup = world.storm, world.primary.contents
+    for _ in range(HASTY_MAX):
+        storm.recorded.clear()
+        if storm.calm:
+            return
+        await storm.recorded.wait()
+        before, now = (seen_in(ZONE, contents).fence for contents in (backup, world.primary.contents))
+        if before is not None and now is not None and before.base < now.base and world.junk is None:
+            await world.simulation.gate.pass_through("stranger: hasty restore", writes=(f"zone {ZONE}",))
+            world.put_back(backup)
+            storm.note("a stranger", TOLD, "restores the primary from its last backup")
+            return
+        backup = world.primary.contents
 
 
 def _all() -> tuple[str, ...]:
@@ -82,6 +131,27 @@ def _junk_fence(world: World, contents: Contents) -> bool:
     return True
 
 
+def _squat(world: World, contents: Contents) -> bool:
+    """Restore the primary to what it was before dnsguard came, and take a name that is on record as published."""
+    heads = world.history.heads
+    for key in world.keys:
+        if key in heads and heads[key].live is not None and heads[key].held and not world.theirs:
+            contents.clear()
+            contents.update(NEW_ZONE | {Key(key.name, "CNAME"): ELSEWHERE})
+            world.put_back(contents)
+            world.contested.add(key)
+            return True
+    return False
+
+
+def _leave(world: World, contents: Contents) -> bool:
+    for key in world.contested:
+        alias = Key(key.name, "CNAME")
+        if contents.get(alias) == ELSEWHERE:
+            del contents[alias]
+    return True
+
+
 def _no_node(_: World, contents: Contents) -> bool:
     """Delete the records of a node to which no alias points."""
     named = {target_of(records) for key, records in contents.items() if key.type == "CNAME"}
@@ -92,9 +162,15 @@ def _no_node(_: World, contents: Contents) -> bool:
     return False
 
 
-def _hand_flip(world: World, contents: Contents) -> bool:
+def _hasty_flip(world: World, contents: Contents) -> bool:
+    """Point an alias back at just such a node as a clean-up takes away: one that no alias names."""
+    named = {target_of(records) for key, records in contents.items() if key.type == "CNAME"}
+    return _hand_flip(world, contents, [key for key in sorted(contents) if key.name not in named])
+
+
+def _hand_flip(world: World, contents: Contents, keys: Sequence[Key] | None = None) -> bool:
     """Point an alias back at an older node that is still there, as an operator in a hurry does."""
-    for key in sorted(contents):
+    for key in sorted(contents) if keys is None else keys:
         place = node_of(key.name)
         alias = None if place is None else Key(place[1], "CNAME")
         if alias is not None and target_of(contents.get(alias)) not in {None, key.name}:
@@ -107,25 +183,37 @@ def _hand_flip(world: World, contents: Contents) -> bool:
 _ACTS: dict[str, Callable[[World, Contents], bool]] = {
     "address": _put_address,
     "alias": _put_alias,
+    "squatter": _squat,
+    "leave": _leave,
     "junk fence": _junk_fence,
     "no node": _no_node,
     "hand flip": _hand_flip,
+    "hasty flip": _hasty_flip,
+}
+SAID = {
+    "address": "puts an address of its own where dnsguard has published nothing",
+    "alias": "puts an alias of its own where dnsguard has published nothing",
+    "squatter": "restores the primary from before dnsguard, and takes a published name for an alias of its own",
+    "leave": "takes its alias away again",
+    "junk fence": "overwrites the fence",
+    "no node": "deletes the records of a node to which no alias points",
+    "hand flip": "points an alias back at an older node by hand",
+    "hasty flip": "points an alias back at an older node by hand, just after a clean-up has listed the zone",
 }
 
 
 async def _restore_database(world: World, backup: MemoryHistory) -> None:
     await world.simulation.gate.pass_through("stranger: old database", reads=_all(), writes=_all())
     world.restore_history(backup)
+    world.storm.note("a stranger", TOLD, "restores the database from a backup")
 
 
 async def _settle_halts(world: World) -> None:
     """Be the operator who looks once the storm is over, and settles what a person must."""
-    while not world.storm.calm:
-        await world.simulation.pause(5.0)
     await world.simulation.pause(world.swarm.pause_s_max)  # whoever is held up comes back within that
     quiet = 0
     while quiet < QUIET_LOOKS:
-        store, publisher = world.ends()
+        store, publisher = world.ends("the operator")
         await world.simulation.pause(world.draw.uniform(150, 300))
         quiet += 1
         if world.history.zone.halted is None:

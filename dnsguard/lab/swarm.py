@@ -7,6 +7,33 @@ from random import Random
 
 HOUR_S = 3_600.0
 
+STRANGERS = (
+    "address",
+    "alias",
+    "squatter",
+    "junk fence",
+    "no node",
+    "hand flip",
+    "hasty flip",
+    "hasty restore",
+    "old database",
+)
+SLIPS = (
+    "empty",
+    "too many",
+    "foreign zone",
+    "forged fence",
+    "own SOA",
+    "no NS",
+    "retired",
+    "long TTL",
+    "two aliases",
+    "too large",
+    "old number",
+    "stale",
+    "alias beside address",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
@@ -42,8 +69,14 @@ class Swarm:
     restored: float
     """Of the weather's turns: the primary is restored from a backup."""
     clock_jump_s_max: float
+    clean_first: float
+    """A clean-up comes whenever its own loop comes round: so often before what there is to publish."""
     strangers: tuple[str, ...]
     """What others do to the zone or the database past dnsguard, in this order (see `strangers`)."""
+    slips: tuple[str, ...]
+    """Plans that no planner should ever submit, before its usual ones (see `slips`)."""
+    retiring: bool
+    """Whether the zone's policy lets RRsets be retired."""
     rollback: float
     """Of the planners' turns: an operator goes back to older contents."""
     retire: float
@@ -56,7 +89,7 @@ def swarm(seed: int) -> Swarm:
     def sometimes(chance: float, low: float, high: float) -> float:
         return draw.uniform(low, high) if draw.random() < chance else 0.0
 
-    kinds = ("address", "alias", "junk fence", "no node", "hand flip", "old database")
+    retiring = draw.random() < 0.85
     return Swarm(
         layout=draw.choice(("inline", "versioned")),
         enactors=draw.choice((1, 2, 2, 3)),
@@ -79,9 +112,12 @@ def swarm(seed: int) -> Swarm:
         store_after=sometimes(0.3, 0.02, 0.15),
         away=sometimes(0.3, 0.2, 0.6),
         poisoned=sometimes(0.3, 0.2, 0.6),
-        restored=sometimes(0.2, 0.1, 0.4),
+        restored=sometimes(0.25, 0.1, 0.5),
         clock_jump_s_max=draw.choice((0.0, 0.0, 5.0, 24 * HOUR_S)),
-        strangers=tuple(draw.choice(kinds) for _ in range(draw.choice((0, 0, 1, 1, 3)))),
+        clean_first=sometimes(0.5, 0.05, 0.5),
+        strangers=tuple(draw.choice(STRANGERS) for _ in range(draw.choice((0, 0, 1, 1, 3)))),
+        slips=("retired",) * (not retiring) + tuple(draw.choice(SLIPS) for _ in range(draw.choice((0, 0, 1, 2)))),
+        retiring=retiring,
         rollback=sometimes(0.4, 0.05, 0.4),
-        retire=sometimes(0.5, 0.05, 0.3),
+        retire=sometimes(0.5, 0.05, 0.3) if retiring else 0.0,
     )
