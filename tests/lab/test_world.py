@@ -15,7 +15,7 @@ from dnsguard.lab.world import ZONE, World
 
 
 def test_a_name_is_ours_once_its_retirement_is_published_even_before_that_is_on_record() -> None:
-    world = World(cast(Simulation, None), swarm(0), GUARDED, Random(0))
+    world = World(cast("Simulation", None), swarm(0), GUARDED, Random(0))
     key = world.keys[0]
     world.history.changes[key] = {2: Absence.RETIRED}
     world.fence = Fence("0" * 16, 1, "0" * 16)
