@@ -142,9 +142,10 @@ async def test_who_looked_before_others_published_looks_again_before_it_takes_th
                 await rig.submit({API: a("192.0.2.3")})
             return seen
 
-    slow.publisher = Slow(rig.primary)
+    slow.publisher = late = Slow(rig.primary)
     step = await slow.run_once()
-    assert (step.event, step.messages) == ("publication.overtaken", 0)
+    assert (step.event, step.refused) == ("publication.overtaken", 0)
+    assert len(late.sent) == 1  # the mark of the look: it sent nothing that could only be refused
     assert rig.store.histories[ZONE].zone.fence == str(seen_in(ZONE, rig.primary.contents).fence)
     await rig.settle(slow)
     assert generation(rig) == 3
