@@ -57,7 +57,7 @@ def settle(history: "MemoryHistory", reached: int, at: float, faults: Mapping[in
             head.live, head.held = (None, False) if withdrawn else (generation, isinstance(wanted, Records))
             head.adopt = head.adopt and not withdrawn
     for generation, entry in history.entries.items():
-        if generation in faults:
+        if generation in faults and entry.state not in {PlanState.REJECTED, PlanState.FAULTED}:
             state, why = PlanState.FAULTED, faults[generation]
         elif before < generation <= reached and entry.state is PlanState.ACCEPTED:
             state, why = PlanState.PUBLISHED if generation in contributing else PlanState.SUPERSEDED, None

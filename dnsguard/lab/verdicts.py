@@ -198,8 +198,17 @@ def _prefix(
     world.owed |= (owed := _owed(world, fence))
     keys = [key for key in world.judged if key not in world.by_hand | world.contested | owed]
     broken = prefix(changes, fence, wire, keys, rejected)
-    landed = broken is not None and prefix((*changes, *in_flight), fence, wire, keys) is None
-    return None if landed else broken
+    if broken is None or all(_landed(changes, in_flight, fence, wire, key) for key in keys):
+        return None
+    return broken
+
+
+def _landed(
+    changes: tuple[Change, ...], in_flight: list[Change], fence: Fence, wire: dict[Key, Records], key: Key
+) -> bool:
+    """Tell whether an RRset is as it should be, or as one of the plans wanted that were in flight when rejected."""
+    possible = [(), *((change,) for change in in_flight if change.key == key)]
+    return any(prefix((*changes, *late), fence, wire, (key,)) is None for late in possible)
 
 
 def _owed(world: World, fence: Fence) -> set[Key]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import Pending
-from dnsguard.core.plan import Change
+from dnsguard.core.plan import Change, Wanted
+from dnsguard.core.records import Key
 
 STRIKES_MAX = 3
 """A server may refuse an innocent message once: Knot fails a whole batch for one bad neighbour."""
@@ -31,14 +32,17 @@ class Doubt:
     rrsets_max: int | None = None
     suspect: int | None = None
     strikes: int = 0
-    aside: frozenset[tuple[str, int]] = frozenset()
-    """Names that go on without a plan's contents: nothing can be put in their place, and the record says so."""
+    aside: frozenset[tuple[Key, int, Wanted]] = frozenset()
+    """Contents that the zone goes on without: nothing can be put in their place, and the record says so.
+
+    By what they are, and not by their generation alone: a database put back to a backup may give that to others.
+    """
 
     def left(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         """Leave out the names all of whose changes are set aside."""
         if not self.aside:
             return changes
-        open_names = {c.key.name for c in changes if (c.key.name, c.generation) not in self.aside}
+        open_names = {c.key.name for c in changes if (c.key, c.generation, c.wanted) not in self.aside}
         return tuple(change for change in changes if change.key.name in open_names)
 
     def target_from(self, fence: Fence | None) -> int | None:

@@ -24,6 +24,7 @@ from dnsguard.workers.judging import Culprit, look, refused_change
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
 
+LEFT = "the primary refuses it, and nothing could be put in its place"
 _PREREQUISITE_RCODES = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})
 
 
@@ -130,7 +131,9 @@ class Enactor:
                     step = await self._settle(pending, written, refused)
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
-        faults = await self._record(seen, target, pending.zone, changes if base <= _read_upto(pending.zone) else None)
+        rising = changes if base <= _read_upto(pending.zone) else None
+        left = tuple((change.generation, LEFT) for change in pending.changes if change not in changes)
+        faults = await self._record(seen, target, pending.zone, rising, left)
         if isinstance(faults, Unreachable):
             return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
         self._believed = seen
@@ -140,11 +143,16 @@ class Enactor:
         return self._step("publication.completed", Then.AT_ONCE, pending.target, said, messages, len(changes))
 
     async def _record(
-        self, seen: Seen, fence: Fence, zone: Zone, changes: tuple[Change, ...] | None = None
+        self,
+        seen: Seen,
+        fence: Fence,
+        zone: Zone,
+        changes: tuple[Change, ...] | None = None,
+        left: tuple[tuple[int, str], ...] = (),
     ) -> tuple[tuple[int, str], ...] | Unreachable:
         """Read back what was published since the record, by whomever, and write it down with its faults.
 
-        ``changes`` has just that where it is known already.
+        ``changes`` has just that where it is known already; ``left`` are faults that were known before.
         """
         faults: tuple[tuple[int, str], ...] = ()
         upto = _read_upto(zone)
@@ -161,7 +169,7 @@ class Enactor:
             if isinstance(found, Unreachable):
                 return found
             faults = found
-        await self.store.record(self.zone, fence, self.clock.now(), faults)
+        await self.store.record(self.zone, fence, self.clock.now(), (*left, *faults))
         return faults
 
     async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
@@ -198,7 +206,8 @@ class Enactor:
         marks that at fault, and the name is set aside: the zone's other names go on, and it is tried again later.
         """
         name = culprit.names[0]
-        here = {change.generation for change in pending.changes if change.key.name == name}
+        changes = [change for change in pending.changes if change.key.name == name]
+        here = {change.generation for change in changes}
         for generation in (culprit.generation, *sorted(here - {culprit.generation})):
             appended = await self.store.reject(self.zone, generation, culprit.why, self.clock.now(), self._created)
             if appended is not None:
@@ -207,7 +216,7 @@ class Enactor:
             if len(culprit.names) > 1:
                 self._doubt = replace(self._doubt, rrsets_max=max(1, len(culprit.names) // 2))
                 return self._step("publication.narrowed", Then.AT_ONCE, generation, culprit.why)
-        aside = self._doubt.aside | {(name, generation) for generation in here}
+        aside = self._doubt.aside | {(change.key, change.generation, change.wanted) for change in changes}
         self._doubt = Doubt(seen.text, read=True, aside=aside)
         detail = f"{name} stays as it is, and is tried again once the others are published: {culprit.why}"
         return self._step("name.refused", Then.AT_ONCE, culprit.generation, detail)

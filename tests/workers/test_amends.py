@@ -8,9 +8,10 @@ from dnsguard.core.message import Message, Outcome, Unknown, Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import parse_records
 from dnsguard.core.written import Seen, seen_in
+from dnsguard.lab.store import make_history
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.step import Then
-from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key
+from tests.workers.rig import HISTORY, ZONE, PickyPublisher, Rig, a, key
 
 WWW, API, MAIL = key("www"), key("api"), key("mail")
 ALIAS = key("www", "CNAME")
@@ -60,6 +61,21 @@ async def test_what_stood_in_the_way_goes_and_the_name_comes_back_by_itself(layo
     assert resolved(rig.primary.contents, WWW) == a("192.0.2.1")
     assert (rig.entry(1).state, rig.entry(1).why) == (PlanState.PUBLISHED, None)
     assert (await rig.enactor().run_once()).event == "zone.current"
+
+
+async def test_a_plan_that_has_the_generation_of_one_that_was_set_aside_is_none_the_less_published() -> None:
+    rig = Rig()
+    await rig.submit({WWW: a("192.0.2.1"), API: a("192.0.2.1")})
+    await rig.settle()
+    rig.primary.contents = {}
+    rig.publisher.poison = set(a("192.0.2.1").rdatas)
+    enactor = rig.enactor()
+    while (await enactor.run_once()).event != "name.refused":
+        pass
+    rig.store.histories = {ZONE: make_history(ZONE, HISTORY)}  # a backup from before the first plan
+    await rig.submit({WWW: a("192.0.2.2"), API: a("192.0.2.2")})
+    await rig.settle(enactor)
+    assert (generation(rig), rig.on_wire(WWW), rig.on_wire(API)) == (1, a("192.0.2.2"), a("192.0.2.2"))
 
 
 async def test_a_newer_plan_for_a_name_that_waits_is_judged_by_itself() -> None:
