@@ -58,7 +58,8 @@ async def _submit(world: World, who: str, key: str, plan: Plan, hopeless: str | 
         if isinstance(answer, Accepted):
             world.acknowledged.append(answer.generation)
             if not answer.repeated and not plan.adopt:
-                hopeless = hopeless or _in_the_way(plan, publisher.looked_at, theirs)
+                still = {key: records for key, records in theirs.items() if world.theirs.get(key) == records}
+                hopeless = hopeless or _in_the_way(plan, publisher.looked_at, still)
             if hopeless is not None:
                 world.hopeless[answer.generation] = hopeless
         break

@@ -212,12 +212,19 @@ def _landed(
 
 
 def _owed(world: World, fence: Fence) -> set[Key]:
-    """Return what may be missing and says so: what stands at the fence comes from a plan that is marked at fault."""
+    """Return what may be missing and says so: what should stand comes from a plan that is marked at fault.
+
+    While a newer publication is under way, that is what should have stood before it.
+    """
     faulted = {g for g, entry in world.history.entries.items() if entry.state is PlanState.FAULTED}
     if not faulted:
         return set()
-    newest = {key: world.history.newest_change(key, fence.generation) for key in world.history.changes}
-    return {key for key, found in newest.items() if found is not None and found[0] in faulted}
+    newest = [
+        (key, world.history.newest_change(key, upto))
+        for key in world.history.changes
+        for upto in {fence.base, fence.generation}
+    ]
+    return {key for key, found in newest if found is not None and found[0] in faulted}
 
 
 def _of_lost_history(world: World, fence: Fence | None) -> bool:
