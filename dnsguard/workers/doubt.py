@@ -38,12 +38,15 @@ class Doubt:
     By what they are, and not by their generation alone: a database put back to a backup may give that to others.
     """
 
-    def left(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """Leave out the names all of whose changes are set aside."""
+    def split(self, changes: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """Return what is to be written, and apart from it the names all of whose changes are set aside."""
         if not self.aside:
-            return changes
+            return changes, ()
         open_names = {c.key.name for c in changes if (c.key, c.generation, c.wanted) not in self.aside}
-        return tuple(change for change in changes if change.key.name in open_names)
+        return (
+            tuple(change for change in changes if change.key.name in open_names),
+            tuple(change for change in changes if change.key.name not in open_names),
+        )
 
     def target_from(self, fence: Fence | None) -> int | None:
         """Return the generation to publish next, None for the usual one."""

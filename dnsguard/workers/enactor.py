@@ -97,7 +97,8 @@ class Enactor:
         target = Fence(pending.zone.history, pending.target, pending.target_digest)
         trusted = seen.text == pending.zone.trusted_fence
         base = 0 if trusted or seen.fence is None else seen.fence.base
-        changes, fenceless = self._doubt.left(pending.changes), not seen.rdatas
+        changes, left = self._doubt.split(pending.changes)
+        fenceless = not seen.rdatas
         of = steps_of(self._layout, changes)
         start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of)
         messages = 0
@@ -132,8 +133,9 @@ class Enactor:
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
         rising = changes if base <= _read_upto(pending.zone) else None
-        left = tuple((change.generation, LEFT) for change in pending.changes if change not in changes)
-        faults = await self._record(seen, target, pending.zone, rising, left)
+        faults = await self._record(
+            seen, target, pending.zone, rising, tuple((change.generation, LEFT) for change in left)
+        )
         if isinstance(faults, Unreachable):
             return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
         self._believed = seen
