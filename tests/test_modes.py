@@ -25,6 +25,7 @@ NAMES = {
     "dnsguard/daemon/desk.py": "the mark on every status, health and metric; and a default",
     "dnsguard/lab/seeds.py": "a default",
     "dnsguard/lab/setting.py": "a default",
+    "dnsguard/lab/shortening.py": "a default",
 }
 MARK = ("dnsguard/daemon/desk.py", "guarded")
 """The one place, by file and by what it says, where a `Guards` is compared: to say which it is."""
@@ -84,7 +85,7 @@ def test_elsewhere_than_at_the_doors_guarded_is_a_default_only_and_unguarded_is_
     for path, why in NAMES.items():
         if "a default" in why:
             assert named(TREES[path]) == {"GUARDED"}, path
-    for path in ("dnsguard/lab/seeds.py", "dnsguard/lab/setting.py"):
+    for path in [path for path, why in NAMES.items() if why == "a default"]:
         tree = TREES[path]
         defaults = [each for node in ast.walk(tree) if isinstance(node, ast.arguments) for each in node.defaults]
         defaults += [each for n in ast.walk(tree) if isinstance(n, ast.arguments) for each in n.kw_defaults if each]
