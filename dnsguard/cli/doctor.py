@@ -51,8 +51,8 @@ def doctor(
 
     Exit codes: 0 nothing is wrong; 1 something is; 2 the settings cannot be read.
     """
+    from dnsguard.daemon.check import Check, Verdict  # late: other commands need neither database nor name server
     from dnsguard.daemon.config import Options
-    from dnsguard.daemon.doctor import Check, Verdict  # late: other commands need neither database nor name server
     from dnsguard.daemon.serve import examine
 
     display = Display(as_json=as_json)

@@ -4,8 +4,7 @@ fence, for as long as two servers are compared.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from dnsguard.core.message import Applied, DeleteRRset, Message, Outcome, Refuse
 from dnsguard.core.names import fence_name
 from dnsguard.core.records import Key
 from dnsguard.daemon import compose
+from dnsguard.daemon.check import Check, Verdict
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import ConfigRefused, Settings
 from dnsguard.daemon.places import EMBEDDED
@@ -30,26 +30,6 @@ from dnsguard.wire.rivals import Standing, examine
 BIND_RECORDS_MAX = 100
 """BIND's max-records-per-type unless somebody sets it."""
 _CLOCK = SystemClock()
-
-
-class Verdict(StrEnum):
-    """What a check came to."""
-
-    GOOD = "good"
-    NOTE = "note"
-    """Nothing is wrong, and somebody should know."""
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at: what was expected and found, and what to do where that differs."""
-
-    about: str
-    verdict: Verdict
-    expected: str
-    found: str
-    advice: str = ""
 
 
 async def examine_all(

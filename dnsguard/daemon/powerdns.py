@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 
-from dnsguard.daemon.doctor import Check, Verdict
+from dnsguard.daemon.check import Check, Verdict
 
 _CLIENTS = """
     SELECT coalesce(host(client_addr), 'the same machine'), count(*)

@@ -26,6 +26,7 @@ from dnsguard.api.serve import serve as serve_http
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.daemon import compose
+from dnsguard.daemon.check import Check
 from dnsguard.daemon.config import (
     ConfigRefused,
     Options,
@@ -36,7 +37,7 @@ from dnsguard.daemon.config import (
     with_environment,
 )
 from dnsguard.daemon.desk import DaemonDesk
-from dnsguard.daemon.doctor import Check, examine_all
+from dnsguard.daemon.doctor import examine_all
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
     EMBEDDED_ZONES,

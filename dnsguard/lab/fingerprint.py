@@ -7,10 +7,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dnsguard.lab.ends import Note
+from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.moves import Kind, Move
 from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.simulation import Violation
-from dnsguard.lab.store import MemoryHistory
 
 State = tuple[Hashable, tuple[tuple[str, int], ...]]
 WRITING = frozenset({"store.accept", "store.record", "store.reject", "store.halt", "store.resync", "store.prune"})

@@ -13,12 +13,13 @@ from dnsguard.lab.ends import Note, part_of
 from dnsguard.lab.escape import confined
 from dnsguard.lab.fingerprint import GONE, WRITING, Fingerprint, Numbers, stored
 from dnsguard.lab.gate import Turn
+from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.loop import SimulatedGate, SimulatedLoop
 from dnsguard.lab.moves import Kind, MoveTable, Waiting
 from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.scenario import World, copied
 from dnsguard.lab.setting import ZONE, Setting
-from dnsguard.lab.store import MemoryHistory, MemoryStore
+from dnsguard.lab.store import MemoryStore
 from dnsguard.lab.watch import REMEMBERED
 
 Contents = Mapping[Key, Records]

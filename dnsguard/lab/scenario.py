@@ -18,11 +18,12 @@ from dnsguard.lab.ends import FENCE, KEPT, PLANS, GatedPublisher, GatedStore, No
 from dnsguard.lab.fingerprint import WRITING, Fingerprint, Numbers
 from dnsguard.lab.forgetting import CleaningPublisher, CleaningStore, Needed
 from dnsguard.lab.gate import Gate, OpenGate
+from dnsguard.lab.history import MemoryHistory, make_history
 from dnsguard.lab.moves import Move
 from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.setting import HISTORY, PLANNER, ZONE, Setting
 from dnsguard.lab.simulation import Check, Scenario, Simulation, Violation
-from dnsguard.lab.store import MemoryHistory, MemoryStore, make_history
+from dnsguard.lab.store import MemoryStore
 from dnsguard.lab.story import Teller
 from dnsguard.lab.watch import HEALED, LOST, WATCHED, WEDGED, Ledger, Watch
 from dnsguard.workers.cleanup import Cleanup

@@ -12,8 +12,8 @@ from dnsguard.core.layout import alias_to, node_of, target_of
 from dnsguard.core.names import name_wire
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
+from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.primary import Contents
-from dnsguard.lab.store import MemoryHistory
 from dnsguard.lab.storm import TOLD
 from dnsguard.lab.world import NEW_ZONE, ZONE, World
 from dnsguard.workers.resync import Keep, ResyncRefused, resync

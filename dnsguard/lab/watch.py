@@ -14,8 +14,8 @@ from dnsguard.core.plan import Absence, Change, Wanted
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends import Note
+from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.simulation import Violation
-from dnsguard.lab.store import MemoryHistory
 
 EMPTY = "never empty"
 STALE = "forward (contents)"

@@ -14,10 +14,11 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends import Note
+from dnsguard.lab.history import MemoryHistory, make_history
 from dnsguard.lab.primary import Contents, MemoryPrimary, MemoryPublisher
 from dnsguard.lab.simulation import Simulation
 from dnsguard.lab.slips import PLAN_RRSETS_MAX, TTL_S_MAX, covered_by_slips
-from dnsguard.lab.store import MemoryHistory, MemoryStore, make_history
+from dnsguard.lab.store import MemoryStore
 from dnsguard.lab.storm import Storm, StormyPublisher, StormyStore
 from dnsguard.lab.swarm import Swarm
 

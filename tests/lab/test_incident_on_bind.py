@@ -22,7 +22,8 @@ from dnsguard.core.history import Accepted, Submission
 from dnsguard.core.message import Message, Outcome
 from dnsguard.core.records import Records, records_text
 from dnsguard.lab.demo.script import ENDPOINTS, MAIN, POLICY, ZONE, make_script
-from dnsguard.lab.store import MemoryStore, make_history
+from dnsguard.lab.history import make_history
+from dnsguard.lab.store import MemoryStore
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.cleanup import Cleanup

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.scenario import first_look, opening
 from dnsguard.lab.setting import ZONE, Setting
-from dnsguard.lab.store import MemoryHistory
 from dnsguard.lab.watch import ACCOUNTABLE, EMPTY, HARMLESS, LOST
 
 SETTING = Setting(layout="inline")

@@ -16,8 +16,8 @@ from dnsguard.core.message import AddRecords, Message, Outcome, Refused
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.lab.gate import Turn
+from dnsguard.lab.history import make_history
 from dnsguard.lab.primary import MemoryPrimary, first_refusal
-from dnsguard.lab.store import make_history
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner

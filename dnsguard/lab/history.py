@@ -1,0 +1,102 @@
+"""The history of a zone in memory: what several stores (daemons) share. It only keeps; what follows from it is
+said elsewhere, by the same rules as the SQL store's tables follow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dnsguard.core.history import Entry, PlanState, Submission, Zone
+from dnsguard.core.plan import Plan, Wanted, chain_digest, plan_digest
+from dnsguard.core.policy import Policy
+from dnsguard.core.records import Key, Records
+from dnsguard.core.submission import Standing, Submitted
+
+
+@dataclass(slots=True)
+class Head:
+    """Of one RRset: what is on record as published, and whether it may be taken over."""
+
+    live: int | None = None
+    held: bool = False
+    adopt: bool = False
+
+
+@dataclass(slots=True)
+class MemoryHistory:
+    """One zone's history: what several stores (daemons) share."""
+
+    zone: Zone
+    entries: dict[int, Entry] = field(default_factory=dict)
+    chains: dict[int, str] = field(default_factory=dict)
+    changes: dict[Key, dict[int, Wanted]] = field(default_factory=dict)
+    heads: dict[Key, Head] = field(default_factory=dict)
+    answered: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
+    """What rejected plans wanted."""
+    as_found: set[int] = field(default_factory=set)
+    """Plans that take over what they found."""
+
+    def newest_change(self, key: Key, upto: int) -> tuple[int, Wanted] | None:
+        """Return what the newest plan at or below a generation says of an RRset."""
+        generations = [generation for generation in self.changes.get(key, ()) if generation <= upto]
+        return (max(generations), self.changes[key][max(generations)]) if generations else None
+
+
+def make_history(zone: str, history: str) -> MemoryHistory:
+    """Return the history of a zone before its first plan."""
+    return MemoryHistory(Zone(zone, history, 0, 0, 0, None, None, None, None, 0, None))
+
+
+def append(history: MemoryHistory, submission: Submission, generation: int, reverts: int | None = None) -> None:
+    """Keep a plan as a generation, chained to the one before."""
+    plan, about = submission.plan, history.zone
+    digest = plan_digest(plan)
+    previous = about.history if about.newest == 0 else history.chains[about.newest]
+    history.chains[generation] = chain_digest(previous, generation, digest)
+    history.entries[generation] = Entry(
+        about.name,
+        generation,
+        submission.actor,
+        plan.reason,
+        submission.at,
+        plan.based_on,
+        digest.hex(),
+        PlanState.ACCEPTED,
+        None,
+        None,
+        len(plan.rrsets),
+        reverts,
+    )
+    if plan.as_found:
+        history.as_found.add(generation)
+    for key, wanted in plan.rrsets:
+        history.changes.setdefault(key, {})[generation] = wanted
+        head = history.heads.setdefault(key, Head())
+        head.adopt = head.adopt or plan.adopt
+    if submission.idempotency_key is not None:
+        history.answered[submission.actor, submission.idempotency_key] = (generation, submission.body_digest)
+    history.zone = replace(about, newest=generation)
+
+
+def with_backlog(history: MemoryHistory) -> Zone:
+    """Return the zone with how many plans wait, and since when."""
+    waiting = [entry.accepted_at for entry in history.entries.values() if entry.state is PlanState.ACCEPTED]
+    return replace(history.zone, pending=len(waiting), oldest_pending_at=min(waiting, default=None))
+
+
+def managed(head: Head | None) -> bool:
+    """Tell whether an RRset was published, or may be taken over."""
+    return head is not None and (head.live is not None or head.adopt)
+
+
+def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[Key, Records] | None) -> Submitted:
+    """Return what the guards ask about a plan that is submitted."""
+    names = {key.name for key in plan.keys}
+    standing: dict[Key, Standing] = {}
+    for key in history.changes:
+        found = history.newest_change(key, history.zone.newest) if key.name in names else None
+        if found is not None:
+            generation, wanted = found
+            actor = history.entries[generation].actor
+            standing[key] = Standing(wanted, generation, actor, managed(history.heads.get(key)))
+    return Submitted(plan, policy, history.zone.newest, standing, wire)
