@@ -143,7 +143,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except (ZoneUnknown, GenerationUnknown) as error:
         return ProblemRaised(NOT_FOUND, str(error)).response()
     except StoreUnavailable as error:
-        log.warning("store.unavailable", detail=str(error))
+        log.info("request.postponed", path=request.path, detail=str(error))
         return ProblemRaised(STORE, str(error), headers={"Retry-After": "1"}).response()
     except ConnectionError:
         return ProblemRaised(MALFORMED, "the client went away before its request was complete", close=True).response()

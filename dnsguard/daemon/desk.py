@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import msgspec
-import structlog
 from prometheus_client import CollectorRegistry
 
 from dnsguard.api.desk import WaitFor
@@ -23,6 +22,7 @@ from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Circle, Following
 from dnsguard.daemon.lines import Lines, Place, place_of
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
 from dnsguard.daemon.roster import Roster
 from dnsguard.daemon.verifying import AT_ONCE_MAX, Verifying
 from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
@@ -44,8 +44,6 @@ LOOKS_PER_S_MAX = 20
 """How often all zones together are looked at while nobody has said anything: with many zones, each is more seldom."""
 _UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING})
 
-log = structlog.get_logger()
-
 
 class DaemonDesk:
     """Zones, stores and publishers of one daemon."""
@@ -56,7 +54,9 @@ class DaemonDesk:
         self._guards = guards
         self._clock = SystemClock()
         self._metrics = Metrics(self.mode)
-        self.roster = Roster(store, self._clock, end)
+        self._outage = StoreOutage()
+        self._primary_outages: dict[Place, PrimaryOutage] = {}
+        self.roster = Roster(store, self._clock, end, self._outage)
         self._rooms: dict[str, ZoneRoom] = {}
         self._lines = Lines(self._clock.now)
         self._circle = Circle(self._clock.now)
@@ -99,6 +99,8 @@ class DaemonDesk:
             await self._store.ensure_zone(name, self._clock.hex_digits(16))
         stale = [name for name in self._rooms if self._has_changed(name, settings, primaries, name_servers)]
         await asyncio.gather(*(self._rooms.pop(name).close() for name in stale))
+        for name in stale:
+            self._primary_outage(name).forget(name)
         for name in self._primaries.keys() - settings.zones.keys():
             self._metrics.forget(name)
         await self._lines.keep(primaries.values())
@@ -135,6 +137,7 @@ class DaemonDesk:
 
     def _open_room(self, zone: str) -> ZoneRoom:
         workers = self._settings.workers
+        primary_outage = self._primary_outage(zone)
         workers = msgspec.structs.replace(
             workers,
             enactor_interval_s=self._paced(workers.enactor_interval_s),
@@ -156,6 +159,8 @@ class DaemonDesk:
                 (self._name_servers[name] for name in self._settings.zones[zone].name_servers),
                 self._clock,
             ),
+            outage=self._outage,
+            primary_outage=primary_outage,
             patience_s=self.roster.patience_s,
         )
         policy, workers = self._settings.policy_of(zone), self._settings.workers
@@ -166,6 +171,8 @@ class DaemonDesk:
             room.wake,
             interval_s=workers.verifier_interval_s,
             backoff_s_max=workers.backoff_s_max,
+            outage=self._outage,
+            is_known=primary_outage.knows,
         )
         self._metrics.forget_servers(zone)
         if names := self._settings.zones[zone].name_servers:
@@ -173,8 +180,12 @@ class DaemonDesk:
             section = msgspec.structs.replace(section, interval_s=self._paced(section.interval_s))
             observer = Followers(self._circle.of(names))
             propagation = Propagation(zone, names, self._store, observer, self._clock, section.lag_s_max)
-            room.following = Following(propagation, section, self._metrics, room.news.tell)
+            room.following = Following(propagation, section, self._metrics, room.news.tell, self._outage)
         return room
+
+    def _primary_outage(self, zone: str) -> PrimaryOutage:
+        primary = self._primaries[zone]
+        return self._primary_outages.setdefault(place_of(primary), PrimaryOutage(str(primary)))
 
     def _hurry_beside(self, zone: str) -> None:
         """Have the other zones of a primary that answers again look at once: their pauses have grown long."""
@@ -301,7 +312,7 @@ class DaemonDesk:
         try:
             await self._store.zones()
         except StoreUnavailable as error:
-            log.warning("store.unavailable", detail=str(error))
+            self._outage.begin(str(error))
             found["store"] = str(error)
         return found
 
@@ -314,7 +325,7 @@ class DaemonDesk:
                             room.wake()  # another daemon may have accepted it, and nobody has said so
                         self._metrics.survey(zone, self.now(), followed=bool(self.followed(zone.name)))
             except StoreUnavailable as error:
-                log.warning("store.unavailable", detail=str(error))
+                self._outage.begin(str(error))
             await asyncio.sleep(_SURVEY_S)
 
 

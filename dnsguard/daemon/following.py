@@ -10,6 +10,7 @@ import structlog
 from dnsguard.core.propagation import Served, Standing
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.outages import StoreOutage
 from dnsguard.daemon.places import PropagationSection
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.observer import Follower
@@ -35,7 +36,12 @@ class Following:
     """One zone, and the name servers that follow it."""
 
     def __init__(
-        self, propagation: Propagation, settings: PropagationSection, metrics: Metrics, told: Callable[[], None]
+        self,
+        propagation: Propagation,
+        settings: PropagationSection,
+        metrics: Metrics,
+        told: Callable[[], None],
+        outage: StoreOutage,
     ) -> None:
         """Begin; ``told`` is called when the zone has propagated further, or a server stands otherwise than before."""
         self._propagation = propagation
@@ -50,6 +56,7 @@ class Following:
             interval_s=settings.interval_s,
             backoff_s_max=QUICK_S_MAX,
             rest_s=REST_S,
+            outage=outage,
         )
         self._task = asyncio.create_task(self._loop.run(), name=f"{propagation.zone} propagation")
 

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from dnsguard.core.history import StoreUnavailable
+from dnsguard.daemon.outages import StoreOutage
 from dnsguard.workers.step import Step, Then
 
 _BACKOFF_S_MIN = 0.05
@@ -32,12 +34,16 @@ class Loop:
         rest_s: float = 0.0,
         first_s: float = 0.0,
         patience_s: Callable[[], float] = lambda: 0.0,
+        outage: StoreOutage | None = None,
+        is_known: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Prepare; ``rest_s`` is how long the worker rests after a run even if it is woken.
 
         ``first_s`` is how long it waits before its first run unless it is hurried. ``patience_s`` says how long to
-        leave news to others who are better placed.
+        leave news to others who are better placed. A worker that finds the store away runs again as soon as ``outage``
+        is over. ``is_known`` tells whether it is said already, for all zones, why the primary is away.
         """
+        self._outage, self._is_known = outage or StoreOutage(), is_known
         self._patience_s = patience_s
         self._name, self._zone = name, zone
         self._run_once, self._after = run_once, after
@@ -88,6 +94,9 @@ class Loop:
     async def _run(self) -> Step:
         try:
             return await self._run_once()
+        except StoreUnavailable as error:
+            self._outage.begin(str(error), self.hurry)
+            return Step("store.unavailable", Then.LATER, self._zone, detail=str(error))
         except Exception as error:
             log.exception("worker.failed", worker=self._name, zone=self._zone)
             return Step("worker.failed", Then.LATER, self._zone, detail=f"{type(error).__name__}: {error}")
@@ -116,7 +125,9 @@ class Loop:
                 level = log.debug if repeated else log.error
             case "name.mended":
                 level = log.info
-            case "primary.unreachable" | "primary.refusing" | "publication.unclear" | "publication.unread":
+            case "primary.unreachable":
+                level = log.debug if repeated or self._is_known(step.detail) else log.warning
+            case "primary.refusing" | "publication.unclear" | "publication.unread":
                 level = log.debug if repeated else log.warning
             case "publication.completed" if step.detail:
                 level = log.error

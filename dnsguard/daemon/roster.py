@@ -14,17 +14,20 @@ import structlog
 from dnsguard import __version__
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.core.roster import Daemon, rank
+from dnsguard.daemon.outages import StoreOutage
 from dnsguard.store.bulletin import News
 from dnsguard.store.migrate import revision
 from dnsguard.store.sql import SqlStore
 from dnsguard.workers.effects import Clock
 
 BEAT_S = 2.0
+BEAT_S_MIN = 0.5
+"""How often it tries while the store is away; that it succeeds wakes all who wait for the store."""
 ALIVE_S = 7.0
 """A daemon whose row has not changed for so long, by the clock of whoever looks, is taken for dead."""
 PATIENCE_S, PATIENCE_S_MAX = 0.25, 1.0
 """How long each daemon further down the order waits for those before it."""
-_PAUSE_S_MIN, _PAUSE_S_MAX = 0.2, 5.0
+_PAUSE_S_MIN, _PAUSE_S_MAX = 0.2, 1.0
 
 log = structlog.get_logger()
 
@@ -32,9 +35,9 @@ log = structlog.get_logger()
 class Roster:
     """Who else is there."""
 
-    def __init__(self, store: SqlStore, clock: Clock, end: Callable[[], None]) -> None:
+    def __init__(self, store: SqlStore, clock: Clock, end: Callable[[], None], outage: StoreOutage) -> None:
         """``end`` is called when the tables have gone beyond what this code may work on."""
-        self._store, self._clock, self._end = store, clock, end
+        self._store, self._clock, self._end, self._outage = store, clock, end, outage
         now = clock.now()
         self.own = Daemon(
             clock.hex_digits(16), socket.gethostname(), os.getpid(), __version__, revision(), None, now, now
@@ -86,21 +89,27 @@ class Roster:
 
     async def _attend_for_ever(self) -> None:
         while True:
+            failures = self._outage.failures
             try:
                 await self.attend()
             except StoreUnavailable as error:
-                log.warning("store.unavailable", detail=str(error))
-            await asyncio.sleep(BEAT_S * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
+                self._outage.begin(str(error))
+            else:
+                self._outage.end(failures)
+            await self._outage.begun(BEAT_S * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
+            if self._outage.is_on:
+                await asyncio.sleep(BEAT_S_MIN * random.uniform(0.8, 1.2))  # noqa: S311  spreads load, no secret
 
     async def _listen_for_ever(self, heard: Callable[[News], None]) -> None:
-        pause_s = _PAUSE_S_MIN
+        pause_s, level = _PAUSE_S_MIN, log.warning
         while True:
             try:
                 async for news in self._store.news():
-                    pause_s = _PAUSE_S_MIN
+                    pause_s, level = _PAUSE_S_MIN, log.warning
                     heard(news)
             except StoreUnavailable as error:
-                log.warning("news.lost", detail=str(error))
+                level("news.lost", detail=str(error))
+                level = log.debug  # said once, until there is news again
             else:
                 return
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, no secret

@@ -12,6 +12,7 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.outages import StoreOutage
 from dnsguard.workers.step import Step
 from dnsguard.workers.verifier import Postponed, Verifier
 
@@ -31,6 +32,8 @@ class Verifying:
         *,
         interval_s: float,
         backoff_s_max: float,
+        outage: StoreOutage | None = None,
+        is_known: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the primary's."""
         self._verifier, self._turns, self._metrics, self._wake_enactor = verifier, turns, metrics, wake_enactor
@@ -45,6 +48,8 @@ class Verifying:
             interval_s=interval_s,
             backoff_s_max=max(interval_s, backoff_s_max),
             first_s=interval_s * random.random(),  # noqa: S311  spreads load, no secret
+            outage=outage,
+            is_known=is_known,
         )
         self._task = asyncio.create_task(self._loop.run(), name=f"{verifier.zone} verifier")
 

@@ -14,6 +14,7 @@ from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Following
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
+from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
 from dnsguard.daemon.verifying import Verifying
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.effects import Clock, Publisher, Store
@@ -22,7 +23,7 @@ from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 
 STALLED_EVENTS = frozenset(
-    {"primary.unreachable", "primary.refusing", "primary.shared", "worker.failed", "zone.halted"}
+    {"primary.unreachable", "primary.refusing", "primary.shared", "store.unavailable", "worker.failed", "zone.halted"}
 )
 
 
@@ -103,6 +104,8 @@ def open_room(
     metrics: Metrics,
     returned: Callable[[str], None],
     examining: Examining,
+    outage: StoreOutage,
+    primary_outage: PrimaryOutage,
     patience_s: Callable[[str], float] = lambda _: 0.0,
 ) -> ZoneRoom:
     """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone.
@@ -116,6 +119,10 @@ def open_room(
     def enacted(step: Step) -> None:
         metrics.count("enactor", step)
         room.is_away = step.event == "primary.unreachable"
+        if room.is_away:
+            primary_outage.begin(zone, step.detail)
+        elif step.event not in {"store.unavailable", "worker.failed"}:
+            primary_outage.end(zone)
         if step.event == "publication.completed" and room.following is not None:
             room.following.hurry()
         if step.event in STALLED_EVENTS:
@@ -148,6 +155,8 @@ def open_room(
             interval_s=workers.enactor_interval_s,
             backoff_s_max=backoff_s_max,
             patience_s=lambda: patience_s(zone),
+            outage=outage,
+            is_known=primary_outage.knows,
         ),
         Loop(
             "cleanup",
@@ -156,6 +165,8 @@ def open_room(
             cleaned,
             interval_s=workers.cleanup_interval_s,
             backoff_s_max=backoff_s_max,
+            outage=outage,
+            is_known=primary_outage.knows,
         ),
     )
     tasks = tuple(asyncio.create_task(loop.run(), name=f"{zone} {index}") for index, loop in enumerate(loops))
