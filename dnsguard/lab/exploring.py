@@ -4,7 +4,7 @@ The scenarios that are known to be exhausted are listed here.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from dnsguard.core.guards import Guards
 from dnsguard.lab.minimise import minimise
@@ -45,6 +45,8 @@ class Exploration:
     store: str = "memory"
     read_back: bool = True
     """Whether enactors read back what they published, as the production policy has it."""
+    database: str = field(default="", repr=False, compare=False)
+    """The URL of the PostgreSQL in which histories are. It can hold a password: it is not part of a story."""
 
     @property
     def value(self) -> Guards:
@@ -68,6 +70,7 @@ class Exploration:
             cleanup=self.cleanup,
             store=self.store,
             read_back=self.read_back,
+            database=self.database,
         )
 
     @property
@@ -167,7 +170,7 @@ class Story:
 
     def to_json(self) -> str:
         """Write it down."""
-        about = {each.name: getattr(self.exploration, each.name) for each in fields(self.exploration)}
+        about = {each.name: getattr(self.exploration, each.name) for each in fields(self.exploration) if each.compare}
         head = json.dumps({"exploration": about, "violation": self.violation, "detail": self.detail}, indent=2)
         return f'{head[:-2]},\n  "schedule": {self.schedule.to_json().rstrip()}\n}}\n'
 

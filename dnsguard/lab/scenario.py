@@ -271,7 +271,16 @@ def in_sqlite(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fr
     return lambda: (file.store(), None)
 
 
-STORES = {"memory": in_memory, "sqlite": in_sqlite}
+def in_postgresql(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fresh:
+    """Return what makes a store in a PostgreSQL for each run. Raises StoreUnavailable."""
+    # Late: SQL is loaded for nobody who does not ask for it.
+    from dnsguard.lab.postgresql import PostgresqlSchema
+
+    schema = PostgresqlSchema(setting.database, ZONE, HISTORY, lambda store: begin(setting, store, primary, notes))
+    return lambda: (schema.store(), None)
+
+
+STORES = {"memory": in_memory, "sqlite": in_sqlite, "postgresql": in_postgresql}
 
 
 class Onlookers(Protocol):

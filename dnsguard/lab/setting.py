@@ -2,7 +2,7 @@
 Nothing here runs anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.layout import LAYOUTS
@@ -35,6 +35,8 @@ class Setting:
     cleanup: bool = True
     store: str = "memory"
     read_back: bool = True
+    database: str = field(default="", repr=False, compare=False)
+    """Where a store is that needs to be told: a URL, which can hold a password."""
 
     @property
     def policy(self) -> Policy:

@@ -63,7 +63,8 @@ class SqliteFile:
         self._file = with_scene
 
         def connect() -> sqlite3.Connection:
-            return sqlite3.connect(file, timeout=0, isolation_level=None)
+            # Whatever thread the garbage collector is in may close it.
+            return sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
 
         async def create() -> aiosqlite.Connection:
             return await AtOnce(connect, 64)
