@@ -4,8 +4,9 @@ never get the same number: what is met is kept and compared, not hashed away.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dnsguard.core.history import Entry, PlanState
 from dnsguard.lab.ends import Note
 from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.moves import Kind, Move
@@ -38,6 +39,10 @@ class Fingerprint:
     """None for a store that cannot be looked into: then what was written to it, in order, stands for it."""
     primary: MemoryPrimary
     notes: Sequence[Note]
+    record_told: bool = True
+    """Whether anybody is told which fence was written down last."""
+    forgets: bool = True
+    """Whether what no longer matters is left out."""
     _known: dict[str, int] = field(default_factory=dict)
     _fresh: dict[str, int] = field(default_factory=dict)
     """By actor: how many effects had been noted when it began afresh."""
@@ -54,7 +59,8 @@ class Fingerprint:
     def afresh(self, who: str, *knows: Hashable) -> None:
         """Say that all an actor knows from here on is this, and what it will be told."""
         self._read_notes()
-        self._known[who] = self.numbers.of(knows)
+        before = () if self.forgets else (self._known.get(who, GONE),)
+        self._known[who] = self.numbers.of((*before, *knows))
         self._fresh[who] = self._read
 
     def mourn(self, move: Move | None) -> Violation | None:
@@ -92,10 +98,13 @@ class Fingerprint:
                 self._history = numbers.of((self._history, note.act, note.subject, told))
             written |= note.act in WRITING
         if written and self.history is not None:
-            self._history = numbers.of(stored(self.history))
+            self._history = numbers.of(self._holds(self.history))
+
+    def _holds(self, history: MemoryHistory) -> Hashable:
+        return mattering(history, record_told=self.record_told) if self.forgets else stored(history)
 
 
-def stored(history: MemoryHistory) -> Hashable:
+def stored(history: MemoryHistory) -> tuple[Hashable, ...]:
     """Return all that a history holds, as a value that can be compared."""
     return (
         history.zone,
@@ -105,3 +114,18 @@ def stored(history: MemoryHistory) -> Hashable:
         tuple((head.live, head.held, head.adopt) for head in history.heads.values()),
         tuple((generation, tuple(rrsets.items())) for generation, rrsets in history.turned_down.items()),
     )
+
+
+def mattering(history: MemoryHistory, *, record_told: bool) -> Hashable:
+    """Return what of a history anybody acts on or asks for.
+
+    Whether a plan that is settled was published or superseded on the way is for people. Which fence was written down
+    last is looked at by none but those who are told the record; up to where it is published stays.
+    """
+    zone = history.zone if record_told else replace(history.zone, fence=None)
+    entries = tuple(_settled(entry) for entry in history.entries.values())
+    return (zone, entries, *stored(history)[2:])
+
+
+def _settled(entry: Entry) -> Entry:
+    return replace(entry, state=PlanState.PUBLISHED) if entry.state is PlanState.SUPERSEDED else entry

@@ -4,14 +4,14 @@ under the deterministic loop, on real ends in the state that matters, and rememb
 Nothing here is derived by reading code, or guessed: what was not run yet, is run.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dnsguard.core.records import Key, Records
 from dnsguard.lab.actor import ACTOR, Actor, Start
 from dnsguard.lab.ends import Note, part_of
 from dnsguard.lab.escape import confined
-from dnsguard.lab.fingerprint import GONE, WRITING, Fingerprint, Numbers, stored
+from dnsguard.lab.fingerprint import GONE, WRITING, Fingerprint, Numbers, mattering, stored
 from dnsguard.lab.gate import Turn
 from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.loop import SimulatedGate, SimulatedLoop
@@ -23,7 +23,11 @@ from dnsguard.lab.store import MemoryStore
 from dnsguard.lab.watch import REMEMBERED
 
 Contents = Mapping[Key, Records]
+Way = tuple[int, Kind, int, int]
+"""How one comes to a point in life: from which other point, by which turn, in which zone and history."""
 TURNS = {Kind.GO: Turn.GO, Kind.LOST_REQUEST: Turn.LOST_REQUEST, Kind.LOST_ANSWER: Turn.LOST_ANSWER}
+WAYS_MAX = 4
+"""Of what is taken for one so many are kept, so that it can be tried whether they come to the same."""
 WAITING_MAX = 10_000
 """So many actors are kept where they wait, since one may go on from there; others are run again from the start."""
 
@@ -50,13 +54,13 @@ class Role:
 class Life:
     """A point in an actor's life: the effect for which it waits, None if there is none any more.
 
-    ``before`` says how one comes there: from which point, by which turn, in which zone and history.
+    ``before`` is the way by which it was first come to; None for the beginning.
     """
 
     role: str
     waiting: Waiting | None
     ended: bool = False
-    before: tuple[int, Kind, int, int] | None = None
+    before: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,22 @@ class Learning:
         history: MemoryHistory,
         roles: Mapping[str, Role],
         table: MoveTable,
+        *,
+        forgets: bool = True,
     ) -> None:
-        """Take the ends as they are at the beginning, and of each role (by its actor's name) how it starts."""
+        """Take the ends as they are at the beginning, and of each role (by its actor's name) how it starts.
+
+        ``forgets``: what no longer matters to anybody tells no states apart.
+        """
         self.zones: list[Contents] = []
         self.histories: list[MemoryHistory] = []
+        self.alike: list[dict[Hashable, MemoryHistory]] = []
+        """Of each history, some that have its number and are different in what does not matter."""
         self.lives: list[Life] = []
         self.runs = 0
         """How many steps were run in truth, repetitions included."""
         self._setting = setting
+        self._forgets = forgets
         self._table = table
         self._parts: dict[tuple[int, int], int] = {}
         self._roles = roles
@@ -112,6 +124,7 @@ class Learning:
         self._steps: dict[tuple[int, Kind, int], Learned] = {}
         self._learned_in: dict[tuple[int, Kind, int], tuple[int, int]] = {}
         """By step: a zone and a history in which it was learned."""
+        self._ways: dict[int, list[Way]] = {}
         self._waiting: dict[int, list[_Puppet]] = {}
         self._kept = 0
         self.first_zone = self._zone(primary.contents)
@@ -135,18 +148,21 @@ class Learning:
             self._learned_in[key] = zone, history
         return found
 
-    def repeatable(self) -> Iterator[tuple[int, Kind, int, int]]:
-        """Yield steps that were learned, where actors wait that came there by themselves."""
+    def repeatable(self) -> Iterator[tuple[int, Kind, int, int, Way]]:
+        """Yield steps that were learned, each with another way to the point in life from which it goes."""
         for (life, kind, _), (zone, history) in list(self._learned_in.items()):
-            if self._waiting.get(life):
-                yield life, kind, zone, history
+            for way in self._ways.get(life, ())[1:]:
+                yield life, kind, zone, history, way
 
-    def repeated(self, life: int, kind: Kind, zone: int, history: int) -> Learned:
-        """Run a step once more, with another actor that waits there. Raises LookupError if there is none."""
-        puppet = self._take(life)
-        if puppet is None:
-            raise LookupError(f"expected an actor at point {life}, found none")
-        return self._run(puppet, life, kind, zone, history)
+    def repeated(
+        self, life: int, kind: Kind, zone: int, history: int, way: Way, other: MemoryHistory | None = None
+    ) -> Learned:
+        """Run a step once more, with an actor that came there by this way, in another history. Raises NotRepeatable."""
+        puppet = self._again(life, way)
+        try:
+            return self._run(puppet, life, kind, zone, history, other)
+        finally:
+            puppet.actor.kill()
 
     def _end_of(self, life: int, zone: int, history: int) -> int:
         """Return the number of all that an effect's outcome depends on: of the store, or of the zone.
@@ -186,13 +202,14 @@ class Learning:
         self._kept -= 1
         return kept.pop()
 
-    def _again(self, life: int) -> _Puppet:
-        """Lead an actor to a point in life by telling it the same once more."""
-        steps: list[tuple[int, Kind, int, int]] = []
+    def _again(self, life: int, way: Way | None = None) -> _Puppet:
+        """Lead an actor to a point in life by telling it the same once more, or what another was told."""
+        steps: list[Way] = []
         at = self.lives[life]
-        while at.before is not None:
-            steps.append(at.before)
-            at = self.lives[at.before[0]]
+        before = at.before if way is None else way
+        while before is not None:
+            steps.append(before)
+            before = self.lives[before[0]].before
         first, puppet = self._begin(at.role)
         for came_from, kind, zone, history in reversed(steps):
             if first != came_from:
@@ -206,7 +223,7 @@ class Learning:
         histories = {ZONE: copied(self.histories[self.first_history])}
         primary = MemoryPrimary(ZONE, dict(self.zones[self.first_zone]))
         world = World(self._setting, MemoryStore(histories), primary, SimulatedGate(self._loop))
-        world.fingerprint = Fingerprint(self._numbers, None, primary, world.notes)
+        world.fingerprint = Fingerprint(self._numbers, None, primary, world.notes, forgets=self._forgets)
         puppet = _Puppet(Actor(role, may_crash=self._roles[role].may_crash), world, histories, world.fingerprint)
         token = ACTOR.set(puppet.actor)
         try:
@@ -222,8 +239,17 @@ class Learning:
                 self._loop.leave()
         return self._arrive(puppet, None), puppet
 
-    def _run(self, puppet: _Puppet, life: int, kind: Kind, zone: int, history: int) -> Learned:
+    def _run(
+        self,
+        puppet: _Puppet,
+        life: int,
+        kind: Kind,
+        zone: int,
+        history: int,
+        other: MemoryHistory | None = None,
+    ) -> Learned:
         """Run one step in truth."""
+        held = self.histories[history] if other is None else other
         self.runs += 1
         actor, world, loop = puppet.actor, puppet.world, self._loop
         noted = len(world.notes)
@@ -231,7 +257,7 @@ class Learning:
         act = self.lives[life].waiting
         writes = act is not None and act.go.label in WRITING
         # What only reads may read what is kept.
-        puppet.histories[ZONE] = copied(self.histories[history]) if writes else self.histories[history]
+        puppet.histories[ZONE] = copied(held) if writes else held
         with confined():
             loop.enter()
             try:
@@ -260,13 +286,15 @@ class Learning:
         if escaped is not None:
             raise escaped
 
-    def _arrive(self, puppet: _Puppet, before: tuple[int, Kind, int, int] | None) -> int:
+    def _arrive(self, puppet: _Puppet, before: Way | None) -> int:
         actor = puppet.actor
         if actor.next_timer() is not None:
             raise NotRepeatable(actor.name, "effects only", "a timer")
         waiting = actor.waiting() if actor.alive else None
         life = Life(actor.name, waiting, not actor.alive, before)
         number = self._number(actor.name, puppet.fingerprint.known(actor.name), life)
+        if before is not None and len(ways := self._ways.setdefault(number, [])) < WAYS_MAX and before not in ways:
+            ways.append(before)
         known = self.lives[number]
         if known.waiting is not waiting or known.ended is not life.ended:
             raise NotRepeatable(actor.name, known.waiting, waiting)
@@ -285,10 +313,17 @@ class Learning:
         return number
 
     def _history(self, history: MemoryHistory) -> int:
-        number = self._histories.setdefault(stored(history), len(self.histories))
+        number = self._histories.setdefault(self.holds(history), len(self.histories))
         if number == len(self.histories):
             self.histories.append(copied(history))
+            self.alike.append({stored(history): self.histories[number]})
+        elif len(alike := self.alike[number]) < WAYS_MAX and (held := stored(history)) not in alike:
+            alike[held] = copied(history)
         return number
+
+    def holds(self, history: MemoryHistory) -> Hashable:
+        """Return what of a history matters here."""
+        return mattering(history, record_told=self._setting.read_back) if self._forgets else stored(history)
 
     def close(self) -> None:
         """End all actors that still wait."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol, runtime_checkable
 
 from dnsguard.lab.actor import Start
-from dnsguard.lab.fingerprint import stored
+from dnsguard.lab.fingerprint import mattering
 from dnsguard.lab.gate import OpenGate
 from dnsguard.lab.learning import Learned, Learning, Role
 from dnsguard.lab.moves import Faults, Kind, Move, MoveTable, Offer
@@ -65,8 +65,15 @@ class Place:
 class Recalled:
     """Runs one setting as often as wanted, in memory. What was learned is kept from run to run."""
 
-    def __init__(self, setting: Setting, *, faults: Faults = Faults(), moves_max: int = 10_000) -> None:  # noqa: B008
-        """Take a setting whose history is in memory. Faults are frozen."""
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        faults: Faults = Faults(),  # noqa: B008  frozen
+        moves_max: int = 10_000,
+        forgets: bool = True,
+    ) -> None:
+        """Take a setting whose history is in memory. ``forgets``: as in `Learning`."""
         self._setting = setting
         self._faults = faults
         self.moves_max = moves_max
@@ -75,7 +82,7 @@ class Recalled:
         self._table = MoveTable(watched(setting))
         self.names = (PLANNER, *setting.enactor_names)
         self._roles = (PLANNER, *(ENACTOR for _ in setting.enactor_names))
-        self.learning = Learning(setting, primary, history, ROLES, self._table)
+        self.learning = Learning(setting, primary, history, ROLES, self._table, forgets=forgets)
         self._gone = frozenset(self.learning.gone.values())
         self._watches: list[Watch] = []
         self._watch_numbers: dict[Watch, int] = {}
@@ -109,11 +116,12 @@ class Recalled:
         return len(self._steps)
 
     def ends(self) -> set[Hashable]:
-        """Return the zones and histories in which runs have ended, for comparison."""
+        """Return the zones and, as far as they matter, the histories in which runs have ended, for comparison."""
         found: set[Hashable] = set()
         for world in self._ends:
             zone, history, _ = self._worlds[world]
-            found.add((frozenset(self.learning.zones[zone].items()), stored(self.learning.histories[history])))
+            held = mattering(self.learning.histories[history], record_told=self._setting.read_back)
+            found.add((frozenset(self.learning.zones[zone].items()), held))
         return found
 
     def run(self, chooser: Chooser) -> Outcome:

@@ -5,7 +5,7 @@ setting to setting are values. Nothing here knows which rules the guards have.
 
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from dnsguard.core.plan import Change, make_plan
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends import FENCE, KEPT, PLANS, GatedPublisher, GatedStore, Note, parts_of
 from dnsguard.lab.fingerprint import WRITING, Fingerprint, Numbers
-from dnsguard.lab.forgetting import CleaningPublisher, CleaningStore, Needed
+from dnsguard.lab.forgetting import CleaningPublisher, CleaningStore, EnactingPublisher, EnactingStore, Needed, Underway
 from dnsguard.lab.gate import Gate, OpenGate
 from dnsguard.lab.history import MemoryHistory, make_history
 from dnsguard.lab.moves import Move
@@ -111,14 +111,17 @@ class World:
     async def publish(self, who: str) -> None:
         """Publish until there is nothing left to publish, or a plan is found to be at fault."""
         setting = self.setting
-        enactor = Enactor(ZONE, self.store(who), self.publisher(who), StillClock(), setting.guards, setting.policy)
-        rejected = False
-        while not rejected:
-            self.afresh(who, *(getattr(enactor, each.name) for each in fields(enactor) if each.name[0] == "_"))
-            step = await enactor.run_once()
-            if step.then is not Then.AT_ONCE:
-                return
-            rejected = step.event == "plan.rejected"
+        underway = Underway(self.afresh, setting.policy)
+        store = EnactingStore(self.inner, self.gate, who, self.notes, setting.read_back, underway=underway)
+        publisher = EnactingPublisher(self.primary, self.gate, setting.owners, who, self.notes, underway=underway)
+        enactor = Enactor(ZONE, store, publisher, StillClock(), setting.guards, setting.policy)
+        try:
+            step = None
+            while step is None or (step.then is Then.AT_ONCE and step.event != "plan.rejected"):
+                underway.begin(who, enactor)
+                step = await enactor.run_once()
+        finally:
+            underway.enactor = None  # each has the other: what a killed one holds open would be closed at any time
 
     async def live(self, who: str) -> None:
         """Be a daemon: publish, then clean up."""
@@ -303,7 +306,7 @@ def scenario(setting: Setting, tell: list[str] | None = None, onlookers: Onlooke
         store, history = fresh()
         world = World(setting, store, replace(primary), simulation.gate)
         world.aftermaths = aftermaths
-        world.fingerprint = Fingerprint(numbers, history, world.primary, world.notes)
+        world.fingerprint = Fingerprint(numbers, history, world.primary, world.notes, setting.read_back)
         simulation.fingerprint = world.fingerprint
         simulation.after_effect(world.fingerprint.mourn, reads=())
         simulation.spawn(PLANNER, partial(world.plan, PLANNER), may_crash=False)
