@@ -86,6 +86,10 @@ class Desk(Protocol):
         """Return seconds since the epoch, UTC."""
         ...
 
+    def is_alive(self, daemon: str) -> bool:
+        """Tell whether a daemon, by its id, has said lately that it is there."""
+        ...
+
     def planner(self, zone: str) -> Planner | None:
         """Return the planner of a zone, or None if this daemon does not serve it."""
         ...

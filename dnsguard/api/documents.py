@@ -141,6 +141,9 @@ class DaemonStatus(Answer, frozen=True, kw_only=True):
     started_at: Time
     seen_at: Annotated[Time, _described("When it last said that it is there, by its own clock; it does so every 2 s.")]
     seen_age_s: float
+    alive: Annotated[
+        bool, _described("Whether the daemon that answers has found it there lately; one that is not was killed, say.")
+    ]
 
 
 class Zones(Answer, frozen=True, kw_only=True):

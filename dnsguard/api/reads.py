@@ -26,7 +26,7 @@ async def list_zones(visit: Visit) -> web.Response:
     shown = tuple(_status(desk, zone, now) for zone in seen)
     sees_all = token is not None and token.zones is None
     daemons = await desk.histories.daemons() if sees_all else ()
-    listed = tuple(rendering.daemon_status(daemon, now) for daemon in daemons)
+    listed = tuple(rendering.daemon_status(daemon, now, alive=desk.is_alive(daemon.id)) for daemon in daemons)
     return respond(Zones(mode=desk.mode, zones=shown, daemons=listed))
 
 

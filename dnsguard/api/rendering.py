@@ -41,7 +41,7 @@ def plan_path(zone: str, generation: int) -> str:
     return f"{zone_path(zone)}/plans/{generation}"
 
 
-def daemon_status(daemon: Daemon, now: float) -> documents.DaemonStatus:
+def daemon_status(daemon: Daemon, now: float, *, alive: bool) -> documents.DaemonStatus:
     """Show who works on the history."""
     return documents.DaemonStatus(
         id=daemon.id,
@@ -53,6 +53,7 @@ def daemon_status(daemon: Daemon, now: float) -> documents.DaemonStatus:
         started_at=time_text(daemon.started_at),
         seen_at=time_text(daemon.seen_at),
         seen_age_s=round(max(0.0, now - daemon.seen_at), 3),
+        alive=alive,
     )
 
 

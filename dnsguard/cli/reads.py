@@ -92,10 +92,11 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
 def _show_daemons(display: Display, daemons: Sequence[DaemonStatus]) -> None:
     display.line("")
     display.table(
-        ("DAEMON", "HOST", "PID", "VERSION", "TABLES", "API", "LAST SEEN"),
+        ("DAEMON", "STATE", "HOST", "PID", "VERSION", "TABLES", "API", "LAST SEEN"),
         [
             (
                 found.id[:8],
+                "alive" if found.alive else "gone",
                 found.host,
                 str(found.pid),
                 found.version,

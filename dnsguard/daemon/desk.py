@@ -203,6 +203,10 @@ class DaemonDesk:
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
         await self._lines.keep(())
 
+    def is_alive(self, daemon: str) -> bool:
+        """Tell whether a daemon, by its id, has said lately that it is there."""
+        return daemon == self.roster.own.id or daemon in self.roster.alive()
+
     def planner(self, zone: str) -> Planner | None:
         """Return the planner of a zone, or None if this daemon does not serve it."""
         room = self._rooms.get(zone)

@@ -68,9 +68,10 @@ class Roster:
         """Return how long to let others look at a zone of which there is news, in seconds."""
         if not self._store.is_heard:
             return 0.0
-        return min(PATIENCE_S * rank(zone, self.own.id, self._alive()), PATIENCE_S_MAX)
+        return min(PATIENCE_S * rank(zone, self.own.id, self.alive()), PATIENCE_S_MAX)
 
-    def _alive(self) -> list[str]:
+    def alive(self) -> list[str]:
+        """Return the ids of the daemons that have said lately that they are there."""
         now = asyncio.get_running_loop().time()
         return [id_ for id_, (_, changed) in self._seen.items() if now - changed <= ALIVE_S]
 

@@ -24,12 +24,17 @@ class Site:
     """One zone on a BIND of its own. Commands are run in the test's own process."""
 
     def __init__(self, folder: Path, settings: str = "") -> None:
-        self.folder = folder
+        self.folder, self._settings = folder, settings
         self.bind = asyncio.run(Bind.start(folder / "bind", zones=ZONES, keys=KEYS))
         self.cli = Cli(folder / "data")
         self._daemon: Process | None = None
-        (folder / "dnsguard.toml").write_text(
+        self.configure()
+
+    def configure(self, database: str | None = None) -> None:
+        """Write the settings, for the usual SQLite file or for another database; the daemon reads them at its start."""
+        (self.folder / "dnsguard.toml").write_text(
             f"""
+            {"" if database is None else f'database = "{database}"'}
             [http]
             listen = "127.0.0.1:0"
             [keys."updater."]
@@ -40,7 +45,7 @@ class Site:
             key = "updater."
             [zones."{ZONE}"]
             primary = "main"
-            {settings}
+            {self._settings}
             """
         )
 

@@ -11,6 +11,8 @@ from typing import Self
 
 _ASKS = (b"S", b"Q")
 _READY = b"Z"
+_NOTIFICATION = b"A"
+_NO_SSL = b"N"
 _SSL_REQUEST = 80877103
 
 
@@ -25,14 +27,18 @@ class Cut(Enum):
 class WireProxy:
     """Passes connections on to a server; also an async context manager that ends it."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
+    def __init__(self, target: tuple[str, int], *, deaf: bool = False) -> None:
+        """Prepare; ``deaf``: what NOTIFY sends is lost on its way, and nothing else."""
+        self._target, self._deaf = target, deaf
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._cuts: tuple[int, Cut] | None = None
         self.round_trips = 0
         """Requests that were answered, those for connecting apart."""
         self.cuts = 0
+        self.lost = 0
+        """Notifications that did not arrive."""
+        self._closed = self._for_good = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -52,13 +58,20 @@ class WireProxy:
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
-    def cut(self, nth: int, when: Cut) -> None:
-        """Cut the connection that makes the nth request from now on."""
-        self._cuts = (nth, when)
+    def cut(self, nth: int, when: Cut, *, for_good: bool = False) -> None:
+        """Cut the connection that makes the nth request from now on.
+
+        ``for_good``: all others with it, and no new one is taken before the proxy is opened again.
+        """
+        self._cuts, self._for_good = (nth, when), for_good
+
+    def open(self) -> None:
+        """Take connections again."""
+        self._closed = False
 
     def drop(self) -> None:
-        """Cut all connections now."""
-        for task in list(self._tasks):
+        """Cut all connections now, but for the one that is being served by whoever asks."""
+        for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,9 +87,12 @@ class WireProxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            return
         there, onward = await asyncio.open_connection(*self._target)
         cutting = asyncio.Event()
-        back = asyncio.create_task(self._answers(there, writer, cutting))
+        passing = self._messages(there, writer) if self._deaf else self._answers(there, writer, cutting)
+        back = asyncio.create_task(passing)
         try:
             started = False
             while True:
@@ -86,6 +102,9 @@ class WireProxy:
                 if not started:
                     started = body[:4] != struct.pack("!I", _SSL_REQUEST)
                 if kind in _ASKS and (when := self._due()) is not None:
+                    if self._for_good:
+                        self._closed = True
+                        self.drop()
                     if when is Cut.BEFORE:
                         return
                     cutting.set()
@@ -116,4 +135,20 @@ class WireProxy:
                     return
             else:
                 writer.write(octets)
+        writer.close()
+
+    async def _messages(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on message by message what is no notification; the answer to an SSLRequest is a single octet."""
+        kind = await there.read(1)
+        if kind == _NO_SSL:
+            writer.write(kind)
+            kind = await there.read(1)
+        while kind:
+            size = await there.readexactly(4)
+            body = await there.readexactly(struct.unpack("!I", size)[0] - 4)
+            if kind == _NOTIFICATION:
+                self.lost += 1
+            else:
+                writer.write(kind + size + body)
+            kind = await there.read(1)
         writer.close()
