@@ -2,12 +2,13 @@
  * exist or not, one name server, enactors that all do the same, a clean-up. -DGUARDED=0 is the October system.
  *
  * Guarded, a publication is two messages (build the node, flip the alias), each with the fence as prerequisite, and
- * the fence says how far it got; clean-up deletes what is neither live nor kept for a rollback, up to the base that
- * it read, and the deletion has the fence as prerequisite. Unguarded, the check is made once, nothing travels with a
- * message, and clean-up goes by age.
+ * the fence says how far it got; clean-up reads the fence's base, lists the zone afterwards, and deletes what is up to
+ * that base and named by neither alias as listed; each deletion has both aliases as listed as prerequisites, and not
+ * the fence. Unguarded, the check is made once, nothing travels with a message, and clean-up goes by age.
  *
  * Assumed: the name server takes a message whole or not at all; what is read there is what stands there. A message
- * may stay in flight for ever, arrive twice, or late; an enactor may crash before and after each of its steps.
+ * may stay in flight for ever, arrive twice, or late; an enactor may crash before and after each of its steps. A
+ * deletion that is late is a clean-up that takes its time; one that comes twice finds nothing, as no node is built again.
  * One name, bounded plans; `inductive.py` has no bounds. */
 #ifndef GUARDED
 #define GUARDED 1
@@ -134,15 +135,16 @@ record:
 }
 
 proctype Cleanup() {
-  byte b, g, i;
+  byte b, i, lw, lb;
 end:
   do
-  :: atomic { base > KEEP -> b = base; g = generation; i = 1 };
+  :: atomic { base > KEEP -> b = (GUARDED -> base : base - KEEP); i = 1 };
+     atomic { lw = live; lb = back };   /* the listing, later than the reading of the base */
      do
-     :: i + KEEP <= b ->
+     :: i <= b ->
           atomic {
             if
-            :: !GUARDED || (generation == g && base == b && i != live && i != back) ->
+            :: !GUARDED || (i != lw && i != lb && live == lw && back == lb) ->
                  node[i] = false; printf("clean %d\n", i);
                  assert(!EMPTY);
                  assert(!GUARDED || back == 0 || node[back])
@@ -152,7 +154,7 @@ end:
           }
      :: else -> break
      od;
-     atomic { b = 0; g = 0; i = 0 }
+     atomic { b = 0; i = 0; lw = 0; lb = 0 }
   od
 }
 
