@@ -17,8 +17,9 @@ from dnsguard.wire.observer import Follower
 from dnsguard.workers.propagation import Propagation
 from dnsguard.workers.step import Step
 
-QUICK_S_MAX = 1.0
-"""The longest pause while something is outstanding."""
+QUICK_S_MAX = 2.0
+"""The longest pause while something is outstanding, for as long as it is: with hundreds of zones behind one dead server
+a look at each of them still costs little."""
 REST_S = 0.05
 """The shortest pause: a zone that is published all the time is not asked for all the time."""
 

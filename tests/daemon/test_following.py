@@ -33,7 +33,7 @@ WAIT_S_MAX = 30
 
 @asynccontextmanager
 async def opened(
-    folder: Path, primary: Address, servers: dict[str, Address], *, lag_s_max: float = 20.0
+    folder: Path, primary: Address, servers: dict[str, Address], *, lag_s_max: float = 20.0, interval_s: float = 0.1
 ) -> AsyncIterator[DaemonDesk]:
     """Open a desk for the zone, its primary, and the name servers that it lists."""
     engine = make_engine(f"sqlite:///{folder / 'history.db'}")
@@ -43,7 +43,7 @@ async def opened(
     settings = Settings(
         zones={ZONE: ZoneSection(name_servers=tuple(servers))},
         workers=WorkersSection(backoff_s_max=0.5),
-        propagation=PropagationSection(interval_s=0.1, lag_s_max=lag_s_max),
+        propagation=PropagationSection(interval_s=interval_s, lag_s_max=lag_s_max),
     )
     at = Primary(*primary, "updater.", "hmac-sha256", SECRET, timeout_s=2.0)
     listed = {name: NameServer(name, *address, timeout_s=0.5) for name, address in servers.items()}
@@ -134,6 +134,19 @@ async def test_a_name_server_that_was_stopped_is_silent_and_comes_round_again(tm
             entry = await desk.settled(ZONE, 2, WAIT_S_MAX, "propagated")
             assert entry.propagated_at is not None
             assert standing_of(desk)["away"].standing is Standing.CURRENT
+
+
+async def test_a_name_server_that_lagged_is_seen_to_be_back_without_a_periodic_look(tmp_path: Path) -> None:
+    async with bind_with(tmp_path, ["bind"]) as (primary, secondaries):
+        away = secondaries["bind"]
+        await away.stop()
+        async with opened(tmp_path, primary.address, {"ns": away.address}, lag_s_max=0.01, interval_s=3600) as desk:
+            await submit(desk, "192.0.2.1")
+            await desk.settled(ZONE, 1, WAIT_S_MAX)
+            assert (await desk.settled(ZONE, 1, 1.5, "propagated")).propagated_at is None  # asked, and it was away
+            await away.restart()
+            await primary.rndc("notify", ZONE)
+            assert (await desk.settled(ZONE, 1, WAIT_S_MAX, "propagated")).propagated_at is not None
 
 
 async def write_down(secondary: Running) -> None:
