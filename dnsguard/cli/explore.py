@@ -1,5 +1,5 @@
 """`dnsguard explore`: search the schedules of the real workers in memory, and tell the shortest that breaks something.
-It asks no daemon, opens no port, and needs no network.
+It asks no daemon and opens no port; a database is asked only if it is named.
 """
 
 import json
@@ -13,6 +13,7 @@ import click
 from dnsguard.cli.asking import Verb
 from dnsguard.cli.display import Display
 from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
+from dnsguard.core.history import StoreUnavailable
 
 if TYPE_CHECKING:
     from dnsguard.lab.exploring import Exploration, Story
@@ -63,10 +64,15 @@ _SETTING: tuple[Callable[..., Any], ...] = (
     ),
     click.option(
         "--store",
-        type=click.Choice(("memory", "sqlite")),
+        type=click.Choice(("memory", "sqlite", "postgresql")),
         default="memory",
         show_default=True,
         help="The history in memory, or in SQL as the daemon has it (slower).",
+    ),
+    click.option(
+        "--database", metavar="URL",
+        help="For --store postgresql: postgresql://USER@HOST/NAME, a database in which no daemon keeps its history. "
+        "What is made there is removed at the end. The password can be in PGPASSWORD or ~/.pgpass.",
     ),
     click.option(
         "--rrsets", type=click.IntRange(1, 4), default=1, show_default=True, help="Endpoints in one message at most."
@@ -95,6 +101,7 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
         "dnsguard explore --enactors 2 --plans 3 --faults crashes=1",
         "dnsguard explore --without fence_as_seen --save story.json",
         "dnsguard explore --replay story.json",
+        "dnsguard explore --plans 2 --store postgresql --database postgresql://me@localhost/scratch",
         "dnsguard explore --table --enactors 2",
         "dnsguard explore --all --seconds-max 300",
     ),
@@ -129,26 +136,39 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click's own values
-    """Try all orders in which the real planner, enactors and clean-ups can meet, in memory.
+    """Try all orders in which the real planner, enactors and clean-ups can meet; the name server is in memory.
 
     After every effect the invariants are asked. What breaks one is told as a story, the shortest that is found.
 
-    Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage.
+    Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage, or no database.
     """  # fmt: skip
+    display = Display(as_json=given["as_json"])
+    try:
+        ctx.exit(_explore(ctx, display, given))
+    except StoreUnavailable as error:
+        display.note(f"dnsguard: {error}", "red")
+        ctx.exit(CANNOT_ASK)
+
+
+def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int:
     # Late: nothing else of the command line needs the laboratory.
     from dnsguard.lab.exploring import Exploration, gravest
     from dnsguard.lab.exploring import explore as search
     from dnsguard.lab.variants import GuardUnknown
 
-    display = Display(as_json=given["as_json"])
     if given["replay"] is not None:
-        ctx.exit(_replay(display, given["replay"]))
+        return _replay(display, given["replay"], given["store"] if _asked(ctx, "store") else None, given["database"])
+    if (given["table"] or given["all_"]) and given["store"] != "memory":
+        raise click.UsageError(f"expected --table and --all with --store memory, found {given['store']}: leave it out")
+    _check_database(given["store"], given["database"])
     if given["table"]:
-        ctx.exit(_table(display, ctx, given))
+        return _table(display, ctx, given)
     if given["all_"]:
-        ctx.exit(_all(display, given["seconds_max"]))
+        return _all(display, given["seconds_max"])
     names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store", "read_back")
-    exploration = Exploration(**{name: given[name] for name in names}, **given["faults"])
+    exploration = Exploration(
+        **{name: given[name] for name in names}, **given["faults"], database=given["database"] or ""
+    )
     try:
         with display.waiting(f"searching, for {given['seconds_max']:.0f} s at most"):
             findings = search(
@@ -169,10 +189,27 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
             given["save"].write_text(story.to_json(), encoding="utf-8")
         except OSError as error:
             display.note(f"dnsguard: cannot write {given['save']}: {error.strerror}", "red")
-            ctx.exit(CANNOT_ASK)
+            return CANNOT_ASK
     searched = given["strategy"], ("" if given["strategy"] in UNORDERED else given["order"])
     _show(display, exploration, searched, findings, story)
-    ctx.exit(REFUSED if findings.violations else DONE)
+    return REFUSED if findings.violations else DONE
+
+
+def _asked(ctx: click.Context, name: str) -> bool:
+    """Tell whether an option was given, rather than left to its default."""
+    from click.core import ParameterSource
+
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _check_database(store: str, database: str | None) -> None:
+    if store == "postgresql" and not database:
+        raise click.UsageError(
+            "expected --database postgresql://USER@HOST/NAME for histories in PostgreSQL, found none: name a database "
+            "in which no daemon keeps its history, such as a new one ('createdb NAME')"
+        )
+    if database and store != "postgresql":
+        raise click.UsageError(f"expected --store postgresql with --database, found {store}: give both, or neither")
 
 
 def _figures(findings: "Findings") -> dict[str, Any]:
@@ -240,13 +277,16 @@ def _tell(display: Display, told: dict[str, Any]) -> None:
         display.line(f"  so: {told['violation']}: {told['detail']}", "red")
 
 
-def _replay(display: Display, path: Path) -> int:
+def _replay(display: Display, path: Path, store: str | None, database: str | None) -> int:
     from dnsguard.lab.exploring import Story
     from dnsguard.lab.moves import ScheduleUnreadable
     from dnsguard.lab.strategies import ScheduleDoesNotFit
 
     try:
         story = Story.from_json(path.read_text(encoding="utf-8"))
+        store = store or story.exploration.store
+        _check_database(store, database)
+        story = replace(story, exploration=replace(story.exploration, store=store, database=database or ""))
         told = _told(story)
     except OSError as error:
         display.note(f"dnsguard: cannot read {path}: {error.strerror}", "red")
@@ -263,20 +303,15 @@ def _replay(display: Display, path: Path) -> int:
 
 
 def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
-    from click.core import ParameterSource
-
     from dnsguard.lab.moves import Faults
     from dnsguard.lab.setting import Setting
     from dnsguard.lab.table import Row, rows
 
-    def asked(name: str) -> bool:
-        return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-
-    size: dict[str, Any] = {name: given[name] if asked(name) else value for name, value in TABLE.items()}
+    size: dict[str, Any] = {name: given[name] if _asked(ctx, name) else value for name, value in TABLE.items()}
     layout, message = given["layout"], given["rrsets"]
     faults = Faults(given["faults"].get("crashes", 0), given["faults"].get("losses", 0))
     found: list[tuple[int, Row]] = []
-    for enactors in (given["enactors"],) if asked("enactors") else TABLE_ENACTORS:
+    for enactors in (given["enactors"],) if _asked(ctx, "enactors") else TABLE_ENACTORS:
         setting = replace(Setting(), enactors=enactors, layout=layout, message_rrsets_max=message, **size)
         display.note(
             f"{enactors} enactors, {size['plans']} plans, {size['endpoints']} endpoints, the last {size['keep']} kept, "

@@ -4,7 +4,7 @@ The scenarios that are known to be exhausted are listed here.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from dnsguard.core.guards import Guards
 from dnsguard.lab.minimise import minimise
@@ -16,7 +16,7 @@ from dnsguard.lab.scenario import Onlookers, scenario
 from dnsguard.lab.search import Findings, replay, search
 from dnsguard.lab.setting import Setting, as_in_october
 from dnsguard.lab.simulator import Simulator
-from dnsguard.lab.strategies import Exhaustive, Pct, Prefer, RandomWalk, Strategy
+from dnsguard.lab.strategies import Exhaustive, Pct, Prefer, RandomWalk, ScheduleDoesNotFit, Strategy
 from dnsguard.lab.survey import Survey
 from dnsguard.lab.variants import NAMED, without
 from dnsguard.lab.watch import BY_GRAVITY
@@ -168,6 +168,13 @@ class Story:
         outcome = replay(self.exploration.simulator(tell).run, self.schedule)
         return tuple(tell), {violation.name: violation.detail for violation in outcome.violations}
 
+    def holds(self) -> bool:
+        """Play it, and tell whether it breaks what it says."""
+        try:
+            return self.violation in self.played()[1]
+        except ScheduleDoesNotFit:
+            return False
+
     def to_json(self) -> str:
         """Write it down."""
         about = {each.name: getattr(self.exploration, each.name) for each in fields(self.exploration) if each.compare}
@@ -181,7 +188,7 @@ class Story:
             found = json.loads(text)
             about = {**found["exploration"], "without": tuple(found["exploration"]["without"])}
             story = cls(
-                Exploration(**about),
+                replace(Exploration(**about), database=""),
                 Schedule.from_json(json.dumps(found["schedule"])),
                 str(found["violation"]),
                 str(found["detail"]),
@@ -197,13 +204,20 @@ class Story:
 
 
 def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -> Story | None:
-    """Return the story of what hurts most, made as short as so many further runs can."""
+    """Return the story of what hurts most, made as short as so many further runs in memory can.
+
+    Over SQL, what came out of it is played there too, and the longer story kept if that does not break the same.
+    """
     names = sorted(findings.shortest, key=lambda name: BY_GRAVITY.index(name) if name in BY_GRAVITY else -1)
     if not names:
         return None
     found = findings.shortest[names[0]]
-    violation, schedule = minimise(exploration.simulator().run, found.schedule, found.violation, runs_max=runs_max)
-    return Story(exploration, schedule, violation.name, violation.detail)
+    run = replace(exploration, store="memory").simulator().run
+    violation, schedule = minimise(run, found.schedule, found.violation, runs_max=runs_max)
+    story = Story(exploration, schedule, violation.name, violation.detail)
+    if exploration.store == "memory" or schedule == found.schedule or story.holds():
+        return story
+    return Story(exploration, found.schedule, found.violation.name, found.violation.detail)
 
 
 SCENARIOS = (

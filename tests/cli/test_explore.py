@@ -91,6 +91,55 @@ def test_wrong_usage_is_a_sentence_and_exit_code_2(nobody: Cli, args: tuple[str,
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--store", "postgresql"), "expected --database postgresql://USER@HOST/NAME"),
+        (("--database", "postgresql://localhost/x"), "expected --store postgresql with --database, found memory"),
+        (("--table", "--store", "sqlite"), "expected --table and --all with --store memory, found sqlite"),
+        (
+            ("--store", "postgresql", "--database", "postgresql://me:secret@127.0.0.1:1/x"),
+            "dnsguard: expected to reach database x at 127.0.0.1:1",
+        ),
+    ],
+)
+def test_a_store_without_its_database_is_a_sentence_and_exit_code_2(
+    nobody: Cli, args: tuple[str, ...], said: str
+) -> None:
+    done = nobody("explore", *args)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in " ".join(done.stderr.split())
+    assert "secret" not in done.stderr
+
+
+def test_a_story_from_memory_is_told_the_same_over_postgresql(nobody: Cli, postgresql_url_empty: str) -> None:
+    saved = nobody.folder / "story.json"
+    done = nobody("explore", "--guards", "unguarded", "--save", str(saved))
+    again = nobody("explore", "--replay", str(saved), "--store", "postgresql", "--database", postgresql_url_empty)
+    assert again.exit_code == done.exit_code == 1
+    assert ", postgresql" in again.stdout
+    assert again.stdout.endswith(done.stdout[done.stdout.index("the shortest story") :])
+
+
+def test_over_postgresql_a_story_is_found_and_saved_without_the_database(
+    nobody: Cli, postgresql_url_empty: str
+) -> None:
+    saved = nobody.folder / "story.json"
+    where = ("--store", "postgresql", "--database", postgresql_url_empty)
+    done = nobody("explore", "--without", "fence_as_seen", "--plans", "3", "--save", str(saved), *where)
+    assert done.exit_code == 1
+    assert "database" not in saved.read_text()
+    without = nobody("explore", "--replay", str(saved))
+    assert without.exit_code == 2
+    assert "expected --database" in without.stderr
+
+
+def test_a_database_of_a_daemon_is_refused_with_a_sentence(nobody: Cli, postgresql_url: str) -> None:
+    done = nobody("explore", *SMALL, "--store", "postgresql", "--database", postgresql_url)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "expected a database in which no daemon keeps its history" in done.stderr
+
+
 def test_a_story_that_cannot_be_read_is_a_sentence_and_exit_code_2(nobody: Cli, tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
