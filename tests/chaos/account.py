@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.campaigns.account import gist
-from tests.chaos.checker import place
+from tests.chaos.as_register import why_no_register
 from tests.chaos.history import PRIMARY, Fence
-from tests.chaos.register import Operation, why_not_linearizable
+from tests.chaos.place import place
 from tests.chaos.story import Story
 from tests.chaos.violation import NAMES, Violation
 
@@ -52,7 +52,7 @@ class Account:
     registers: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.registers = {zone: register_of(story) for zone, story in self.stories.items()}
+        self.registers = {zone: why_no_register(story) for zone, story in self.stories.items()}
 
     def missing(self) -> list[str]:
         """Return why the run does not count; empty if it does."""
@@ -191,28 +191,3 @@ def _advances(fences: Sequence[Fence]) -> tuple[list[float], list[int]]:
             times.append(look.received)
             bases.append(at.base)
     return times, bases
-
-
-def register_of(story: Story) -> str | None:
-    """Return why a zone's fence at the primary was no linearizable register; None if it was.
-
-    The register's value is the generation, and whether all of it is on the wire. Reads are the looks at it. Who
-    writes it, and when, nobody says outside: each value that was seen was written once, at some moment after its
-    plan was asked for.
-    """
-    asked = {
-        generation: submitted.at
-        for generation, listings in story.listed.items()
-        if (plan := listings[-1].plan) is not None and (submitted := story.submitted.get(plan)) is not None
-    }
-    reads = []
-    for look in story.fences.get(PRIMARY, ()):
-        at = place(look.text)
-        if at is None:
-            return f"what was read is no fence: {look.text}"
-        reads.append(
-            Operation(False, 2 * at.generation + at.complete if at.generation else 0, look.sent, look.received)
-        )
-    values = {read.value for read in reads if read.value}
-    writes = [Operation(True, value, asked.get(value // 2, -1.0), float("inf")) for value in sorted(values)]
-    return why_not_linearizable([*reads, *writes])

@@ -8,47 +8,18 @@ NSD starts new processes for a new zone before it ends the old ones: for that mo
 two servers that both lag, and what it showed counts against it from then on.
 """
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from tests.chaos.history import PRIMARY, Contents, Fence, Look
+from tests.chaos.place import NOWHERE, Place, place
 from tests.chaos.promises import promises
 from tests.chaos.story import Story, standing
 from tests.chaos.violation import Violation
 
-_FENCE = re.compile(
-    r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]*) d=(?P<digest>[0-9a-f]{16})"
-    r"(?: base=(?P<base>[0-9]+) done=(?P<done>[1-9][0-9]*) of=(?P<of>[1-9][0-9]*))?"
-)
 Shown = TypeVar("Shown", Fence, Look)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a zone stands: the generation on the wire, whether all of it, and the newest one that is all there."""
-
-    generation: int
-    complete: bool
-    base: int
-    history: str = ""
-
-
-NOWHERE = Place(0, True, 0)
-
-
-def place(text: str | None) -> Place | None:
-    """Read a fence record; none at all is before the first generation, and what is no fence is None."""
-    if text is None:
-        return NOWHERE
-    if (match := _FENCE.fullmatch(text)) is None:
-        return None
-    generation = int(match["generation"])
-    base = generation if match["base"] is None else int(match["base"])
-    return Place(generation, match["base"] is None, base, match["history"])
 
 
 def check(story: Story) -> list[Violation]:
@@ -58,6 +29,7 @@ def check(story: Story) -> list[Violation]:
         for server in sorted(story.fences.keys() | story.sights.keys())
         for violation in (*_fences_forward(story, server), *_under_the_fence(story, server), *_forward(story, server))
     ]
+    found += _fences_agree(story)
     found += promises(story, {look: place(look.text) or NOWHERE for look in story.fences.get(PRIMARY, ())})
     return sorted(dict.fromkeys(found), key=lambda violation: violation.number)
 
@@ -94,16 +66,44 @@ def _fences_forward(story: Story, server: str) -> Iterator[Violation]:
             while index < len(ended) and ended[index][0].received < look.sent - lasts_s:
                 furthest, base = max(furthest, ended[index][1]), max(base, ended[index][1].base)
                 index += 1
-            if (at.generation, at.complete) < (furthest.generation, furthest.complete) or at.base < base:
-                said = f"{server} showed {story.zone} at {_plain(at)} after {_plain(furthest)} with base {base}"
+            back = at.step < furthest.step and not _begun_anew(story, at, furthest)
+            if back or at.base < base:
+                said = f"{server} showed {story.zone} at {at} after {furthest} with base {base}"
                 yield Violation(2, said, look.received)
     if len(histories) > 1:
         yield Violation(2, f"{server} showed fences of several histories of {story.zone}: {sorted(histories)}")
 
 
+def _begun_anew(story: Story, at: Place, furthest: Place) -> bool:
+    """Tell whether a publication may have gone back to its beginning: a plan of it was rejected since."""
+    both_under_way = at.generation == furthest.generation and not at.complete and not furthest.complete
+    return both_under_way and bool(story.rejected(min(at.base, furthest.base), at.generation))
+
+
+def _fences_agree(story: Story) -> Iterator[Violation]:
+    """2: a generation is one and the same wherever it is seen, and so is a publication of it in parts."""
+    told: dict[int, Place] = {}
+    parts: dict[int, Place] = {}
+    for server, looks in sorted(story.fences.items()):
+        for look in looks:
+            at = place(look.text)
+            if at is None or not at.generation:
+                continue
+            first = told.setdefault(at.generation, at)
+            if (at.history, at.digest) != (first.history, first.digest):
+                said = f"{server} showed generation {at.generation} of {story.zone} as {at.history} {at.digest}"
+                yield Violation(2, f"{said}, and it was seen as {first.history} {first.digest}", look.received)
+            if at.complete:
+                continue
+            first = parts.setdefault(at.generation, at)
+            begun = min(at.base, first.base)
+            if (at.base, at.of) != (first.base, first.of) and not story.rejected(begun, at.generation):
+                yield Violation(2, f"{server} showed {story.zone} at {at}, and it was seen at {first}", look.received)
+
+
 def _under_the_fence(story: Story, server: str) -> Iterator[Violation]:
     """1, 3 and 7: each RRset is what the fence around it allows; under one fence it never changes."""
-    under: dict[tuple[str, str], set[Contents]] = defaultdict(set)
+    under: dict[tuple[tuple[int, bool, int], int, str], set[Contents]] = defaultdict(set)
     lasts_s = story.handovers.get(server, 0.0)
     shown = _Shown(story.fences[server])
     for sight in story.sights[server]:
@@ -112,15 +112,15 @@ def _under_the_fence(story: Story, server: str) -> Iterator[Violation]:
         before, after = place(sight.before.text), place(sight.after.text)
         if before is None or after is None:
             continue  # the fence itself is at fault, and told of already
-        look, same = sight.look, sight.before.text == sight.after.text
+        look, same = sight.look, (before.step, before.of) == (after.step, after.of)
         if lasts_s:
             near = (before, after, shown.before(look.sent - lasts_s), shown.before(look.received + lasts_s))
             before, after = min(near, key=lambda each: each.base), max(near)
-            same = same and before == after
+            same = same and (before.step, before.of) == (after.step, after.of)
         if after.generation < before.base:
             continue
         if same and before.generation:
-            seen = under[sight.before.text or "", look.key]
+            seen = under[before.step, before.of, look.key]
             seen.add(look.contents)
             if len(seen) > 1:
                 said = f"{server} changed {look.key} under one fence, '{sight.before.text}': {sorted(map(str, seen))}"
@@ -128,7 +128,7 @@ def _under_the_fence(story: Story, server: str) -> Iterator[Violation]:
         allowed = _allowed(story, look.key, before, after)
         if look.contents in allowed:
             continue
-        where = f"{server} showed {look.key} between {_plain(before)} and {_plain(after)}"
+        where = f"{server} showed {look.key} between {before} and {after}"
         known = {standing(contents) for _, contents in story.changes(look.key)}
         if look.contents is None:
             yield Violation(3, f"{where} without records, and no plan retires it", look.received)
@@ -210,7 +210,3 @@ def _lives(story: Story, server: str, looks: Iterable[Shown]) -> Iterator[list[S
         return
     for since, until in story.lives(server):
         yield [look for look in all_looks if look.sent >= since and look.received <= until]
-
-
-def _plain(at: Place) -> str:
-    return f"generation {at.generation}" + ("" if at.complete else f" (under way from {at.base})")

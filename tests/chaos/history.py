@@ -33,7 +33,7 @@ class Submitted(Line, frozen=True, tag="submitted"):
 
 
 class Answered(Line, frozen=True, tag="answered"):
-    """A final answer: generation and state, or a refusal without one. ``propagated``: told so of all servers."""
+    """A final answer: generation and state, or a refusal without one. ``propagated``: all name servers serve it."""
 
     zone: str
     plan: int
@@ -42,7 +42,7 @@ class Answered(Line, frozen=True, tag="answered"):
     status: int
     generation: int | None = None
     state: str = ""
-    detail: str = ""
+    propagated: bool = False
 
 
 class Listed(Line, frozen=True, tag="listed"):

@@ -6,34 +6,22 @@ Part of the checker: it too knows the history only.
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 from tests.chaos.history import PRIMARY, WITHDRAWN, Contents, Fence
-from tests.chaos.story import Story, standing
+from tests.chaos.place import Place, place
+from tests.chaos.story import ON_THE_WIRE, Story, standing
 from tests.chaos.violation import Violation
 
 CONVERGED_S_MAX = 10.0
 _SETTLED = {"published", "superseded", "rejected", "faulted"}
 
 
-class At(Protocol):
-    """Where a zone stands."""
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-    @property
-    def base(self) -> int: ...
-
-
-def promises(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+def promises(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     """Yield what was promised and not kept; ``places`` are the primary's fences as read."""
     yield from _kept(story)
     yield from _as_asked(story)
     yield from _published_when_said(story, places)
+    yield from _propagated_when_said(story)
     yield from _rollbacks_possible(story)
     yield from _asked_before_shown(story, places)
     yield from _healed(story, places)
@@ -100,12 +88,12 @@ def _as_asked(story: Story) -> Iterator[Violation]:
             )
 
 
-def _published_when_said(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+def _published_when_said(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     """4: the primary's fence is past every plan of which a client was told that it is published."""
     told = sorted(
         (answer.at, answer.generation)
         for answer in story.answered
-        if answer.generation is not None and answer.state in {"published", "superseded", "propagated"}
+        if answer.generation is not None and answer.state in ON_THE_WIRE
     )
     newest = 0
     ahead = [(at, newest := max(newest, generation)) for at, generation in told]
@@ -116,6 +104,32 @@ def _published_when_said(story: Story, places: Mapping[Fence, At]) -> Iterator[V
                 f"generation {ahead[index - 1][1]} was told to be published while {story.zone} stood at '{look.text}'"
             )
             yield Violation(4, said, look.received)
+
+
+def _propagated_when_said(story: Story) -> Iterator[Violation]:
+    """4: every secondary stands at or past a plan of which a client was told that it has propagated.
+
+    Only lives count that began before the plan was asked for: one that began later may have been told of less, and
+    which one was asked nobody outside knows.
+    """
+    asked = story.asked()
+    told = sorted(
+        (answer.at, answer.generation, asked.get(answer.generation, -1.0))
+        for answer in story.answered
+        if answer.generation is not None and answer.propagated
+    )
+    for server in sorted(story.fences.keys() - {PRIMARY}):
+        lasts_s = story.handovers.get(server, 0.0)
+        for since, until in story.lives(server):
+            newest = 0
+            ahead = [(at, newest := max(newest, generation)) for at, generation, when in told if when > since]
+            for look in story.fences[server]:
+                if look.sent < since or look.received > until or (at := place(look.text)) is None:
+                    continue
+                index = bisect_left(ahead, look.sent - lasts_s, key=lambda each: each[0])
+                if index and at.base < ahead[index - 1][1]:
+                    said = f"generation {ahead[index - 1][1]} was told to have propagated, and {server} showed {at}"
+                    yield Violation(4, f"{said} of {story.zone}", look.received)
 
 
 def _rollbacks_possible(story: Story) -> Iterator[Violation]:
@@ -129,13 +143,9 @@ def _rollbacks_possible(story: Story) -> Iterator[Violation]:
                 yield Violation(5, said)
 
 
-def _asked_before_shown(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+def _asked_before_shown(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     """7: no generation is on the wire before its plan was asked for, and none that no list has."""
-    begun = {
-        generation: submitted.at
-        for generation, listings in story.listed.items()
-        if (plan := listings[-1].plan) is not None and (submitted := story.submitted.get(plan)) is not None
-    }
+    begun = story.asked()
     missing: set[int] = set()
     for look in story.fences.get(PRIMARY, ()):
         generation = places[look].generation
@@ -146,7 +156,7 @@ def _asked_before_shown(story: Story, places: Mapping[Fence, At]) -> Iterator[Vi
             yield Violation(7, f"generation {generation} is on the wire and in no list", look.received)
 
 
-def _healed(story: Story, places: Mapping[Fence, At]) -> Iterator[Violation]:
+def _healed(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     """6: after the last fault the zone comes in time to its newest generation; 1: and shows its state, all of it."""
     ended = story.ended
     if ended is None:

@@ -26,6 +26,9 @@ from tests.chaos.history import (
     Transferred,
 )
 
+ON_THE_WIRE = frozenset({"published", "superseded"})
+"""States of which a client is told only once the primary stands at the plan, or past it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -98,6 +101,14 @@ class Story:
         if self._rejected is None:
             self._rejected = sorted(each for each in self.listed if self.state_of(each) == "rejected")
         return self._rejected[bisect_right(self._rejected, above) : bisect_right(self._rejected, upto)]
+
+    def asked(self) -> dict[int, float]:
+        """Return when generations were asked for, as far as they are somebody's plan."""
+        return {
+            generation: submitted.at
+            for generation, listings in self.listed.items()
+            if (plan := listings[-1].plan) is not None and (submitted := self.submitted.get(plan)) is not None
+        }
 
     @property
     def keys(self) -> Iterable[str]:

@@ -47,11 +47,11 @@ WANTED: dict[int, dict[str, Contents]] = {
 }
 
 
-def fence(generation: int, base: int | None = None, done: int = 1) -> str | None:
+def fence(generation: int, base: int | None = None, done: int = 1, of: int = 3, digest: int = 0) -> str | None:
     if not generation:
         return None
-    text = f"v=1 h=0123456789abcdef g={generation} d={generation:016x}"
-    return text if base is None else f"{text} base={base} done={done} of=3"
+    text = f"v=1 h=0123456789abcdef g={generation} d={digest or generation:016x}"
+    return text if base is None else f"{text} base={base} done={done} of={of}"
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,10 @@ def with_lines(*lines: Anything) -> Run:
     return Run(more=lines)
 
 
+def told_everywhere(plan: int, at: float) -> Answered:
+    return Answered(ZONE, plan, at - 1, at, 200, plan - 10, "published", propagated=True)
+
+
 def test_an_honest_run_is_let_through() -> None:
     assert check(stories(Run().lines())[ZONE]) == []
 
@@ -171,6 +175,15 @@ DOCTORED = {
         2,
         with_looks(seen(53, B, of(13), "v=1 h=1123456789abcdef g=5 d=0000000000000005")),
     ),
+    "another digest of one generation in one look": (2, with_looks(seen(25, A, of(12), fence(2), fence(2, digest=9)))),
+    "an observer that sees another digest throughout": (
+        2,
+        with_looks(*(seen(at, A, of(12), fence(2, digest=9), server=SECONDARY) for at in (22, 23, 24))),
+    ),
+    "another digest of one generation in its parts": (2, with_looks(seen(32.5, B, of(11), fence(3, 2, digest=9)))),
+    "a publication in parts that goes back": (2, with_looks(seen(30.2, A, of(13), fence(3, 2, done=2)))),
+    "a publication in parts that is of another size": (2, with_looks(seen(32.2, B, of(11), fence(3, 2, of=4)))),
+    "a publication in parts that has another base": (2, with_looks(seen(31.9, B, of(11), fence(3, 1)))),
     "a secondary that goes back": (2, with_looks(seen(53, B, of(11), fence(2), server=SECONDARY))),
     "a secondary whose RRset goes back": (1, with_looks(seen(53, B, of(11), fence(5), server=SECONDARY))),
     "an empty answer": (3, with_looks(seen(25, A, None, fence(2)))),
@@ -198,6 +211,10 @@ DOCTORED = {
     "a plan that never settles": (4, Run(states={**dict.fromkeys(WANTED, "published"), 5: "accepted"})),
     "a plan rejected without a reason": (4, Run(states={**dict.fromkeys(WANTED, "published"), 5: "rejected"})),
     "a plan told to be published too early": (4, with_lines(Answered(ZONE, 14, 9.0, 20.0, 200, 4, "published"))),
+    "a plan told to have propagated before it had": (
+        4,
+        Run(looks=(*HONEST, seen(45, A, of(13), fence(3), server=SECONDARY)), more=(told_everywhere(14, 44.0),)),
+    ),
     "a newest generation below an acknowledged one": (4, Run(ended=Ended(ZONE, 4, 55.0, 57.0))),
     "a state that clean-up changed": (5, with_lines(Stood(ZONE, 3, {A: of(13), B: of(13)}))),
     "a withdrawn RRset that stood": (5, with_lines(Stood(ZONE, 3, {A: of(13), B: of(13), C: WITHDRAWN}))),
@@ -238,6 +255,39 @@ def test_a_secondary_that_was_killed_may_come_back_with_what_it_had_on_disk() ->
     back = seen(54, B, of(13), fence(4), server=SECONDARY)
     assert 2 in numbers(with_looks(back))
     assert numbers(replace(with_looks(back), more=(Down(SECONDARY, 53.0, 53.5),))) == set()
+
+
+def test_what_has_propagated_stands_in_lives_that_began_before_it_was_asked_for_and_in_later_questions() -> None:
+    late = seen(45, A, of(13), fence(3), server=SECONDARY)
+    run = Run(looks=(*HONEST, late), more=(told_everywhere(14, 44.0),))
+    assert 4 in numbers(run)
+    assert numbers(replace(run, more=(told_everywhere(14, 45.7),))) == set()  # asked before it was told
+    assert numbers(replace(run, more=(told_everywhere(13, 44.0),))) == set()
+    assert numbers(replace(run, more=(*run.more, Down(SECONDARY, 41.0, 42.0)))) == set()
+    assert 4 in numbers(replace(run, more=(*run.more, Down(SECONDARY, 37.0, 38.0))))
+
+
+PARTS = (
+    seen(11, A, of(11), fence(1)),
+    seen(21, A, of(12), fence(2)),
+    seen(31, A, of(13), fence(3, 2, done=2)),
+)
+END_OF_PARTS = seen(51, A, of(12), fence(5))
+
+
+def test_a_publication_that_is_begun_anew_for_a_newer_generation_has_less_done() -> None:
+    anew = seen(41, A, of(13), fence(4, 2, done=1, of=4))
+    assert numbers(Run(looks=(*PARTS, anew, END_OF_PARTS))) == set()
+    assert 2 in numbers(Run(looks=(*PARTS, seen(41, A, of(13), fence(3, 2, done=1)), END_OF_PARTS)))
+
+
+def test_a_publication_of_which_a_plan_was_rejected_may_be_begun_anew() -> None:
+    anew = seen(51, A, of(13), fence(5, 2, done=2)), seen(52, A, of(13), fence(5, 2, done=1, of=2))
+    run = Run(looks=(*PARTS, *anew, seen(54, A, of(12), fence(5))))
+    assert 2 in numbers(run)
+    states = {**dict.fromkeys(WANTED, "published"), 4: "rejected"}
+    rejected = replace(run, states=states, why="the primary refuses it", last={**END, C: of(13)})
+    assert numbers(rejected) == set()
 
 
 def test_old_and_new_processes_answer_side_by_side_only_while_a_server_hands_over() -> None:

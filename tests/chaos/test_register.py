@@ -2,11 +2,14 @@
 
 import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from tests.chaos.as_register import operations_of, why_no_register
+from tests.chaos.history import PRIMARY, Answered, Anything, Fence, Listed, Submitted
 from tests.chaos.register import EMPTY, NEVER, Operation, why_not_linearizable
+from tests.chaos.story import Story, stories
 
 HISTORIES = 6_000
 
@@ -105,3 +108,105 @@ def test_a_long_history_is_checked_in_one_pass() -> None:
 def test_a_value_written_twice_is_no_history() -> None:
     with pytest.raises(ValueError, match="distinct"):
         why_not_linearizable([write(1, 0), write(1, 2)])
+
+
+# A fence is such a register: its value is how far a zone stands, in generations and in parts of one.
+
+ZONE = "register.chaos.test."
+
+
+@dataclass
+class Fenced:
+    """What was seen of a fence, when generations were asked for, and when they were told to be published."""
+
+    looks: list[tuple[float, float, str | None]] = field(default_factory=list)
+    asked: dict[int, float] = field(default_factory=dict)
+    told: list[tuple[int, float]] = field(default_factory=list)
+
+    def story(self) -> Story:
+        lines: list[Anything] = [Submitted(ZONE, each, when, "some", {}) for each, when in self.asked.items()]
+        lines += [Listed(ZONE, each, 99.0, f"plan {each}", "chaos", "published") for each in self.asked]
+        lines += [Answered(ZONE, each, self.asked[each], when, 200, each, "published") for each, when in self.told]
+        lines += [Fence(ZONE, PRIMARY, 0, sent, received, text) for sent, received, text in self.looks]
+        return stories(lines)[ZONE]
+
+
+def fence(generation: int, base: int | None = None, done: int = 0) -> str:
+    text = f"v=1 h=0123456789abcdef g={generation} d={generation:016x}"
+    return text if base is None else f"{text} base={base} done={done} of=55"
+
+
+def lived(seed: int) -> Fenced:
+    """Make what is seen and told of a fence that moves as it should: some generations together, some in parts, and
+    some parts left for a newer generation."""
+    chance = random.Random(seed)
+    found, now, base, generation = Fenced(), 1.0, 0, 0
+    stood: list[tuple[float, str | None]] = [(0.0, None)]
+    while len(stood) < 5:
+        target = generation + chance.randint(1, 2)
+        found.asked |= {each: now - chance.uniform(0, 2) for each in range(generation + 1, target + 1)}
+        generation = target
+        for done in sorted(chance.sample((10, 20, 37), chance.choice((0, 0, 1, 2)))):
+            now += chance.uniform(0.1, 2)
+            stood.append((now, fence(target, base, done)))
+        if chance.random() < 0.2:
+            continue
+        now += chance.uniform(0.1, 2)
+        stood.append((now, fence(target)))
+        for each in range(base + 1, target + 1):
+            if chance.random() < 0.4:
+                found.told.append((each, now + chance.uniform(0, 2)))
+        base = target
+    for _ in range(chance.randint(1, 4)):
+        moment = chance.uniform(0, now + 1)
+        text = next(text for since, text in reversed(stood) if since <= moment)
+        found.looks.append((moment - chance.uniform(0, 0.7), moment + chance.uniform(0, 0.7), text))
+    return found
+
+
+def test_what_is_seen_and_told_of_a_true_fence_is_let_through_and_of_any_other_judged_as_by_brute_force() -> None:
+    refused = 0
+    for seed in range(1_500):
+        fenced, chance = lived(seed), random.Random(-seed)
+        assert why_no_register(fenced.story()) is None, f"seed {seed}: {fenced}"
+        index = chance.randrange(len(fenced.looks))
+        sent, received, text = fenced.looks[index]
+        if chance.random() < 0.5:
+            text = chance.choice([None, *(text for _, _, text in lived(seed).looks), fence(1, 0, 10), fence(2)])
+        else:
+            later = chance.uniform(-5, 5)
+            sent, received = sent + later, received + later
+        fenced.looks[index] = (sent, received, text)
+        operations, _ = operations_of(fenced.story())
+        possible = some_order_exists(operations)
+        assert (why_no_register(fenced.story()) is None) == possible, f"seed {seed}: {fenced}"
+        refused += not possible
+    assert refused > 150, "hardly anything was spoiled"
+
+
+UNDER_WAY: list[tuple[float, float, str | None]] = [(1.0, 1.1, fence(1)), (2.0, 2.1, fence(3, 1, 37))]
+
+
+@pytest.mark.parametrize(
+    ("honest", "doctored"),
+    [
+        (
+            Fenced([*UNDER_WAY, (3.0, 3.1, fence(4, 1, 10))]),  # begun anew, for a newer generation
+            Fenced([*UNDER_WAY, (3.0, 3.1, fence(3, 1, 10))]),
+        ),
+        (
+            Fenced([*UNDER_WAY, (4.0, 4.1, fence(3, 1, 37))], {2: 0.0, 3: 0.0}, [(2, 5.0)]),
+            Fenced([*UNDER_WAY, (4.0, 4.1, fence(3, 1, 37))], {2: 0.0, 3: 0.0}, [(2, 3.5)]),
+        ),
+        (
+            Fenced([*UNDER_WAY, (4.0, 4.1, fence(1))][::2], {2: 0.0}, [(2, 4.05)]),
+            Fenced([*UNDER_WAY, (4.0, 4.1, fence(1))][::2], {2: 0.0}, [(2, 3.5)]),
+        ),
+        (Fenced(UNDER_WAY, {3: 2.05}), Fenced(UNDER_WAY, {3: 2.15})),
+    ],
+    ids=["parts that go back", "told while under way", "told before it was there", "there before it was asked for"],
+)
+def test_a_doctored_fence_is_no_register(honest: Fenced, doctored: Fenced) -> None:
+    for fenced, possible in ((honest, True), (doctored, False)):
+        assert some_order_exists(operations_of(fenced.story())[0]) == possible
+        assert (why_no_register(fenced.story()) is None) == possible
