@@ -46,7 +46,7 @@ _TABLES_OF_DAEMONS = sa.text(
 )
 _LEFT_BEHIND = sa.text(
     "SELECT substr(nspname, length(:prefix) + 1) FROM pg_catalog.pg_namespace"
-    " WHERE starts_with(nspname, :prefix) AND nspname ~ '_[0-9]{1,9}$' AND pg_has_role(nspowner, 'USAGE')"
+    " WHERE nspname ~ ('^' || :prefix || '[0-9]{1,9}$') AND pg_has_role(nspowner, 'USAGE')"
 )
 _TAKE = sa.text("SELECT pg_try_advisory_lock(:in_use, :number)")
 _GIVE_BACK = sa.text("SELECT pg_advisory_unlock(:in_use, :number)")

@@ -145,7 +145,7 @@ def test_a_database_with_a_daemons_tables_is_refused_and_keeps_everything(postgr
 def test_explorations_have_a_database_together_and_what_one_left_behind_the_next_removes(
     postgresql_url_empty: str,
 ) -> None:
-    left, foreign = f"{PREFIX}1", f"{PREFIX}of_somebody"
+    left, foreign = f"{PREFIX}1", f"{PREFIX}of_somebody_1"
     asked(postgresql_url_empty, f"CREATE SCHEMA {left}", f"CREATE TABLE {left}.zones ()", f"CREATE SCHEMA {foreign}")
     with schema(postgresql_url_empty) as one, schema(postgresql_url_empty) as other:
         assert schemas(postgresql_url_empty) == sorted((one.name, other.name, foreign))
