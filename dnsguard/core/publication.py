@@ -9,11 +9,18 @@ from itertools import groupby
 
 from dnsguard.core.fence import FENCE_TTL, Fence, Progress, fence_key, fence_rdata
 from dnsguard.core.layout import Layout, Stage
-from dnsguard.core.message import AddRecords, DeleteRRset, Message, Update, octets_of
+from dnsguard.core.message import AddRecords, DeleteRRset, Message, Prerequisite, Update, octets_of
+from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX
-from dnsguard.core.records import Records
+from dnsguard.core.records import Key, Records, make_records
 from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen
+
+_SCRATCH_OCTETS_MIN = 4_096
+"""A page: what is left of the last one of a journal holds no such message."""
+_SCRATCH_OCTETS_MAX = MESSAGE_OCTETS_MAX - 4_096
+_SCRATCH_RDATA_OCTETS = 4_096
+"""Few and long: BIND takes 100 records of a type, or as few as it is told."""
 
 
 def write_fence(zone: str, fence: Fence) -> tuple[Update, ...]:
@@ -29,11 +36,45 @@ def compose(stage: Stage, facts: Written, fence: Fence, rules: Sequence[WriteRul
 
 
 def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:
-    """Build an UPDATE that says what stands already: a server that refuses this refuses everything."""
-    prerequisites = tuple(p for rule in rules for p in rule(Written(zone, seen, (), {}, frozenset())))
+    """Build an UPDATE that says what stands already: a server that refuses this refuses everything.
+
+    It tells of permission only: of equal records deleted and added BIND makes no change, and writes nothing.
+    """
     key = fence_key(zone)
     again = (AddRecords(key, Records(FENCE_TTL, seen.rdatas)),) if seen.rdatas else ()
-    return Message(zone, prerequisites, (DeleteRRset(key), *again))
+    return Message(zone, _believing(zone, seen, rules), (DeleteRRset(key), *again))
+
+
+def scratch_key(zone: str) -> Key:
+    """Return the key below the fence at which `writing_control` writes; nobody else's record ever stands there."""
+    return Key(f"control.{fence_name(zone)}", "TXT")
+
+
+def writing_control(zone: str, seen: Seen, rules: Sequence[WriteRule], like: Message, token: str) -> Message:
+    """Build an UPDATE that writes at least as much as another and touches no plan's record.
+
+    A server that fails this cannot write, whatever the other message has in it. ``token`` is at most 64 characters
+    that were not used before: of the same records once more a server would make no change. `scratch_removed` takes
+    it away again.
+    """
+    octets = _SCRATCH_OCTETS_MIN + 2 * sum(octets_of(update) for update in like.updates)
+    key = scratch_key(zone)
+    rdatas = []
+    for start in range(0, min(octets, _SCRATCH_OCTETS_MAX), _SCRATCH_RDATA_OCTETS):
+        text = f"{token} {start} ".encode("ascii").ljust(255, b"x")
+        rdatas.append((b"\xff" + text) * (_SCRATCH_RDATA_OCTETS // 256))
+    updates = DeleteRRset(key), AddRecords(key, make_records(FENCE_TTL, rdatas))
+    return Message(zone, _believing(zone, seen, rules), updates)
+
+
+def scratch_removed(zone: str) -> Message:
+    """Build the UPDATE that removes what `writing_control` wrote; where nothing is, it changes nothing."""
+    return Message(zone, (), (DeleteRRset(scratch_key(zone)),))
+
+
+def _believing(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> tuple[Prerequisite, ...]:
+    facts = Written(zone, seen, (), {}, frozenset())
+    return tuple(prerequisite for rule in rules for prerequisite in rule(facts))
 
 
 def verification(stage: Stage, facts: Written) -> Message:

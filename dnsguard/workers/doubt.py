@@ -1,18 +1,21 @@
 """Who is to blame when a primary takes updates but not these contents: narrowed down, run by run.
 Whole plans are halved while nothing of a publication is on the wire; messages are halved once some of it is.
-Only a plan that was refused alone, several times, while an update without contents was taken, is suspect.
+Only a plan that was refused alone, several times, while an update without its contents was taken, is to blame.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Pending
 from dnsguard.core.plan import Change, Wanted
 from dnsguard.core.records import Key
 
 STRIKES_MAX = 3
 """A server may refuse an innocent message once: Knot fails a whole batch for one bad neighbour."""
+TROUBLE = "SERVFAIL"
+"""What a server says of its own trouble, and BIND and Knot of some contents, too."""
+TROUBLED_STRIKES_APART_S = 1.0
+"""A server's own trouble may last: strikes within milliseconds of each other would all be of one moment of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Doubt:
     rrsets_max: int | None = None
     suspect: int | None = None
     strikes: int = 0
+    struck_at: float = 0.0
     aside: frozenset[tuple[Key, int, Wanted]] = frozenset()
     """Contents that the zone goes on without: nothing can be put in their place, and the record says so.
 
@@ -48,6 +52,10 @@ class Doubt:
             tuple(change for change in changes if change.key.name not in open_names),
         )
 
+    def rests(self, now: float) -> bool:
+        """Tell whether the last strike is so short a time ago that another would say nothing new; clocks may jump."""
+        return self.strikes > 0 and abs(now - self.struck_at) < TROUBLED_STRIKES_APART_S
+
     def target_from(self, fence: Fence | None) -> int | None:
         """Return the generation to publish next, None for the usual one."""
         wanted = self.overtake if self.overtake is not None else self.target
@@ -58,21 +66,23 @@ class Doubt:
 CERTAIN = Doubt()
 
 
-def narrowed(doubt: Doubt, part: Sequence[Change], pending: Pending, *, resuming: bool) -> tuple[Doubt, int | None]:
-    """Return the next doubt after a message's contents were refused, and the plan to reject once it is certain."""
+def narrowed(
+    doubt: Doubt, part: Sequence[Change], changes: Sequence[Change], now: float, *, resuming: bool
+) -> tuple[Doubt, int | None]:
+    """Return the next doubt after a message's contents were refused, and the plan to reject once it is certain.
+
+    ``part`` is what the message carried, of the ``changes`` that are to be published; neither is empty.
+    """
     if resuming:
         generations = sorted({change.generation for change in part})
         alone = len(generations) == 1 or len({change.key.name for change in part}) == 1
         narrower = replace(doubt, rrsets_max=max(1, len(part) // 2))
     else:
-        generations = sorted({change.generation for change in pending.changes})
-        if not generations:
-            # Another enactor has rejected all of it: only the fence was to move, and no plan is to blame for that.
-            return replace(doubt, overtake=None, target=None), None
+        generations = sorted({change.generation for change in changes})
         alone = len(generations) == 1
         narrower = replace(doubt, overtake=None, target=generations[(len(generations) - 1) // 2])
     if not alone:
         return narrower, None
     suspect = generations[-1]
     strikes = doubt.strikes + 1 if doubt.suspect == suspect else 1
-    return replace(doubt, suspect=suspect, strikes=strikes), suspect if strikes >= STRIKES_MAX else None
+    return replace(doubt, suspect=suspect, strikes=strikes, struck_at=now), suspect if strikes >= STRIKES_MAX else None

@@ -11,15 +11,16 @@ from dnsguard.core.fence import Fence, FenceUnreadable, fence_rdata, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout
-from dnsguard.core.message import Applied, Refused, Unknown, Unreachable
+from dnsguard.core.message import Applied, Message, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import compose, control, next_fence, parts, steps_of
+from dnsguard.core.publication import compose, next_fence, parts, steps_of
 from dnsguard.core.records import Key
 from dnsguard.core.written import Seen, Written, created_by
 from dnsguard.workers.amends import make_amends
-from dnsguard.workers.doubt import CERTAIN, Doubt, narrowed
+from dnsguard.workers.doubt import CERTAIN, TROUBLE, Doubt, narrowed
 from dnsguard.workers.effects import Clock, Publisher, Store
+from dnsguard.workers.experiment import tidy, try_without_contents
 from dnsguard.workers.judging import Culprit, look, refused_change
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
@@ -45,6 +46,8 @@ class Enactor:
     _created: frozenset[Key] = frozenset()
     """The RRsets that were nobody's, and that the publication under way has put on the wire: if it is rejected,
     they go again."""
+    _litters: bool = False
+    """Whether an experiment of this enactor may have left its record, or its message may still come late."""
 
     @property
     def _layout(self) -> Layout:
@@ -72,6 +75,8 @@ class Enactor:
             await self.store.halt(self.zone, refusal.detail)
             return self._step("zone.halted", Then.LATER, detail=refusal.detail)
         if _stands_at(seen.fence, pending):
+            if self._litters:  # not before the fence has moved: what comes late is refused from then on
+                self._litters = await tidy(self.publisher, self.zone) != Applied()
             if seen.fence is not None and observed:
                 faults = await self._record(seen, seen.fence, pending.zone)
                 if isinstance(faults, Unreachable):
@@ -116,20 +121,21 @@ class Enactor:
                 if isinstance(answer, Unreachable) or refuses(seen, answer) is not None:
                     return self._step("publication.overtaken", Then.AT_ONCE, pending.target, messages=messages)
             fence = next_fence(target, base, part.done, of)
-            match await self.publisher.publish(compose(part.stage, written, fence, self.guards.write)):
+            message = compose(part.stage, written, fence, self.guards.write)
+            match await self.publisher.publish(message):
                 case Applied():
                     seen, done = Seen((fence_rdata(fence),), fence), part.done
                     messages += 1
                     self._created |= created_by(written)
                 case Unknown(reason, rcode) if rcode == "FORMERR":
-                    step = await self._settle(pending, written, Refused(rcode, reason))
+                    step = await self._settle(pending, written, message, Refused(rcode, reason))
                     return replace(step, messages=messages, rrsets=done - start)
                 case Unknown(reason):
                     return self._step(
                         "publication.unclear", Then.AT_ONCE, pending.target, reason, messages, done - start
                     )
                 case Refused() as refused:
-                    step = await self._settle(pending, written, refused)
+                    step = await self._settle(pending, written, message, refused)
                     return replace(step, messages=messages, rrsets=done - start)
         self._doubt, self._created = CERTAIN, frozenset()
         rising = changes if base <= _read_upto(pending.zone) else None
@@ -174,32 +180,38 @@ class Enactor:
         await self.store.record(self.zone, fence, self.clock.now(), (*left, *faults))
         return faults
 
-    async def _settle(self, pending: Pending, written: Written, refused: Refused) -> Step:
+    async def _settle(self, pending: Pending, written: Written, message: Message, refused: Refused) -> Step:
         """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
         answer = await self.publisher.observe(self.zone)
         if isinstance(answer, Unreachable):
             return self._step("primary.unreachable", Then.LATER, detail=answer.reason, refused=1)
         if answer.rdatas != written.seen.rdatas:
             return self._step("publication.overtaken", Then.AT_ONCE, pending.target, answer.text, refused=1)
-        if refused.rcode in _PREREQUISITE_RCODES and not self._doubt.read:
-            self._doubt = replace(self._doubt, about=answer.text, read=True)
-            return self._step("publication.questioned", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
-        if not await self._takes_updates(answer):
-            detail = f"the primary refuses every update of {self.zone} ({refused.rcode}): {refused.detail}"
+        self._doubt = replace(self._doubt, about=answer.text)
+        if not written.changes:
+            # Others have rejected all of it, or it is set aside: of the fence alone no plan can be to blame.
+            self._doubt = replace(self._doubt, overtake=None, target=None)
+            detail = f"the primary refuses to move the fence of {self.zone} ({refused.rcode}): {refused.detail}"
             return self._step("primary.refusing", Then.LATER, pending.target, detail, refused=1)
+        if refused.rcode in _PREREQUISITE_RCODES and not self._doubt.read:
+            self._doubt = replace(self._doubt, read=True)
+            return self._step("publication.questioned", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
+        now, is_trouble = self.clock.now(), refused.rcode == TROUBLE
+        if is_trouble and self._doubt.rests(now):
+            return self._step("publication.narrowed", Then.LATER, pending.target, refused.rcode, refused=1)
+        trial = await try_without_contents(self.publisher, self.clock, self.guards, answer, message, refused)
+        self._litters |= trial.litters
+        if trial.why:
+            return self._step("primary.refusing", Then.LATER, pending.target, trial.why, refused=1)
         resuming = answer.fence is not None and answer.fence.progress is not None
-        doubt, suspect = narrowed(self._doubt, written.changes, pending, resuming=resuming)
-        self._doubt = replace(doubt, about=answer.text)
+        changes, _ = self._doubt.split(pending.changes)
+        self._doubt, suspect = narrowed(self._doubt, written.changes, changes, now, resuming=resuming)
         if suspect is not None:
             said = f"the primary answered {refused.rcode}" + (f" ({refused.detail})" if refused.detail else "")
             names = tuple(dict.fromkeys(change.key.name for change in written.changes))
             return replace(await self._reject(pending, answer, Culprit(names, suspect, said)), refused=1)
-        return self._step("publication.narrowed", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
-
-    async def _takes_updates(self, seen: Seen) -> bool:
-        """Try an update that changes nothing but says the same: the control experiment to refused contents."""
-        message = control(self.zone, seen, self.guards.write)
-        return isinstance(await self.publisher.publish(message), Applied)
+        then = Then.LATER if is_trouble and self._doubt.rests(now) else Then.AT_ONCE
+        return self._step("publication.narrowed", then, pending.target, refused.rcode, refused=1)
 
     async def _reject(self, pending: Pending, seen: Seen, culprit: Culprit) -> Step:
         """Reject a plan; what it covered is put back by a new generation, which overtakes the publication.

@@ -27,10 +27,22 @@ from dnsguard.core.message import (
     RRsetIs,
     octets_of,
 )
-from dnsguard.core.names import name_wire
+from dnsguard.core.names import is_within, name_wire
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX, RRSET_OCTETS_MAX
-from dnsguard.core.publication import Part, compose, control, next_fence, parts, ranges, verification, write_fence
+from dnsguard.core.publication import (
+    Part,
+    compose,
+    control,
+    next_fence,
+    parts,
+    ranges,
+    scratch_key,
+    scratch_removed,
+    verification,
+    write_fence,
+    writing_control,
+)
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
 
@@ -215,6 +227,27 @@ def test_a_control_message_changes_nothing_whatever_was_seen() -> None:
         assert message.updates == (DeleteRRset(key), AddRecords(key, Records(FENCE_TTL, seen.rdatas)))
     message = control(ZONE, NOTHING, GUARDED.write)
     assert (message.prerequisites, message.updates) == ((RRsetAbsent(key),), (DeleteRRset(key),))
+
+
+def test_a_writing_control_writes_as_much_as_the_refused_message_and_differs_each_time() -> None:
+    key = scratch_key(ZONE)
+    assert is_within(key.name, fence_key(ZONE).name)
+    for size in (1, 40, 400):
+        like = compose(WRITING, written(*(change(Key(f"{n}.{ZONE}", "A"), ONE) for n in range(size))), FENCE, ())
+        message = writing_control(ZONE, SEEN, GUARDED.write, like, "0123456789abcdef")
+        assert message.prerequisites == (RRsetIs(fence_key(ZONE), SEEN.rdatas),)
+        assert [update.key for update in message.updates] == [key, key]
+        count = sum(map(octets_of, message.updates))
+        assert min(2 * sum(map(octets_of, like.updates)), MESSAGE_OCTETS_MAX - 8_192) <= count <= MESSAGE_OCTETS_MAX
+        assert count > 4_096
+        assert octets(message) < 65_535
+        add = message.updates[1]
+        assert isinstance(add, AddRecords)
+        assert len(add.records.rdatas) <= 15
+        again = writing_control(ZONE, SEEN, GUARDED.write, like, "fedcba9876543210").updates[1]
+        assert isinstance(again, AddRecords)
+        assert not set(add.records.rdatas) & set(again.records.rdatas)
+    assert scratch_removed(ZONE) == Message(ZONE, (), (DeleteRRset(key),))
 
 
 def test_reading_back_asks_for_exactly_what_was_published_and_changes_nothing() -> None:

@@ -33,7 +33,7 @@ from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 from tests.servers import require
 from tests.servers.bind import Bind
-from tests.workers.rig import StillClock
+from tests.workers.rig import RunningClock
 
 SCRIPT = make_script(1)
 KEY_NAME, SECRET = "operator.", b"a key for this test alone"
@@ -66,7 +66,7 @@ class Scene:
         assert isinstance(answer, Accepted), answer
 
     def enactor(self, publisher: DnsPublisher | None = None) -> Enactor:
-        return Enactor(ZONE, self.store, publisher or self.publisher, StillClock(), self.guards, POLICY)
+        return Enactor(ZONE, self.store, publisher or self.publisher, RunningClock(), self.guards, POLICY)
 
     async def settle(self) -> None:
         enactor = self.enactor()

@@ -36,7 +36,7 @@ from tests.model.refinement import (
     accepts,
 )
 from tests.model.world import ABSENT, Place, Rules
-from tests.workers.rig import HISTORY, ZONE, StillClock, a, key
+from tests.workers.rig import HISTORY, ZONE, RunningClock, a, key
 
 A, B = key("a"), key("b")
 
@@ -215,7 +215,7 @@ class Scene:
         for life in range(4):
             if life:
                 self.recorder.crashed(who)
-            enactor = Enactor(ZONE, store, publisher, StillClock(), self.guards, self.policy)
+            enactor = Enactor(ZONE, store, publisher, RunningClock(), self.guards, self.policy)
             for _ in range(self.chance.randrange(1, 8)):
                 await enactor.run_once()
 

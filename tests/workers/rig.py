@@ -20,11 +20,15 @@ ZONE = "example.test."
 HISTORY = "0123456789abcdef"
 
 
-class StillClock:
-    """A clock that stands."""
+class RunningClock:
+    """A clock that is ten minutes later each time somebody looks."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
 
     def now(self) -> float:
-        return 1000.0
+        self._now += 600.0
+        return self._now
 
     def hex_digits(self, count: int) -> str:
         return "0" * count
@@ -85,7 +89,7 @@ class Rig:
         self.publisher = PickyPublisher(self.primary)
 
     def enactor(self, publisher: MemoryPublisher | None = None) -> Enactor:
-        return Enactor(ZONE, self.store, publisher or self.publisher, StillClock(), self.guards, self.policy)
+        return Enactor(ZONE, self.store, publisher or self.publisher, RunningClock(), self.guards, self.policy)
 
     async def submit(self, rrsets: Mapping[Key, Wanted], *, adopt: bool = False, based_on: int | None = None) -> int:
         planner = Planner(self.store, MemoryPublisher(self.primary), self.guards, self.policy)

@@ -6,7 +6,7 @@ from dnsguard.core.fence import Fence, fence_key, fence_rdata, parse_fence
 from dnsguard.core.plan import Absence
 from dnsguard.core.records import Records, parse_records
 from dnsguard.workers.resync import Keep, ResyncRefused, resync
-from tests.workers.rig import ZONE, Rig, StillClock, a, key
+from tests.workers.rig import ZONE, Rig, RunningClock, a, key
 
 
 async def settle_by(rig: Rig, keep: Keep) -> int:
@@ -17,7 +17,7 @@ async def settle_by(rig: Rig, keep: Keep) -> int:
         "",
         store=rig.store,
         publisher=rig.publisher,
-        clock=StillClock(),
+        clock=RunningClock(),
         guards=rig.guards,
     )
 
