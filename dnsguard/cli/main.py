@@ -14,6 +14,7 @@ import click
 from dnsguard import __version__
 from dnsguard.cli import adopt, demo, doctor, explore, local, reads, simulate, verify, writes
 from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
+from dnsguard.daemon.outlet import unfailing
 
 
 class PipeClosed(Exception):
@@ -70,9 +71,10 @@ for command in (
 def main() -> NoReturn:
     """Run the command line; always ends in SystemExit."""
     signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        # A record may hold what the terminal's character set does not.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # both are text streams here
+    # A record may hold what the terminal's character set does not.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream here
+    # What is only said beside the answer must not decide how a command, or a daemon, ends.
+    sys.stderr = unfailing(sys.stderr)
     code = _run()
     try:
         sys.stdout.flush()

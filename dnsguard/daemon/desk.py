@@ -20,6 +20,7 @@ from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
 from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Circle, Following
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.lines import Lines, Place, place_of
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
@@ -48,15 +49,22 @@ _UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING})
 class DaemonDesk:
     """Zones, stores and publishers of one daemon."""
 
-    def __init__(self, store: SqlStore, guards: Guards = GUARDED, end: Callable[[], None] = lambda: None) -> None:
-        """``end`` is called when the daemon cannot go on, and has to end."""
+    def __init__(
+        self,
+        store: SqlStore,
+        guards: Guards = GUARDED,
+        end: Callable[[], None] = lambda: None,
+        lasting: Lasting | None = None,
+    ) -> None:
+        """``end`` is called when another version has to take over; ``lasting`` starts what is to run for ever."""
         self._store = store
         self._guards = guards
         self._clock = SystemClock()
         self._metrics = Metrics(self.mode)
         self._outage = StoreOutage()
         self._primary_outages: dict[Place, PrimaryOutage] = {}
-        self.roster = Roster(store, self._clock, end, self._outage)
+        self._lasting = lasting or Lasting()
+        self.roster = Roster(store, self._clock, end, self._outage, self._lasting)
         self._rooms: dict[str, ZoneRoom] = {}
         self._lines = Lines(self._clock.now)
         self._circle = Circle(self._clock.now)
@@ -110,7 +118,7 @@ class DaemonDesk:
             if name not in self._rooms:
                 self._rooms[name] = self._open_room(name)
         if self._survey is None:
-            self._survey = asyncio.create_task(self._keep_surveying(), name="survey")
+            self._survey = self._lasting.start(self._keep_surveying(), "survey")
             self.roster.start(self._hear)
 
     def _has_changed(
@@ -161,6 +169,7 @@ class DaemonDesk:
             ),
             outage=self._outage,
             primary_outage=primary_outage,
+            lasting=self._lasting,
             patience_s=self.roster.patience_s,
         )
         policy, workers = self._settings.policy_of(zone), self._settings.workers
@@ -173,6 +182,7 @@ class DaemonDesk:
             backoff_s_max=workers.backoff_s_max,
             outage=self._outage,
             is_known=primary_outage.knows,
+            lasting=self._lasting,
         )
         self._metrics.forget_servers(zone)
         if names := self._settings.zones[zone].name_servers:
@@ -180,7 +190,7 @@ class DaemonDesk:
             section = msgspec.structs.replace(section, interval_s=self._paced(section.interval_s))
             observer = Followers(self._circle.of(names))
             propagation = Propagation(zone, names, self._store, observer, self._clock, section.lag_s_max)
-            room.following = Following(propagation, section, self._metrics, room.news.tell, self._outage)
+            room.following = Following(propagation, section, self._metrics, room.news.tell, self._outage, self._lasting)
         return room
 
     def _primary_outage(self, zone: str) -> PrimaryOutage:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from dnsguard.core.propagation import Served, Standing
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import StoreOutage
@@ -43,6 +44,7 @@ class Following:
         metrics: Metrics,
         told: Callable[[], None],
         outage: StoreOutage,
+        lasting: Lasting,
     ) -> None:
         """Begin; ``told`` is called when the zone has propagated further, or a server stands otherwise than before."""
         self._propagation = propagation
@@ -59,7 +61,7 @@ class Following:
             rest_s=REST_S,
             outage=outage,
         )
-        self._task = asyncio.create_task(self._loop.run(), name=f"{propagation.zone} propagation")
+        self._task = lasting.start(self._loop.run(), f"{propagation.zone} propagation")
 
     @property
     def served(self) -> tuple[Served, ...]:

@@ -1,4 +1,6 @@
-"""Logging: readable on a terminal, one JSON object a line otherwise; always on standard error."""
+"""Logging: readable on a terminal, one JSON object a line otherwise; always on standard error, which in this program
+never fails (`outlet`): what is logged decides nothing.
+"""
 
 import logging
 import sys
@@ -25,6 +27,7 @@ def configure_logs(level: str, form: str) -> None:
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        # A new level is to hold for loggers that have been used before.
+        cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(_LEVELS[level], logging.WARNING), format="%(message)s", force=True)

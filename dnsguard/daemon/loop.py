@@ -1,5 +1,6 @@
 """The loop that runs a worker again: at once, when woken or due, or after a growing, jittered delay.
-Written once, for every worker; no worker knows it, and no fault of a worker ends it.
+Written once, for every worker; no worker knows it, and no fault of a worker ends it. A fault of the loop itself ends
+the daemon (`lasting`), since nobody would look after the zone any more.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ class Loop:
         """
         self._outage, self._is_known = outage or StoreOutage(), is_known
         self._patience_s = patience_s
-        self._name, self._zone = name, zone
+        self.name, self._zone = name, zone
         self._run_once, self._after = run_once, after
         self._interval_s, self._backoff_s_max = interval_s, backoff_s_max
         self._rest_s, self._first_s = rest_s, first_s
@@ -98,7 +99,7 @@ class Loop:
             self._outage.begin(str(error), self.hurry)
             return Step("store.unavailable", Then.LATER, self._zone, detail=str(error))
         except Exception as error:
-            log.exception("worker.failed", worker=self._name, zone=self._zone)
+            log.exception("worker.failed", worker=self.name, zone=self._zone)
             return Step("worker.failed", Then.LATER, self._zone, detail=f"{type(error).__name__}: {error}")
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
@@ -137,7 +138,7 @@ class Loop:
                 level = log.debug
         level(
             step.event,
-            worker=self._name,
+            worker=self.name,
             zone=step.zone,
             **{
                 name: value

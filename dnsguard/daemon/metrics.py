@@ -1,11 +1,16 @@
 """What /metrics shows of zones and workers, in the words of the design."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from dnsguard import __version__
 from dnsguard.core.comparison import Kind, Verification
 from dnsguard.core.history import Zone
 from dnsguard.core.propagation import Served, Standing
+from dnsguard.daemon.outlet import Outlet
 from dnsguard.workers.step import Step
 
 
@@ -16,6 +21,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         about = Gauge("dnsguard_build", "Version and mode of this daemon", ["version", "mode"], registry=self.registry)
         about.labels(__version__, mode).set(1)
+        self.registry.register(_LostLines())
         self._steps = Counter(
             "dnsguard_steps",
             "Runs of workers by what they came to",
@@ -124,3 +130,12 @@ class Metrics:
         """Show nothing any more of a zone's name servers: they may be others now."""
         for metric in (*self._servers.values(), self._standing, self._reversals):
             metric.remove_by_labels({"zone": zone})
+
+
+class _LostLines(Collector):
+    """How many lines of the log nobody will read."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Count them."""
+        about = "Log lines that could not be written: the disk was full, or the pipe closed"
+        yield CounterMetricFamily("dnsguard_log_lines_lost", about, value=Outlet.lost)

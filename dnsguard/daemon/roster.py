@@ -14,6 +14,7 @@ import structlog
 from dnsguard import __version__
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.core.roster import Daemon, rank
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.outages import StoreOutage
 from dnsguard.store.bulletin import News
 from dnsguard.store.migrate import revision
@@ -35,8 +36,11 @@ log = structlog.get_logger()
 class Roster:
     """Who else is there."""
 
-    def __init__(self, store: SqlStore, clock: Clock, end: Callable[[], None], outage: StoreOutage) -> None:
+    def __init__(
+        self, store: SqlStore, clock: Clock, end: Callable[[], None], outage: StoreOutage, lasting: Lasting
+    ) -> None:
         """``end`` is called when the tables have gone beyond what this code may work on."""
+        self._lasting = lasting
         self._store, self._clock, self._end, self._outage = store, clock, end, outage
         now = clock.now()
         self.own = Daemon(
@@ -49,8 +53,8 @@ class Roster:
     def start(self, heard: Callable[[News], None]) -> None:
         """Begin to attend and to listen."""
         self._tasks = (
-            asyncio.create_task(self._attend_for_ever(), name="attendance"),
-            asyncio.create_task(self._listen_for_ever(heard), name="listening"),
+            self._lasting.start(self._attend_for_ever(), "attendance"),
+            self._lasting.start(self._listen_for_ever(heard), "listening"),
         )
 
     async def close(self) -> None:

@@ -47,7 +47,9 @@ from dnsguard.daemon.files import (
     open_folder,
     write_address,
 )
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.logs import configure_logs
+from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
 from dnsguard.store.engine import PATIENT, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
@@ -59,6 +61,8 @@ from dnsguard.wire.server.storage import StorageUnavailable
 log = structlog.get_logger()
 
 EXIT_USAGE = 2
+EXIT_BROKEN = 70
+"""sysexits.h's EX_SOFTWARE: the daemon ended itself."""
 UNGUARDED_BANNER = """\
 *******************************************************************************
 *  UNGUARDED: this daemon reproduces the incident of October 2025.            *
@@ -70,6 +74,10 @@ UNGUARDED_BANNER = """\
 
 class StartRefused(Exception):
     """Something cannot be opened; the message says what, why and what to do."""
+
+
+class DaemonBroken(Exception):
+    """The daemon cannot go on, and was closed; the message says why and what to do."""
 
 
 def run(options: Options) -> int:
@@ -104,6 +112,9 @@ def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None,
     except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
         sys.stderr.write(f"dnsguard: {error}\n")
         return EXIT_USAGE
+    except DaemonBroken as error:
+        sys.stderr.write(f"dnsguard: {error}\n")
+        return EXIT_BROKEN
     except KeyboardInterrupt:
         return 130
     return 0
@@ -131,24 +142,33 @@ async def _brought_up(database: str) -> tuple[str | None, str]:
 async def _serve(options: Options, settings: Settings) -> None:
     os.umask(0o077)  # whatever is made in the data folder is its owner's alone
     stopped = asyncio.Event()
+    faults: list[str] = []
+
+    def break_off(fault: str) -> None:
+        faults.append(fault)
+        stopped.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     guards = UNGUARDED if options.unguarded else GUARDED
     async with AsyncExitStack() as stack:
-        daemon = await _open(stack, settings, guards, stopped.set)
+        daemon = await _open(stack, settings, guards, stopped.set, Lasting(break_off))
         loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon, options)
         if options.unguarded:
             sys.stderr.write(UNGUARDED_BANNER)
-        sys.stdout.write(daemon.greeting)
-        sys.stdout.flush()
+        unfailing(sys.stdout).write(daemon.greeting)
         log.info("daemon.started", version=__version__, http=daemon.url, zones=sorted(settings.zones))
         await stopped.wait()
         log.info("daemon.stopping")
     log.info("daemon.stopped")
+    if faults:
+        raise DaemonBroken(faults[0])
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards, end: Callable[[], None]) -> "Running":
+async def _open(
+    stack: AsyncExitStack, settings: Settings, guards: Guards, end: Callable[[], None], lasting: Lasting
+) -> "Running":
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
@@ -161,7 +181,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards, end: 
         log.info("database.migrated", before=before, after=after)
     embedded = await _open_embedded(stack, settings, folder)
     address = None if embedded is None else embedded.address
-    desk = DaemonDesk(store, guards, end)
+    desk = DaemonDesk(store, guards, end, lasting)
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
@@ -171,11 +191,12 @@ async def _open(stack: AsyncExitStack, settings: Settings, guards: Guards, end: 
     except OSError as error:
         raise StartRefused(_taken(error, settings.http.listen, "the API", "--http")) from None
     stack.push_async_callback(served.stop)
+    lasting.watch(served.sweeping)
     url = _url(*served.address)
     write_address(folder, url)
     desk.roster.own = replace(desk.roster.own, address=url)
     stack.callback(forget_address, folder, url)
-    return Running(settings, folder, desk, app, address, url)
+    return Running(settings, folder, desk, app, address, url, lasting)
 
 
 async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path) -> EmbeddedServer | None:
@@ -209,12 +230,13 @@ class Running:
     app: web.Application
     embedded: tuple[str, int] | None
     url: str
+    lasting: Lasting
     _reloading: asyncio.Task[None] | None = None
 
     def reload_soon(self, options: Options) -> None:
         """Read the settings again; a reload that is under way is left to end first."""
         if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self._reload(options), name="reload")
+            self._reloading = self.lasting.start(self._reload(options), "reload")
 
     async def _reload(self, options: Options) -> None:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dnsguard.core.comparison import Verification
 from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import StoreOutage
@@ -34,6 +35,7 @@ class Verifying:
         backoff_s_max: float,
         outage: StoreOutage | None = None,
         is_known: Callable[[str], bool] = lambda _: False,
+        lasting: Lasting | None = None,
     ) -> None:
         """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the primary's."""
         self._verifier, self._turns, self._metrics, self._wake_enactor = verifier, turns, metrics, wake_enactor
@@ -51,7 +53,7 @@ class Verifying:
             outage=outage,
             is_known=is_known,
         )
-        self._task = asyncio.create_task(self._loop.run(), name=f"{verifier.zone} verifier")
+        self._task = (lasting or Lasting()).start(self._loop.run(), f"{verifier.zone} verifier")
 
     @property
     def last(self) -> Verification | None:

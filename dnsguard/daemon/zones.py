@@ -12,6 +12,7 @@ from dnsguard.daemon.config import WorkersSection
 from dnsguard.daemon.doorway import Doorway
 from dnsguard.daemon.examining import Examining
 from dnsguard.daemon.following import Following
+from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
@@ -106,6 +107,7 @@ def open_room(
     examining: Examining,
     outage: StoreOutage,
     primary_outage: PrimaryOutage,
+    lasting: Lasting,
     patience_s: Callable[[str], float] = lambda _: 0.0,
 ) -> ZoneRoom:
     """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone.
@@ -169,7 +171,7 @@ def open_room(
             is_known=primary_outage.knows,
         ),
     )
-    tasks = tuple(asyncio.create_task(loop.run(), name=f"{zone} {index}") for index, loop in enumerate(loops))
+    tasks = tuple(lasting.start(loop.run(), f"{zone} {loop.name}") for loop in loops)
     planner = Planner(store, Doorway(publisher, lambda: room.is_away), guards, policy)
     room = ZoneRoom(planner, publisher, news, loops, tasks)
     return room

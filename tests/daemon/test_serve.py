@@ -1,8 +1,10 @@
 """The daemon as a process: what it prints, how it ends, and what it does with what it cannot use."""
 
 import asyncio
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -117,6 +119,54 @@ async def test_what_was_accepted_is_served_again_after_a_restart(tmp_path: Path)
         assert (status["newest"], status["published"]) == (1, 1)
     finally:
         await daemon.stop()
+
+
+@pytest.mark.parametrize("gone", ["a full disk", "a closed pipe"])
+def test_a_daemon_whose_log_cannot_be_written_publishes_and_is_counted(tmp_path: Path, gone: str) -> None:
+    theirs, ours = os.pipe() if gone == "a closed pipe" else (-1, os.open("/dev/full", os.O_WRONLY))
+    with subprocess.Popen(
+        [*COMMAND, "--data-dir", str(tmp_path / "data")], stdout=subprocess.PIPE, stderr=ours, text=True
+    ) as daemon:
+        os.close(ours)
+        if theirs >= 0:
+            os.close(theirs)
+        try:
+            assert daemon.stdout is not None
+            assert "dnsguard" in daemon.stdout.readline()
+            done = ask(tmp_path, "set", "www", "A", "60", "192.0.2.1", "--wait", "20")
+            assert done.returncode == 0, done.stderr
+            address = (tmp_path / "data" / "http.address").read_text().strip()
+            token = (tmp_path / "data" / "admin.token").read_text().strip()
+            client = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+            client.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
+            shown = client.getresponse().read().decode()
+            client.close()
+            assert int(float(re.findall(r"^dnsguard_log_lines_lost_total (\S+)$", shown, re.MULTILINE)[0])) >= 3
+            daemon.terminate()
+            assert daemon.wait(20) == 0
+        finally:
+            daemon.kill()
+
+
+def test_a_daemon_of_which_a_part_breaks_ends_and_says_so(tmp_path: Path) -> None:
+    script = """
+from dnsguard.cli.main import main
+from dnsguard.daemon.loop import Loop
+def say(*_):
+    raise ZeroDivisionError
+Loop._say = say
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *COMMAND[3:], "--data-dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 70, done.stderr
+    assert "dnsguard: expected the task 'example.test. " in done.stderr
+    assert not (tmp_path / "data" / "http.address").exists()
 
 
 async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
