@@ -225,15 +225,17 @@ def _as_in_october(settings: Settings) -> Settings:
 
 
 def _refuse_beyond_loopback(settings: Settings) -> None:
-    for name, primary in settings.primaries.items():
+    sections = {f"primaries.{name}": each.host for name, each in settings.primaries.items()}
+    sections |= {f"name_servers.{name}": each.host for name, each in settings.name_servers.items()}
+    for section, host in sections.items():
         try:
-            loopback = ipaddress.ip_address(primary.host).is_loopback
+            loopback = ipaddress.ip_address(host).is_loopback
         except ValueError:
             loopback = False
         if not loopback:
             raise ConfigRefused(
-                f"--unguarded works against name servers on loopback only, and [primaries.{name}] is at "
-                f"{primary.host}; leave --unguarded out, or give an address such as 127.0.0.1"
+                f"--unguarded works against name servers on loopback only, and [{section}] is at "
+                f"{host}; leave --unguarded out, or give an address such as 127.0.0.1"
             )
 
 

@@ -34,6 +34,26 @@ def settings_of(folder: Path, text: str):  # type: ignore[no-untyped-def]
     return read_settings(Options(config=path))
 
 
+@pytest.mark.parametrize(
+    ("primary", "server", "found"),
+    [
+        ("192.0.2.53", "127.0.0.2", "[primaries.main] is at 192.0.2.53"),
+        ("127.0.0.1", "192.0.2.1", "[name_servers.ns1] is at 192.0.2.1"),
+        ("127.0.0.1", "ns.example.net", "[name_servers.ns1] is at ns.example.net"),
+    ],
+)
+def test_unguarded_neither_writes_nor_asks_beyond_loopback(
+    tmp_path: Path, primary: str, server: str, found: str
+) -> None:
+    path = tmp_path / "dnsguard.toml"
+    servers = f"[name_servers.ns1]\nhost = '{server}'\n[zones.'a.test']\nprimary = 'main'\nname_servers = ['ns1']"
+    path.write_text(PRIMARY.replace("127.0.0.1", primary) + servers)
+    assert read_settings(Options(config=path)).name_servers["ns1"].host == server
+    with pytest.raises(ConfigRefused, match="on loopback only") as refused:
+        read_settings(Options(config=path, unguarded=True))
+    assert found in str(refused.value)
+
+
 def test_without_a_file_there_is_one_test_zone_on_the_embedded_server() -> None:
     settings = read_settings(Options())
     assert {name: zone.primary for name, zone in settings.zones.items()} == {DEFAULT_ZONE: EMBEDDED}
