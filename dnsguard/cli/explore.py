@@ -14,15 +14,17 @@ from dnsguard.cli.asking import Verb
 from dnsguard.cli.display import Display
 from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
 from dnsguard.core.history import StoreUnavailable
+from dnsguard.lab.bounds import CHOICES, RANGES
 
 if TYPE_CHECKING:
     from dnsguard.lab.exploring import Exploration, Story
     from dnsguard.lab.search import Findings
     from dnsguard.lab.table import Row
 
-STRATEGIES = ("states", "dpor", "plain", "random", "pct")
+STRATEGIES = ("states", "dpor", "plain", "random", "pct", "delays")
 FAULTS = {"crashes", "losses"}
-UNORDERED = {"plain", "random", "pct"}
+FAULTS_DIGITS_MAX = len(str(RANGES["crashes"][1]))
+UNORDERED = {"plain", "random", "pct", "delays"}
 """Strategies that have no say in what is tried first."""
 SECONDS_MAX = 600.0
 FIRST = {
@@ -38,33 +40,35 @@ def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) ->
     counts = {}
     for part in filter(None, text.split(",")):
         name, _, count = part.partition("=")
-        if name not in FAULTS or not count.isascii() or not count.isdigit():
-            raise click.BadParameter(f"expected crashes=N,losses=N, found {part[:40]!r}")
+        if name not in FAULTS or not count.isascii() or not count.isdigit() or len(count) > FAULTS_DIGITS_MAX:
+            raise click.BadParameter(
+                f"expected crashes=N,losses=N with N from 0 to {RANGES['crashes'][1]}, found {part[:40]!r}"
+            )
         counts[name] = int(count)
     return counts
 
 
 _SETTING: tuple[Callable[..., Any], ...] = (
     click.option(
-        "--guards", type=click.Choice(("guarded", "unguarded")), default="guarded", show_default=True, help="The rules."
+        "--guards", type=click.Choice(CHOICES["guards"]), default="guarded", show_default=True, help="The rules."
     ),
     click.option("--without", multiple=True, metavar="GUARD", help="Leave a guard out; may be repeated."),
     click.option(
-        "--enactors", type=click.IntRange(1, 5), default=2, show_default=True, help="Daemons that publish and clean up."
+        "--enactors", type=click.IntRange(*RANGES["enactors"]), default=2, show_default=True, help="Daemons that publish and clean up."
     ),
     click.option(
-        "--plans", type=click.IntRange(1, 9), default=4, show_default=True,
+        "--plans", type=click.IntRange(*RANGES["plans"]), default=4, show_default=True,
         help="Full plans in all; the first is published before the search begins.",
     ),
-    click.option("--endpoints", type=click.IntRange(1, 4), default=1, show_default=True, help="Names in each plan."),
-    click.option("--keep", type=click.IntRange(1, 9), default=2, show_default=True, help="Generations that are kept."),
+    click.option("--endpoints", type=click.IntRange(*RANGES["endpoints"]), default=1, show_default=True, help="Names in each plan."),
+    click.option("--keep", type=click.IntRange(*RANGES["keep"]), default=2, show_default=True, help="Generations that are kept."),
     click.option(
-        "--layout", type=click.Choice(("inline", "versioned")), default="versioned", show_default=True,
+        "--layout", type=click.Choice(CHOICES["layout"]), default="versioned", show_default=True,
         help="How records lie in the zone.",
     ),
     click.option(
         "--store",
-        type=click.Choice(("memory", "sqlite", "postgresql")),
+        type=click.Choice(CHOICES["store"]),
         default="memory",
         show_default=True,
         help="The history in memory, or in SQL as the daemon has it (slower).",
@@ -75,7 +79,7 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         "What is made there is removed at the end. The password can be in PGPASSWORD or ~/.pgpass.",
     ),
     click.option(
-        "--rrsets", type=click.IntRange(1, 4), default=1, show_default=True, help="Endpoints in one message at most."
+        "--rrsets", type=click.IntRange(*RANGES["rrsets"]), default=1, show_default=True, help="Endpoints in one message at most."
     ),
     click.option(
         "--read-back/--no-read-back", default=True, show_default=True,
@@ -113,7 +117,8 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
     default="states",
     show_default=True,
     help="The first three try all there is: states with sleep sets and a table of states, dpor with dynamic "
-    "partial-order reduction and sleep sets, plain every order (only for very small ones).",
+    "partial-order reduction and sleep sets, plain every order (only for very small ones). delays: the fair order "
+    "first, then one delay more at a time.",
 )
 @click.option(
     "--order",
@@ -123,7 +128,7 @@ def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
     help="What is tried first: a slow first enactor, as in October, or whoever was there first.",
 )
 @click.option("--rerun", is_flag=True, help="Run every schedule in truth from its beginning; remember nothing.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="For random and pct.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="For random, pct, delays.")
 @click.option("--schedules-max", type=click.IntRange(min=1), help="Stop after so many schedules.")
 @click.option(
     "--seconds-max", type=click.FloatRange(min=0.1), default=SECONDS_MAX, show_default=True, help="Stop after so long."

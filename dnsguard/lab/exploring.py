@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from dnsguard.core.guards import Guards
+from dnsguard.lab.bounds import unfit
+from dnsguard.lab.delays import Delayed
 from dnsguard.lab.minimise import minimise
 from dnsguard.lab.moves import Faults, Schedule, ScheduleUnreadable
 from dnsguard.lab.recall import Recalled
@@ -111,10 +113,11 @@ STRATEGIES: Mapping[str, Callable[[Setting, Prefer | None, int | None], Strategy
     "plain": lambda _, __, ___: Exhaustive(),
     "random": lambda _, __, seeds: RandomWalk(0, seeds),
     "pct": lambda _, __, seeds: Pct(0, seeds, depth=4, moves=PCT_MOVES, faults=1),
+    "delays": lambda _, __, count: Delayed(count),
 }
 """Ways to search, by name. The first three try everything there is: sleep sets with a table of states (alike enactors
-may change places), dynamic partial-order reduction with source and sleep sets, every order; the last two take how many
-seeds to try."""
+may change places), dynamic partial-order reduction with source and sleep sets, every order; the others take how many
+seeds, or delays, to try."""
 
 
 def explore(
@@ -183,24 +186,29 @@ class Story:
 
     @classmethod
     def from_json(cls, text: str) -> "Story":
-        """Read what `to_json` wrote. Raises ScheduleUnreadable."""
+        """Read what `to_json` wrote, within the bounds of the command line. Raises ScheduleUnreadable."""
         try:
             found = json.loads(text)
-            about = {**found["exploration"], "without": tuple(found["exploration"]["without"])}
-            story = cls(
-                replace(Exploration(**about), database=""),
-                Schedule.from_json(json.dumps(found["schedule"])),
-                str(found["violation"]),
-                str(found["detail"]),
-            )
-            _ = story.exploration.value
-        except (KeyError, TypeError, ValueError) as error:
+            about, said = found["exploration"], (found["violation"], found["detail"])
+            exploration = Exploration(**{**about, "without": _names(about["without"]), "database": ""})
+            unfitting = [why for name, value in about.items() if (why := unfit(name, value)) is not None]
+            if unfitting or not all(isinstance(each, str) for each in said):
+                raise ScheduleUnreadable(f"{_NO_STORY}: {(*unfitting, 'expected violation and detail as text')[0]}")
+            _ = exploration.value
+            return cls(exploration, Schedule.from_json(json.dumps(found["schedule"])), *said)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, ScheduleUnreadable):
                 raise
-            raise ScheduleUnreadable(
-                f"expected a story that 'dnsguard explore --save' wrote, found something else ({error}): save it anew"
-            ) from error
-        return story
+            raise ScheduleUnreadable(f"{_NO_STORY}, found something else ({error}): save it anew") from error
+
+
+_NO_STORY = "expected a story that 'dnsguard explore --save' wrote"
+
+
+def _names(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise TypeError("without is no list of names")
+    return tuple(found)
 
 
 def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -> Story | None:

@@ -56,7 +56,7 @@ def test_the_table_is_filled_at_the_size_that_was_asked_for(nobody: Cli) -> None
     assert "1 enactors, 2 plans, 1 endpoints, the last 1 kept" in done.stderr
 
 
-@pytest.mark.parametrize("strategy", ["dpor", "random", "pct"])
+@pytest.mark.parametrize("strategy", ["dpor", "random", "pct", "delays"])
 def test_other_strategies_and_bounds(nobody: Cli, strategy: str) -> None:
     done = nobody("explore", *SMALL, "--strategy", strategy, "--seeds", "20", "--schedules-max", "20", "--json")
     found = json.loads(done.stdout)

@@ -20,7 +20,7 @@ from dnsguard.lab.variants import VARIANTS, Variant
 
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: f"{variant.check}, {variant.cleanup}")
 
-COMPARED_MAX = 200
+COMPARED_MAX = 100
 
 
 @each_variant
@@ -79,7 +79,7 @@ def test_whoever_knows_the_same_goes_on_alike_whatever_was_forgotten(
 
 def surveyed(setting: Setting, faults: Faults = Faults()) -> Recalled:  # noqa: B008  frozen
     recalled = Recalled(setting, faults=faults, moves_max=MOVES_MAX)
-    assert Survey(recalled).search(schedules_max=5_000).schedules > 100
+    assert Survey(recalled).search(schedules_max=2_000).schedules > 100
     return recalled
 
 
