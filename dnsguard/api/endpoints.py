@@ -39,6 +39,7 @@ from dnsguard.api.problems import (
     STORE,
     TIMEOUT,
     TOO_LARGE,
+    UNCLEAR,
     UNREACHABLE,
 )
 from dnsguard.api.tokens import Access
@@ -73,7 +74,7 @@ _DRY_RUN = Parameter(
 _LIMIT = Parameter("limit", "query", "How many entries a page has.", {"type": "integer", "minimum": 1, "default": 100})
 _AFTER = Parameter("after", "query", 'Begin after this RRset, written "NAME TYPE".', {"type": "string"})
 _BODY = (MEDIA_TYPE, TOO_LARGE, TIMEOUT, NOT_VALID, REFUSED)
-_CHANGE = (NOT_FOUND, IF_MATCH_MISSING, STALE, KEY_REUSED, REJECTED, FAULTED, STORE, *_BODY)
+_CHANGE = (NOT_FOUND, IF_MATCH_MISSING, STALE, KEY_REUSED, REJECTED, FAULTED, STORE, UNCLEAR, *_BODY)
 
 
 async def _openapi(visit: Visit) -> web.Response:
@@ -116,7 +117,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         {200: Resynced},
         ResyncWanted,
         (),
-        (NOT_FOUND, RESYNC_REFUSED, STORE, *_BODY),
+        (NOT_FOUND, RESYNC_REFUSED, STORE, UNCLEAR, *_BODY),
     ),
     Endpoint(
         "POST",
@@ -138,7 +139,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         {200: Adopted, 202: Adopted},
         AdoptionWanted,
         (_DRY_RUN,),
-        (NOT_FOUND, ADOPTION_REFUSED, STORE, *_BODY),
+        (NOT_FOUND, ADOPTION_REFUSED, STORE, UNCLEAR, *_BODY),
     ),
     Endpoint(
         "GET",

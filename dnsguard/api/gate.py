@@ -21,6 +21,7 @@ from dnsguard.api.problems import (
     NOT_FOUND,
     STORE,
     TIMEOUT,
+    UNCLEAR,
     ProblemRaised,
     busy,
     malformed,
@@ -144,12 +145,28 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return ProblemRaised(NOT_FOUND, str(error)).response()
     except StoreUnavailable as error:
         log.info("request.postponed", path=request.path, detail=str(error))
-        return ProblemRaised(STORE, str(error), headers={"Retry-After": "1"}).response()
+        return _of_store(error, request).response()
     except ConnectionError:
         return ProblemRaised(MALFORMED, "the client went away before its request was complete", close=True).response()
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
         return ProblemRaised(INTERNAL, "something broke in the daemon; its log says what", close=True).response()
+
+
+def _of_store(error: StoreUnavailable, request: web.Request) -> ProblemRaised:
+    """Say that the store does not answer, and of a change of which nobody knows how it ended what to do about it."""
+    headers = {"Retry-After": "1"}
+    if not error.is_unclear:
+        return ProblemRaised(STORE, str(error), headers=headers)
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        remedy = (
+            "no Idempotency-Key was sent, so sent again it could be done twice: wait until the database answers, "
+            "read the zone's newest plans, and repeat it only if it is not among them after a minute"
+        )
+    else:
+        remedy = f"send the same request again with its Idempotency-Key {key[:255]}: it is then never done twice"
+    return ProblemRaised(UNCLEAR, f"{error}; {remedy}", headers=headers)
 
 
 def _of_aiohttp(error: web.HTTPException, request: web.Request) -> ProblemRaised:

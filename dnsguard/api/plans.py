@@ -27,7 +27,7 @@ from dnsguard.api.documents import (
 from dnsguard.api.parsing import read_document, read_keys, read_plan, read_reason
 from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
 from dnsguard.api.visit import Visit, entity_tag, respond
-from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, Submission
+from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, StoreUnavailable, Submission
 from dnsguard.core.plan import Plan, plan_digest
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
@@ -185,7 +185,19 @@ def _shown(visit: Visit, entry: Entry) -> dict[str, Any]:
 
 
 async def _settle(visit: Visit, submission: Submission, accepted: Accepted, asked: Asked) -> Entry:
-    """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then."""
+    """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then.
+
+    What was accepted just now stays so if the store goes away while somebody waits.
+    """
+    try:
+        return await _awaited(visit, submission, accepted, asked)
+    except StoreUnavailable:
+        if accepted.repeated:
+            raise
+        return _fresh(submission, accepted.generation)
+
+
+async def _awaited(visit: Visit, submission: Submission, accepted: Accepted, asked: Asked) -> Entry:
     desk, room, wait_s = visit.room.desk, visit.room, asked.wait_s
     if wait_s is None and not accepted.repeated:
         return _fresh(submission, accepted.generation)

@@ -59,6 +59,9 @@ DEADLINE = Kind("deadline", "The answer took too long", 503, "With a change, its
 NOT_READY = Kind("not-ready", "The daemon is not ready", 503, "See missing.")
 UNREACHABLE = Kind("unreachable", "The name server does not answer", 503, "Nor does it let the zone be transferred.")
 STORE = Kind("store", "The database does not answer", 503, "Nothing was accepted, or its outcome is unclear.")
+UNCLEAR = Kind(
+    "unclear", "Whether the change was accepted is not known", 503, "Repeat it with its Idempotency-Key, or look first."
+)
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in list(globals().values()) if isinstance(kind, Kind))
 

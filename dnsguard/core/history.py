@@ -163,3 +163,6 @@ class StoreUnavailable(Exception):
 
     What was asked of it may have happened or not.
     """
+
+    is_unclear = False
+    """Whether it may have happened for all that is known: the store broke off while it was committing."""

@@ -42,10 +42,12 @@ class Decision(Protocol):
 class Unclear(StoreUnavailable):
     """The connection is gone while a commit was under way: it happened or it did not."""
 
+    is_unclear = True
+
     def __init__(self, place: str, lost: Lost, decision: Decision | None = None) -> None:
         super().__init__(
             f"expected {place} to say that it has committed, found the connection gone ({lost}); whether it was done "
-            "is not known: look before you do it again, or repeat it with the same Idempotency-Key"
+            "is not known"
         )
         self.decision = decision
 

@@ -39,6 +39,8 @@ class WireProxy:
         self.lost = 0
         """Notifications that did not arrive."""
         self._closed = self._for_good = False
+        self._octets: bytes | None = None
+        self._when = Cut.AFTER
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -64,6 +66,10 @@ class WireProxy:
         ``for_good``: all others with it, and no new one is taken before the proxy is opened again.
         """
         self._cuts, self._for_good = (nth, when), for_good
+
+    def cut_at(self, octets: bytes, when: Cut) -> None:
+        """Cut the connection that makes a request with these octets in it for good; see `cut`."""
+        self._octets, self._when, self._for_good = octets, when, True
 
     def open(self) -> None:
         """Take connections again."""
@@ -94,14 +100,15 @@ class WireProxy:
         passing = self._messages(there, writer) if self._deaf else self._answers(there, writer, cutting)
         back = asyncio.create_task(passing)
         try:
-            started = False
+            started = found = False
             while True:
                 kind = b"" if not started else await reader.readexactly(1)
                 size = await reader.readexactly(4)
                 body = await reader.readexactly(struct.unpack("!I", size)[0] - 4)
                 if not started:
                     started = body[:4] != struct.pack("!I", _SSL_REQUEST)
-                if kind in _ASKS and (when := self._due()) is not None:
+                found = found or (self._octets is not None and self._octets in body)
+                if kind in _ASKS and (when := self._due(found=found)) is not None:
                     if self._for_good:
                         self._closed = True
                         self.drop()
@@ -118,8 +125,12 @@ class WireProxy:
             back.cancel()
             onward.close()
 
-    def _due(self) -> Cut | None:
+    def _due(self, *, found: bool) -> Cut | None:
         self.round_trips += 1
+        if found:
+            self._octets = None
+            self.cuts += 1
+            return self._when
         if self._cuts is None:
             return None
         nth, when = self._cuts
