@@ -172,13 +172,13 @@ async def _name_servers(zone: str, primary: Primary, listed: Sequence[NameServer
     others = [replace(primary, host=server.host, port=server.port, timeout_s=server.timeout_s) for server in listed]
     found = await examine(primary, zone, others, _CLOCK.now, _CLOCK.hex_digits(12))
     for server, rival in zip(listed, found.rivals, strict=True):
-        wrong = rival.standing in (Standing.BOTH_WIN, Standing.COLLIDES)
+        tells_why = not rival.standing.is_clear and rival.standing not in (Standing.BOTH_WIN, Standing.COLLIDES)
         yield Check(
             f"{zone} at {server}",
-            Verdict.WRONG if wrong else Verdict.NOTE if rival.standing is Standing.UNCLEAR else Verdict.GOOD,
+            Verdict.GOOD if rival.standing.is_clear else Verdict.WRONG if rival.standing.is_refused else Verdict.NOTE,
             "it takes no update that the primary does not decide",
-            rival.standing.value + (f" ({rival.detail})" if rival.standing is Standing.UNCLEAR else ""),
-            found.refusal if wrong else "",
+            rival.standing.value + (f" ({rival.detail})" if tells_why else ""),
+            found.refusal_of(rival),
         )
 
 

@@ -41,7 +41,18 @@ class Standing(enum.Enum):
     ONE_WINS = "takes updates, and of two at once exactly one wins: it passes them on to the primary"
     BOTH_WIN = "takes updates past the primary: of two at once both won, so the fence does not hold"
     COLLIDES = "takes updates past the primary: of two at once one failed in the database that they share"
+    PRIMARY_FAILS = "could not be examined, since the primary cannot write"
     UNCLEAR = "could not be examined"
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether this is a finding for the other server, and not only none against it."""
+        return self in (Standing.TAKES_NONE, Standing.ONE_WINS)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing may be published while it is so."""
+        return self in (Standing.BOTH_WIN, Standing.COLLIDES, Standing.PRIMARY_FAILS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +75,22 @@ class Finding:
     @property
     def refusal(self) -> str:
         """Why nothing may be published to this zone, for people; empty if nothing was found against it."""
-        for rival in self.rivals:
-            if rival.standing in (Standing.BOTH_WIN, Standing.COLLIDES):
-                return (
-                    f"expected one server to take updates for {self.zone}, found two: {rival.place} "
-                    f"{rival.standing.value}; set dnsupdate=no on all PowerDNS instances but {self.primary}, and "
-                    "restart them all"
-                )
+        return next((refusal for rival in self.rivals if (refusal := self.refusal_of(rival))), "")
+
+    def refusal_of(self, rival: Rival) -> str:
+        """Why nothing may be published to this zone because of one other server; empty if there is nothing."""
+        way_out = f"set dnsupdate=no on all PowerDNS instances but {self.primary}, and restart them all"
+        if rival.standing is Standing.PRIMARY_FAILS:
+            return (
+                f"expected {self.primary} to take a record below the fence of {self.zone}, found {rival.detail}; its "
+                f"log says why, a full disk, say; two PowerDNS on one database fail like that once both have taken "
+                f"updates: then {way_out}"
+            )
+        if rival.standing.is_refused:
+            return (
+                f"expected one server to take updates for {self.zone}, found two: {rival.place} "
+                f"{rival.standing.value}; {way_out}"
+            )
         return ""
 
 
@@ -80,7 +100,9 @@ async def examine(
     """Find out what other servers are to a zone's primary; ``label`` is a label that nobody else uses.
 
     Only servers that are named can be found. One that does not answer is UNCLEAR, and that is no refusal: a
-    secondary that is down must not stop publications. Writes a TXT record below the fence, and removes it.
+    secondary that is down must not stop publications. A primary that answers SERVFAIL is one, since that is what two
+    PowerDNS come to that share a database and have collided: examined once more, they are not told apart. Writes a TXT
+    record below the fence, and removes it.
     """
     mine = DnsPublisher(primary, now)
     try:
@@ -102,7 +124,10 @@ async def _look(
     finally:
         await theirs.close()
     if standing is Standing.COLLIDES and not await _are_powerdns((primary, other), now):
-        standing = Standing.UNCLEAR
+        alone = await mine.publish(Message(zone, (RRsetAbsent(scratch),), (AddRecords(scratch, _value(0, 0)),)))
+        if alone == Applied():
+            await mine.publish(Message(zone, (), (DeleteRRset(scratch),)))
+        standing = Standing.PRIMARY_FAILS if _is_failure(alone) else Standing.UNCLEAR
     return Rival(str(other), standing, detail)
 
 
@@ -121,6 +146,8 @@ async def _compare(mine: DnsPublisher, theirs: DnsPublisher, zone: str, scratch:
             return Standing.TAKES_NONE, f"{rcode}: {detail}"
     value = _value(0, 0)
     begun = await mine.publish(Message(zone, (RRsetAbsent(scratch),), (AddRecords(scratch, value),)))
+    if _is_failure(begun):
+        return Standing.PRIMARY_FAILS, _worded(begun)
     if begun != Applied():
         return Standing.UNCLEAR, f"the primary does not take the record to try it with: {_worded(begun)}"
     try:
@@ -151,7 +178,7 @@ async def _race(
         won = [after for after, outcome in zip(values, outcomes, strict=True) if outcome == Applied()]
         if len(won) == 2:
             return Standing.BOTH_WIN, f"in round {number}"
-        if any(isinstance(outcome, Refused) and outcome.rcode == "SERVFAIL" for outcome in outcomes):
+        if any(map(_is_failure, outcomes)):
             return Standing.COLLIDES, f"in round {number}"
         if not won or any(isinstance(outcome, Unknown) for outcome in outcomes):
             return Standing.UNCLEAR, "; ".join(map(_worded, outcomes))
@@ -162,6 +189,10 @@ async def _race(
 def _value(number: int, who: int) -> Records:
     text = f"round {number} writer {who}".encode("ascii")
     return Records(0, (bytes((len(text),)) + text,))
+
+
+def _is_failure(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.rcode == "SERVFAIL"
 
 
 def _worded(outcome: Outcome) -> str:

@@ -101,21 +101,26 @@ async def test_more_records_than_bind_takes_are_noted(tmp_path: Path) -> None:
     assert any("max-records-per-type to 500" in check["advice"] for check in checks)
 
 
-async def test_two_writing_powerdns_on_one_database_are_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shipped", [False, True])
+async def test_two_writing_powerdns_on_one_database_are_wrong(tmp_path: Path, *, shipped: bool) -> None:
+    """Each time that one asks: after the first time, an instance as it is shipped fails all that is written."""
+    settings = {} if shipped else PLAIN
     async with await Postgresql.start() as server:
         database = await fill_postgresql(tmp_path / "filling", server, ZONES, KEYS)
         async with (
-            await PowerDns.on_postgresql(tmp_path / "one", server, database, settings=PLAIN) as one,
-            await PowerDns.on_postgresql(tmp_path / "two", server, database, settings=PLAIN) as two,
+            await PowerDns.on_postgresql(tmp_path / "one", server, database, settings=settings) as one,
+            await PowerDns.on_postgresql(tmp_path / "two", server, database, settings=settings) as two,
         ):
-            settings = write_settings(tmp_path, one.address, {"two": two.address})
-            code, checks = examine(settings, "--powerdns-database", server.url(database))
-    assert code == 1
-    (found,) = wrong(checks)
-    assert "both won" in found["found"]
-    assert "dnsupdate=no" in found["advice"]
-    assert any("dnsguard_fence" in check["expected"] and check["verdict"] == "good" for check in checks)
-    assert any("connected now: 127.0.0.1" in check["found"] for check in checks)
+            listed = write_settings(tmp_path, one.address, {"two": two.address})
+            first = examine(listed, "--powerdns-database", server.url(database))
+            second = examine(listed)
+    for code, checks in (first, second):
+        assert code == 1
+        assert any("dnsupdate=no on all PowerDNS instances but" in check["advice"] for check in wrong(checks))
+    (found,) = wrong(first[1])
+    assert ("one failed in the database" if shipped else "both won") in found["found"]
+    assert any("dnsguard_fence" in check["expected"] and check["verdict"] == "good" for check in first[1])
+    assert any("connected now: 127.0.0.1" in check["found"] for check in first[1])
 
 
 def test_a_zone_that_nobody_knows_is_said(tmp_path: Path) -> None:
