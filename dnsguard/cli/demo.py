@@ -6,24 +6,41 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.live import Live
 
 from dnsguard.cli.asking import Verb
-from dnsguard.cli.outcome import CANNOT_ASK, DONE, INTERRUPTED, REFUSED, TERMINATED
+from dnsguard.cli.outcome import CANNOT_ASK, DONE, INTERRUPTED, REFUSED, TERMINATED, CannotAsk
+from dnsguard.cli.sheet import Sheet
 
 if TYPE_CHECKING:
     from dnsguard.lab.demo.play import Run
     from dnsguard.lab.demo.verdict import Verdict
+    from dnsguard.lab.exploring import Story
 
-LENGTH_S = 90.0
+LENGTH_S = 95.0
 """How long it takes at speed 1, about."""
 _LOOKS_S = 0.125
+_NOT_FOR_A_STORY = ("seed", "speed", "report", "pictures")
+"""What has no meaning where a recorded story is played, step by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What is to be written when the play is over."""
+
+    report: Sheet | None = None
+    pictures: Mapping[str, Sheet] = field(default_factory=dict)
+    """By the name of the side that is drawn."""
 
 
 @click.command(
@@ -78,8 +95,9 @@ def demo(
     """Play the incident of October 2025, with and without the guards, side by side.
 
     Two zones on name servers on loopback, the same planner, enactors, clean-up, locks and delays; only the value
-    of `Guards` differs. It takes about 90 seconds. Exit code 0 only if the unguarded side lost its records and the
-    guarded side did not; with --replay, only if the story came out as it was recorded.
+    of `Guards` differs. It takes about 95 seconds. Exit code 0 only if the unguarded side lost its records, the
+    guarded side did not, and all serve the newest plan at the end; with --replay, only if the story came out as it
+    was recorded.
     """
     # Late, because the other commands need neither name server nor database, and should start at once.
     from dnsguard.daemon.logs import configure_logs
@@ -87,37 +105,62 @@ def demo(
     from dnsguard.lab.demo.script import make_script
     from dnsguard.lab.demo.servers import ServerUnavailable
 
+    if replay is not None:
+        given = [name for name in _NOT_FOR_A_STORY if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            left_out = ", ".join(f"--{name}" for name in given)
+            raise click.UsageError(f"--replay plays a recorded story, effect by effect, and nothing else: {left_out}?")
     if report is not None and not report.parent.is_dir():
         raise click.BadParameter(f"expected a folder {report.parent}, found none", param_hint="--report")
     configure_logs("error", "auto")
-    if replay is not None:
-        ctx.exit(_replay(replay, server, as_json=as_json))
     run = Run(make_script(seed), server, speed)
     try:
-        asyncio.run(_show(run, as_json=as_json))
-    except ServerUnavailable as refused:
+        if replay is not None:
+            ctx.exit(_replay(replay, server, as_json=as_json))
+        with laid_out(report, pictures) as papers:
+            asyncio.run(_show(run, as_json=as_json))
+            code = finish(run, papers, as_json=as_json)
+    except (ServerUnavailable, CannotAsk) as refused:
         sys.stderr.write(f"dnsguard: {refused}\n")
-        ctx.exit(CANNOT_ASK)
-    ctx.exit(finish(run, as_json=as_json, report=report, pictures=pictures))
+        code = CANNOT_ASK
+    ctx.exit(code)
 
 
-def finish(run: "Run", *, as_json: bool, report: Path | None, pictures: Path | None = None) -> int:
-    """Say what a run came to, and write the report. Returns the exit code."""
+@contextmanager
+def laid_out(report: Path | None, pictures: Path | None) -> Iterator[Papers]:
+    """Find out, before anything is played, whether all that is asked for can be written. Raises CannotAsk."""
+    from dnsguard.lab.demo.play import SIDES
+
+    with ExitStack() as stack:
+        drawn: dict[str, Sheet] = {}
+        if pictures is not None:
+            try:
+                pictures.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CannotAsk(f"expected a folder {pictures}, found: {error.strerror}") from None
+            drawn = {name: stack.enter_context(Sheet(pictures / f"incident-{name}.svg")) for name in SIDES}
+        yield Papers(None if report is None else stack.enter_context(Sheet(report)), drawn)
+
+
+def finish(run: "Run", papers: Papers, *, as_json: bool) -> int:
+    """Say what a run came to, and only then write what was asked for. Returns the exit code. Raises CannotAsk."""
     from dnsguard.lab.demo import report as pages
     from dnsguard.lab.demo.verdict import judge
 
     verdict = judge(run)
-    if report is not None:
-        report.write_text(pages.report_page(run, verdict), encoding="utf-8")
-    if pictures is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
-        for name, svg in pages.pictures(run).items():
-            (pictures / f"incident-{name}.svg").write_text(svg, encoding="utf-8")
     if as_json:
         document = {"seed": run.script.seed, "speed": run.speed, "server": run.server, **verdict.document()}
         click.echo(json.dumps(document, indent=2))
     else:
-        _conclude(verdict, report)
+        _conclude(verdict)
+    if papers.pictures:
+        drawn = pages.pictures(run)
+        for name, sheet in papers.pictures.items():
+            sheet.write(drawn[name])
+    if papers.report is not None:
+        papers.report.write(pages.report_page(run, verdict))
+        if not as_json:
+            click.echo(f"The timelines are in {papers.report.path}.")
     return DONE if verdict.as_promised else REFUSED
 
 
@@ -180,7 +223,7 @@ def _line(at: float, side: str, text: str) -> str:
     return f"{at:6.1f} s  {side or 'both':<10} {text}"
 
 
-def _conclude(verdict: "Verdict", report: Path | None) -> None:
+def _conclude(verdict: "Verdict") -> None:
     from dnsguard.lab.demo.screen import summary, verdict_table
 
     console = Console(highlight=False, emoji=False)
@@ -193,31 +236,52 @@ def _conclude(verdict: "Verdict", report: Path | None) -> None:
         for row in rows:
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         click.echo(summary(verdict))
-    if report is not None:
-        click.echo(f"The timelines are in {report}.")
+
+
+def _read_story(path: Path) -> "Story":
+    """Read a story that the explorer saved. Raises CannotAsk."""
+    from dnsguard.lab.exploring import Story
+    from dnsguard.lab.moves import ScheduleUnreadable
+
+    try:
+        return Story.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CannotAsk(f"cannot read {path}: {error.strerror}") from None
+    except (ScheduleUnreadable, UnicodeDecodeError) as error:
+        raise CannotAsk(f"{path}: {error}") from None
 
 
 def _replay(path: Path, server: str, *, as_json: bool) -> int:
-    """Play a story of the explorer on real sockets, and say what a client finds at its end. Returns the exit code."""
+    """Play a story of the explorer on real sockets, and say what a client finds at its end.
+
+    Returns the exit code. Raises CannotAsk.
+    """
     from dnsguard.lab.demo.replayed import StoryDoesNotFit, play
     from dnsguard.lab.demo.servers import ServerUnavailable
-    from dnsguard.lab.exploring import Story
     from dnsguard.lab.moves import ScheduleUnreadable
     from dnsguard.lab.strategies import ScheduleDoesNotFit
 
     number = count(1)
+    unsaid: list[OSError] = []
+
+    def say(said: str) -> None:
+        try:
+            click.echo(f"{next(number):>4}. {said}")
+        except OSError as error:
+            unsaid.append(error)  # So that it is told apart from an error of the sockets.
+            raise
+
+    story = _read_story(path)
+    if not as_json:
+        click.echo(f"{story.exploration}, on a name server of its own ({server}), over UDP and TCP on loopback")
     try:
-        story = Story.from_json(path.read_text(encoding="utf-8"))
-        if not as_json:
-            click.echo(f"{story.exploration}, on a name server of its own ({server}), over UDP and TCP on loopback")
-        heard = (lambda _: None) if as_json else lambda said: click.echo(f"{next(number):>4}. {said}")
-        played = asyncio.run(play(story, server, heard))
+        played = asyncio.run(play(story, server, (lambda _: None) if as_json else say))
+    except (ScheduleUnreadable, ScheduleDoesNotFit, StoryDoesNotFit, ServerUnavailable) as error:
+        raise CannotAsk(f"{path}: {error}") from None
     except OSError as error:
-        sys.stderr.write(f"dnsguard: cannot read {path}: {error.strerror}\n")
-        return CANNOT_ASK
-    except (ScheduleUnreadable, ScheduleDoesNotFit, StoryDoesNotFit, ServerUnavailable, UnicodeDecodeError) as error:
-        sys.stderr.write(f"dnsguard: {path}: {error}\n")
-        return CANNOT_ASK
+        if error in unsaid:
+            raise
+        raise CannotAsk(f"expected to play {path} on sockets of loopback, found: {error.strerror}") from None
     if as_json:
         click.echo(json.dumps(played.document(), indent=2))
         return DONE if played.as_recorded else REFUSED

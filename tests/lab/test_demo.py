@@ -15,26 +15,26 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import dns.message
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from dnsguard.cli.demo import finish
+from dnsguard.cli.demo import Papers, finish, laid_out
 from dnsguard.cli.main import program
+from dnsguard.cli.outcome import CannotAsk
 from dnsguard.core.guards import GUARDED, UNGUARDED
 from dnsguard.core.message import Message, NameInUse, RRsetIs
 from dnsguard.core.names import fence_name
+from dnsguard.core.records import Records, records_text
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.lab.demo import play, report, servers
 from dnsguard.lab.demo.clock import StoryClock
-from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, ZONE_LANE, Sent
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, ZONE_LANE, Journal, Sent
 from dnsguard.lab.demo.narrator import Narrator
-from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, UNGUARDED_SIDE, Run, perform
+from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, SIDES, UNGUARDED_SIDE, Run, perform
 from dnsguard.lab.demo.report import report_page
-from dnsguard.lab.demo.resolver import Answer, read_answer
 from dnsguard.lab.demo.screen import screen, verdict_table
-from dnsguard.lab.demo.script import MAIN, ZONE, make_script
+from dnsguard.lab.demo.script import LAST_PLAN, MAIN, WAITING_PLAN, ZONE, make_script
 from dnsguard.lab.demo.side import open_side
 from dnsguard.lab.demo.verdict import judge, stale, wedged
 
@@ -157,6 +157,93 @@ def test_guarded_enactors_heal_the_wedged_zone_by_themselves(run: Run) -> None:
     assert OPERATOR not in {sent.lane for sent in run.journal(RESCUED_SIDE).sent}
 
 
+def addresses(run: Run, number: int) -> str:
+    """A plan's addresses for the main endpoint, as an answer has them: taken from the plan, not from any label."""
+    [wanted] = [wanted for key, wanted in run.script.plan(number).rrsets if key == MAIN.key]
+    assert isinstance(wanted, Records)
+    return f"NOERROR, {', '.join(sorted(records_text(MAIN.type, wanted)))}"
+
+
+@pytest.mark.parametrize("side", [UNGUARDED_SIDE, GUARDED_SIDE, RESCUED_SIDE])
+def test_every_side_ends_on_the_newest_plans_addresses(run: Run, side: str) -> None:
+    assert run.newest == LAST_PLAN == max(run.sides[side].generations)
+    assert run.journal(side).spans[ZONE_LANE][-1].said == addresses(run, LAST_PLAN)
+    assert run.served[side] == (LAST_PLAN,) * 4
+    assert judge(run).rows()[-1] == ("serves the newest plan at the end", "yes", "yes", "yes")
+
+
+def test_the_copy_serves_the_plan_that_waited_when_the_zone_was_copied(run: Run) -> None:
+    waited = {number: at for at, number, _ in run.journal(UNGUARDED_SIDE).accepted}[WAITING_PLAN]
+    assert waited < run.chapters["copied"]
+    assert WAITING_PLAN not in run.lost_before[RESCUED_SIDE]
+    said = [span for span in run.journal(RESCUED_SIDE).spans[ZONE_LANE] if span.said == addresses(run, WAITING_PLAN)]
+    assert said
+    assert said[0].start < run.chapters["switched on"]
+    current_s = judge(run).rescued.current_s
+    assert current_s is not None
+    assert run.chapters["copied"] + current_s == pytest.approx(said[0].start, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("side", "promised"), [(UNGUARDED_SIDE, "repaired"), (GUARDED_SIDE, "guarded_held"), (RESCUED_SIDE, "guarded_held")]
+)
+def test_a_side_that_does_not_end_on_the_newest_plan_everywhere_costs_the_exit_code(
+    run: Run, side: str, promised: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = replace(run, served={**run.served, side: (*(LAST_PLAN,) * 3, WAITING_PLAN)})
+    assert finish(other, Papers(), as_json=True) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document[promised], document["sides"][side]["newest_at_end"]) == (False, False)
+
+
+def test_plans_that_were_lost_before_the_copy_are_counted_apart_from_those_that_it_loses(run: Run) -> None:
+    lost = replace(run, lost_before={RESCUED_SIDE: (11, 12)}, lost={**run.lost, RESCUED_SIDE: (11, 12)})
+    assert ("plans thrown away", str(len(run.lost[UNGUARDED_SIDE])), "0", "0 (2 before it was copied)") in judge(
+        lost
+    ).rows()
+    assert judge(lost).guarded_held
+    worse = judge(replace(lost, lost={**run.lost, RESCUED_SIDE: (11, 12, 14)}))
+    assert "1 (2 before it was copied)" in {row[3] for row in worse.rows()}
+    assert not worse.guarded_held
+
+
+def test_after_the_repair_the_lanes_show_the_plan_whose_addresses_are_answered(run: Run) -> None:
+    repaired = run.chapters["repaired"]
+    for lane in (ZONE_LANE, CLIENT):
+        span = next(each for each in run.journal(UNGUARDED_SIDE).spans[lane] if each.start > repaired and each.plan)
+        assert (span.answer, span.said) == (f"plan {WAITING_PLAN}", addresses(run, WAITING_PLAN))
+    for side in SIDES:
+        for span in run.journal(side).spans[ZONE_LANE]:
+            assert not span.plan or span.said == addresses(run, span.plan)
+    drawn = report.pictures(run)[UNGUARDED_SIDE]
+    assert f"the addresses of plan {WAITING_PLAN}</title>" in drawn
+    assert f"the addresses of plan {WAITING_PLAN}, older" not in drawn
+    assert "the addresses of plan 2, older than before</title>" in drawn
+
+
+def test_a_generation_that_puts_an_older_plan_back_is_called_so() -> None:
+    journal = Journal("unguarded", lambda: 0.0, accepted=[(1.0, 10, 10), (2.0, 13, 13), (3.0, 14, 15)])
+    for generation, plan in ((10, 10), (13, 13), (14, 10), (15, 14)):
+        journal.learn(generation, plan)
+    assert [journal.label(g) for g in (10, 14, 15, 16)] == ["plan 10", "plan 10, put back", "plan 14", "generation 16"]
+
+
+def flip(at: float, generation: int, plan: int) -> Sent:
+    return Sent(at, at, "A", "A", "flip", "db", generation, plan, f"plan {plan}", Message(ZONE, (), ()), "applied")
+
+
+def test_what_is_stale_is_judged_by_contents_and_not_by_generation() -> None:
+    put_back = flip(3.0, 12, 10)
+    assert stale([flip(1.0, 10, 10), flip(2.0, 11, 11), put_back, flip(4.0, 13, 12)]) == [put_back]
+
+
+def test_that_plans_can_be_installed_again_is_told_when_one_is(run: Run) -> None:
+    [told] = [each for each in Narrator(run).catch_up() if "plans can be installed again" in each.text]
+    flips = [s for s in run.journal(UNGUARDED_SIDE).sent if s.act == "flip" and s.applied and s.plan == LAST_PLAN]
+    assert told.at == pytest.approx(flips[0].answered_at, abs=0.5)
+    assert f"plan {LAST_PLAN}" in told.text
+
+
 def test_the_story_is_told_in_order_and_once(run: Run) -> None:
     told = Narrator(run).catch_up()
     assert [each.at for each in told] == sorted(each.at for each in told)
@@ -271,54 +358,47 @@ def test_the_screen_shows_both_sides_the_copy_and_the_story(run: Run) -> None:
         assert words in shown
 
 
-SOA = f"{ZONE} 300 IN SOA ns1.{ZONE} hostmaster.{ZONE} 1 3600 600 604800"
-
-
-@pytest.mark.parametrize(
-    ("sections", "expected"),
-    [
-        (
-            f";ANSWER\n{MAIN.name} 9 IN CNAME g7.{MAIN.name}\ng7.{MAIN.name} 5 IN A 192.0.2.1\n",
-            Answer("NOERROR", ("192.0.2.1",), f"g7.{MAIN.name}", 5.0, 2),
-        ),
-        (
-            f";ANSWER\n{MAIN.name} 5 IN CNAME g7.{MAIN.name}\n;AUTHORITY\n{SOA} 15\n",
-            Answer("NOERROR", (), f"g7.{MAIN.name}", 15.0, 1),
-        ),
-        (f";AUTHORITY\n{SOA} 900\n", Answer("NOERROR", (), None, 300.0, 0)),
-    ],
-)
-def test_an_answer_is_kept_as_long_as_its_ttl_or_the_soa_says(sections: str, expected: Answer) -> None:
-    response = dns.message.from_text(f"id 1\nopcode QUERY\nrcode NOERROR\nflags QR AA\n{sections}")
-    assert read_answer(response, "A") == expected
-
-
-def test_the_word_for_an_answer_says_which_generation_or_what_is_wrong() -> None:
-    node = f"g7.{MAIN.name}"
-    given = (Answer("NOERROR", ("192.0.2.1",), node, 5, 2), Answer("NOERROR", (), node, 5, 1))
-    assert [answer.word for answer in given] == ["g7", "empty"]
-    assert Answer("NXDOMAIN", (), None, 5, 0).word == "absent"
-
-
 def test_a_report_that_cannot_be_written_is_said_before_the_demo_is_played(tmp_path: Path) -> None:
     ended = CliRunner().invoke(program, ["demo", "--report", str(tmp_path / "nowhere" / "incident.html")])
     assert ended.exit_code == 2
     assert "expected a folder" in ended.stderr
 
 
+def test_what_cannot_be_written_is_named_before_the_demo_is_played(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unwritable = {"--report": "/proc/foo.html", "--pictures": str(tmp_path / "file" / "pictures")}
+    for option, path in unwritable.items():
+        ended = CliRunner().invoke(program, ["demo", option, path])
+        assert ended.exit_code == 2
+        assert path in ended.stderr
+        assert ended.stdout == ""
+
+
 def test_the_command_ends_with_0_prints_json_and_writes_the_report(
     run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     page = tmp_path / "incident.html"
-    assert finish(run, as_json=True, report=page) == 0
+    page.write_text("an older one", encoding="utf-8")
+    with laid_out(page, tmp_path / "deep" / "pictures") as papers:
+        assert page.read_text("utf-8") == "an older one"
+        assert finish(run, papers, as_json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["seed"], document["as_promised"]) == (7, True)
     assert document["sides"]["guarded"]["empty_s"] == 0
     assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert {path.name for path in (tmp_path / "deep" / "pictures").iterdir()} == {f"incident-{n}.svg" for n in SIDES}
+    assert {path.name for path in tmp_path.iterdir()} == {"incident.html", "deep"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_the_verdict_is_said_even_where_the_report_does_not_fit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with laid_out(Path("/dev/full"), None) as papers, pytest.raises(CannotAsk, match="/dev/full"):
+        finish(run, papers, as_json=False)
+    assert "wedged installations" in capsys.readouterr().out
 
 
 def test_the_command_ends_with_a_table_for_people(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert finish(run, as_json=False, report=None) == 0
+    assert finish(run, Papers(), as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "wedged installations" in {line.partition("  ")[0] for line in lines}
     assert lines[-1].startswith("The unguarded side lost; the guarded side did not")
@@ -326,7 +406,7 @@ def test_the_command_ends_with_a_table_for_people(run: Run, capsys: pytest.Captu
 
 def test_the_command_ends_with_1_when_the_incident_did_not_happen(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     sides = {**run.sides, UNGUARDED_SIDE: run.sides[GUARDED_SIDE]}
-    assert finish(replace(run, sides=sides), as_json=True, report=None) == 1
+    assert finish(replace(run, sides=sides), Papers(), as_json=True) == 1
     assert json.loads(capsys.readouterr().out)["unguarded_lost"] is False
 
 

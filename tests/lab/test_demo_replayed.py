@@ -1,6 +1,7 @@
 """A story that the explorer found is played by the demo on real sockets, and comes out as it was found."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,26 @@ def test_under_all_guards_the_same_schedule_does_not_fit(shortest: Story, tmp_pa
     code, said = replayed(guarded, tmp_path)
     assert code == 2
     assert "Traceback" not in said
+
+
+def test_what_a_recorded_story_has_no_use_for_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    for given in (("--seed", "1"), ("--speed", "2"), ("--report", str(page)), ("--pictures", str(tmp_path))):
+        result = CliRunner().invoke(program, ["demo", "--replay", str(tmp_path / "missing.json"), *given])
+        assert result.exit_code == 2
+        assert given[0] in result.output
+        assert "cannot read" not in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_system_while_playing_is_not_taken_for_one_of_the_file(
+    shortest: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    code, said = replayed(shortest, tmp_path)
+    assert code == 2
+    assert "cannot read" not in said
+    assert "expected to play" in said
 
 
 def test_what_is_no_story_is_refused_in_words(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.message import Message
 
+PLAN = "plan "
 PLANNER, CLEANUP, ZONE_LANE, CLIENT, OPERATOR = "planner", "clean-up", "zone", "client", "operator"
 
 
@@ -23,6 +24,10 @@ class Sent:
     about: str
     """The node or endpoint, short."""
     generation: int | None
+    plan: int | None
+    """The planner's plan whose contents it carries, or to whose contents it sets an alias: told by the contents."""
+    label: str
+    """That in words; a generation that puts an older plan's contents back says so."""
     message: Message
     outcome: str
     """"applied", or the server's word."""
@@ -30,6 +35,12 @@ class Sent:
     """The prerequisite that did not hold, in words."""
     found: str = ""
     """What was seen instead."""
+
+    @property
+    def words(self) -> str:
+        """What it was for, in words."""
+        to = f" to g{self.generation}" if self.act == "flip" else ""
+        return f"{self.act} {self.about}{to}" + (f" ({self.label})" if self.label else "")
 
     @property
     def applied(self) -> bool:
@@ -68,9 +79,14 @@ class Span:
     start: float
     end: float
     answer: str
-    """"g10" for the generation that answers, "empty", "absent", or "silent"."""
+    """"plan 10" for the plan whose addresses these are, "other" for nobody's, "empty", "absent", or "silent"."""
     said: str = ""
     """The answer in words."""
+
+    @property
+    def plan(self) -> int:
+        """The planner's plan whose addresses were answered, 0 for none."""
+        return int(self.answer.removeprefix(PLAN)) if self.answer.startswith(PLAN) else 0
 
     @property
     def length(self) -> float:
@@ -89,6 +105,8 @@ class Journal:
     works: list[Work] = field(default_factory=list)
     accepted: list[tuple[float, int, int]] = field(default_factory=list)
     """The planner's plans: when, which number, which generation."""
+    contents: dict[int, int] = field(default_factory=dict)
+    """The plan whose contents a generation has."""
     spans: dict[str, list[Span]] = field(default_factory=dict)
     doing: dict[str, str] = field(default_factory=dict)
     asked: int = 0
@@ -103,8 +121,25 @@ class Journal:
         self.works.append(Work(lane, site, start, self.story(), event, generation))
 
     def newest(self, at: float) -> int:
-        """Return the newest generation that the planner had been given at a time."""
-        return max((generation for time, _, generation in self.accepted if time <= at), default=0)
+        """Return the number of the newest plan that had been accepted at a time."""
+        return max((number for time, number, _ in self.accepted if time <= at), default=0)
+
+    def learn(self, generation: int, plan: int) -> None:
+        """Note whose contents a generation has."""
+        self.contents[generation] = plan
+
+    def label(self, generation: int | None) -> str:
+        """Return a generation's name in the story: the planner's plan, and whether its contents were put back."""
+        if generation is None:
+            return ""
+        if (plan := self.contents.get(generation)) is None:
+            return f"generation {generation}"
+        own = any(given == generation for _, _, given in self.accepted)
+        return f"{PLAN}{plan}" + ("" if own else ", put back")
+
+    def inherit(self, other: "Journal") -> None:
+        """Take over what is known of a zone and a history that were copied."""
+        self.accepted, self.contents = list(other.accepted), dict(other.contents)
 
     def answered(self, lane: str, answer: str, said: str) -> bool:
         """Note what was answered now; returns whether it is another answer than before."""

@@ -5,8 +5,10 @@ It reads the journals and decides nothing.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLANNER, ZONE_LANE, Event
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLAN, PLANNER, ZONE_LANE, Event
 from dnsguard.lab.demo.play import GUARDED_SIDE, RESCUED_SIDE, UNGUARDED_SIDE, Run
+from dnsguard.lab.demo.script import LAST_PLAN, MAIN
+from dnsguard.lab.demo.wording import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,13 @@ class Sentence:
     """``kind`` is how the event's kind begins."""
 
 
-def _generation(event: Event) -> int:
-    return 0 if event.sent is None or event.sent.generation is None else event.sent.generation
+def _sent_plan(event: Event) -> int:
+    return 0 if event.sent is None or event.sent.plan is None else event.sent.plan
+
+
+def _answered_plan(event: Event) -> int:
+    word = event.kind.removeprefix(f"answer.{PLAN}")
+    return int(word) if word.isdigit() else 0
 
 
 def _newest(run: Run, event: Event) -> int:
@@ -42,7 +49,32 @@ def _newest(run: Run, event: Event) -> int:
 
 
 def _is_old(run: Run, event: Event) -> bool:
-    return _generation(event) + 5 < _newest(run, event)
+    return _sent_plan(event) + 5 < _newest(run, event)
+
+
+def _is_newest_at_last(run: Run, event: Event) -> bool:
+    return _was_empty(run, event) and _answered_plan(event) == _newest(run, event)
+
+
+def _label(event: Event) -> str:
+    return event.text.partition(" ")[2]
+
+
+def _goes_back(run: Run, event: Event) -> bool:
+    by_hand = [sent.plan or 0 for sent in run.journal(event.side).sent if sent.act == "repair"]
+    switched_on = event.at > run.chapters.get("switched on", event.at)
+    return switched_on and 0 < _answered_plan(event) < max(by_hand, default=0)
+
+
+def _is_installed(number: int) -> Callable[[Run, Event], bool]:
+    return lambda _run, event: (
+        _sent_plan(event) == number and event.sent is not None and event.sent.about == short(MAIN.name)
+    )
+
+
+def _installed(run: Run, event: Event) -> str:
+    after = event.at - run.chapters.get("switched on", event.at)
+    return f"{event.lane} installs {PLAN}{_sent_plan(event)}, {after:.0f} s later: plans can be installed again."
 
 
 def _fence_refused(_run: Run, event: Event) -> bool:
@@ -65,7 +97,7 @@ def _was_empty(run: Run, event: Event) -> bool:
 def _late(run: Run, event: Event) -> str:
     spans = run.journal(event.side).spans.get(ZONE_LANE, ())
     empty = next((span.start for span in spans if span.answer == "empty"), event.at)
-    served = next((span.start for span in spans if span.start > empty and span.answer.startswith("g")), event.at)
+    served = next((span.start for span in spans if span.start > empty and span.plan), event.at)
     return f" The server had addresses again {event.at - served:.0f} s ago."
 
 
@@ -73,7 +105,7 @@ STORY = (
     Sentence(
         GUARDED_SIDE,
         ZONE_LANE,
-        "answer.g1",
+        f"answer.{PLAN}1",
         lambda _r, _e: "Plan 1 is published on both sides. The client asks for the regional endpoint, all the time.",
     ),
     Sentence(
@@ -84,7 +116,7 @@ STORY = (
             "Plan 2. Enactor C sees it first, checks once that it is newer than what is published (it is), "
             "and builds its records."
         ),
-        when=lambda _r, e: _generation(e) == 2,
+        when=lambda _r, e: _sent_plan(e) == 2,
     ),
     Sentence(
         GUARDED_SIDE,
@@ -108,7 +140,7 @@ STORY = (
         "A",
         "publication.completed",
         lambda _r, _e: "A has published plan 10 everywhere and starts the clean-up of what is old. It lists the zone.",
-        when=lambda _r, e: e.text.endswith(" g10"),
+        when=lambda _r, e: _label(e) == f"{PLAN}10",
     ),
     Sentence(
         UNGUARDED_SIDE,
@@ -175,7 +207,7 @@ STORY = (
         UNGUARDED_SIDE,
         "B",
         "flip.refused",
-        lambda _r, _e: "Every enactor fails in the same way, with every plan, for ever. The planner goes on.",
+        lambda _r, _e: "Every enactor fails in the same way, with every plan. The planner goes on.",
         UNGUARDED_SIDE,
         _node_gone,
     ),
@@ -184,7 +216,7 @@ STORY = (
             UNGUARDED_SIDE,
             name,
             "plan.rejected",
-            lambda _r, e: f"{e.lane} takes the plan for what is wrong, and throws it away: {e.text.split()[-1]}.",
+            lambda _r, e: f"{e.lane} takes {_label(e)} for what is wrong, and throws it away. It does not help.",
             UNGUARDED_SIDE,
         )
         for name in "ABC"
@@ -193,18 +225,33 @@ STORY = (
         RESCUED_SIDE,
         OPERATOR,
         "zone.copied",
-        lambda _r, _e: (
-            "The wedged zone and its history are copied, as they are, and guarded enactors are started on the copy."
+        lambda r, e: (
+            "The wedged zone and its history are copied, as they are, and guarded enactors are started on the copy. "
+            f"The newest plan in it is {_newest(r, e)}."
         ),
         RESCUED_SIDE,
     ),
     Sentence(
         RESCUED_SIDE,
         ZONE_LANE,
-        "answer.g",
-        lambda r, e: f"The copy answers again, {e.at - r.chapters['copied']:.1f} s later, without a person.",
+        f"answer.{PLAN}",
+        lambda r, e: (
+            f"The copy answers again, {e.at - r.chapters['copied']:.1f} s later, without a person: the publication "
+            f"that it was found in, of {PLAN}{_answered_plan(e)}, is finished first."
+        ),
         RESCUED_SIDE,
-        _was_empty,
+        lambda r, e: _was_empty(r, e) and not _is_newest_at_last(r, e),
+    ),
+    Sentence(
+        RESCUED_SIDE,
+        ZONE_LANE,
+        f"answer.{PLAN}",
+        lambda r, e: (
+            f"The copy serves {PLAN}{_answered_plan(e)}, the newest, "
+            f"{e.at - r.chapters['copied']:.1f} s after it was made, without a person."
+        ),
+        RESCUED_SIDE,
+        _is_newest_at_last,
     ),
     Sentence(
         UNGUARDED_SIDE,
@@ -217,13 +264,16 @@ STORY = (
         UNGUARDED_SIDE,
         OPERATOR,
         "repair.applied",
-        lambda _r, _e: "By hand, with the TSIG key and one plain UPDATE, they put records where the aliases point.",
+        lambda _r, e: (
+            "By hand, with the TSIG key and one plain UPDATE, they put records where the aliases point: "
+            f"those of plan {_sent_plan(e)}, the newest."
+        ),
         UNGUARDED_SIDE,
     ),
     Sentence(
         UNGUARDED_SIDE,
         CLIENT,
-        "answer.g",
+        f"answer.{PLAN}",
         lambda r, e: f"The client's empty answer has expired, and it has addresses again.{_late(r, e)}",
         UNGUARDED_SIDE,
         _was_empty,
@@ -232,8 +282,23 @@ STORY = (
         UNGUARDED_SIDE,
         OPERATOR,
         "automation.started",
-        lambda _r, _e: "The automation is switched on again, and plans can be installed.",
+        lambda _r, _e: f"The automation is switched on again, and the planner makes plan {LAST_PLAN}.",
         UNGUARDED_SIDE,
+    ),
+    Sentence(
+        UNGUARDED_SIDE,
+        ZONE_LANE,
+        f"answer.{PLAN}",
+        lambda _r, e: (
+            f"The enactors first finish what they had begun: {PLAN}{_answered_plan(e)} goes over the newer one that "
+            "people had put there. Nobody asks."
+        ),
+        UNGUARDED_SIDE,
+        _goes_back,
+    ),
+    *(
+        Sentence(UNGUARDED_SIDE, name, "flip.applied", _installed, UNGUARDED_SIDE, _is_installed(LAST_PLAN))
+        for name in "ABC"
     ),
 )
 

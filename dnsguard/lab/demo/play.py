@@ -13,12 +13,12 @@ from time import time as real_time
 from dnsguard.core.guards import GUARDED, UNGUARDED
 from dnsguard.lab.demo.clock import StoryClock
 from dnsguard.lab.demo.hands import copy_history, copy_zone, repair
-from dnsguard.lab.demo.journal import OPERATOR, ZONE_LANE, Event, Journal, Sent
-from dnsguard.lab.demo.script import LAST_PLAN, Script
+from dnsguard.lab.demo.journal import OPERATOR, PLAN, ZONE_LANE, Event, Journal, Sent
+from dnsguard.lab.demo.script import ALL_LOOK, LAST_PLAN, WAITING_PLAN, Beat, Script
 from dnsguard.lab.demo.side import Setting, Side, open_side
 from dnsguard.lab.demo.wording import short
 
-UNGUARDED_SIDE, GUARDED_SIDE, RESCUED_SIDE = "unguarded", "guarded", "rescued"
+SIDES = UNGUARDED_SIDE, GUARDED_SIDE, RESCUED_SIDE = "unguarded", "guarded", "rescued"
 
 
 @dataclass(slots=True)
@@ -30,8 +30,13 @@ class Run:
     speed: float
     sides: dict[str, Side] = field(default_factory=dict)
     lost: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """The planner's plans that were thrown away, by side."""
+    lost_before: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Those that were thrown away already when a side was given the history."""
+    served: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+    """By side, and endpoint by endpoint: the plan whose addresses the name server answered with at the end."""
     chapters: dict[str, float] = field(default_factory=dict)
-    """When something began: empty, copied, healed, switched off, repaired, switched on, ended."""
+    """When something began: empty, copied, switched off, repaired, switched on, current, ended."""
 
     def journal(self, side: str) -> Journal:
         """Return a side's journal."""
@@ -42,6 +47,15 @@ class Run:
         """Now, or when it ended."""
         now = next(iter(self.sides.values())).setting.clock.story if self.sides else 0.0
         return self.chapters.get("ended", now)
+
+    @property
+    def newest(self) -> int:
+        """The newest plan that the planner has made."""
+        return max((number for side in self.sides.values() for number in side.generations), default=0)
+
+    def serves_newest(self, side: str) -> bool:
+        """Tell whether a side answered, when it was asked last, with the newest plan's addresses everywhere."""
+        return set(self.served.get(side, ())) == {self.newest}
 
     def hurry(self) -> None:
         """Let it end at once, and in order; what comes then is not the story any more."""
@@ -73,12 +87,14 @@ async def perform(run: Run, *, opened: Callable[[Run], None] = lambda _: None) -
                 group.create_task(_beats(side, script))
                 always += [group.create_task(side.watch()), group.create_task(side.ask())]
             await _first_empty(run, left)
+            await _go_on(run, group)
             always.append(group.create_task(await _rescue(run, left, group)))
             await _repair(run, left)
             await _resume(run, group)
+            await _current(run)
             run.chapters["ended"] = clock.story
             for name, side in run.sides.items():
-                run.lost[name] = await side.lost()
+                run.lost[name], run.served[name] = await side.lost(), await side.serves()
             for task in always:
                 task.cancel()
             clock.hurry()
@@ -108,6 +124,14 @@ def _began(run: Run) -> float:
     return run.chapters.get("empty", run.script.incident_by)
 
 
+async def _go_on(run: Run, group: asyncio.TaskGroup) -> None:
+    """Have the planner go on: one plan more, which waits on the wedged side when that is copied."""
+    clock = run.sides[UNGUARDED_SIDE].setting.clock
+    await clock.until(_began(run) + run.script.waiting_after)
+    for name in (UNGUARDED_SIDE, GUARDED_SIDE):
+        group.create_task(run.sides[name].play(Beat(clock.story, (WAITING_PLAN,), ALL_LOOK)))
+
+
 async def _rescue(run: Run, wedged: Side, group: asyncio.TaskGroup) -> Coroutine[None, None, None]:
     """Start guarded enactors on a copy of the wedged zone and of its history. Returns what watches them."""
     rescued = run.sides[RESCUED_SIDE]
@@ -116,13 +140,13 @@ async def _rescue(run: Run, wedged: Side, group: asyncio.TaskGroup) -> Coroutine
     with clock.working():
         await copy_zone(wedged.plain, rescued.plain)
         await copy_history(wedged.database, rescued.database)
-    rescued.generations = dict(wedged.generations)
-    for number in await rescued.lost():
-        del rescued.generations[number]  # Thrown away before it was copied.
+        rescued.generations = dict(wedged.generations)
+        run.lost_before[RESCUED_SIDE] = await rescued.lost()
+    rescued.journal.inherit(wedged.journal)
     run.chapters["copied"] = clock.story
     rescued.journal.tell(OPERATOR, "zone.copied", "the wedged zone and its history are given to guarded enactors")
     rescued.start(group)
-    rescued.wake()
+    group.create_task(rescued.play(Beat(clock.story, (), ALL_LOOK)))
     return rescued.watch()
 
 
@@ -135,25 +159,37 @@ async def _repair(run: Run, side: Side) -> None:
     await side.stop()
     at = clock.story
     with clock.working():
-        message = await repair(side.plain, run.script.plan(max(side.generations)))
+        number = max(side.generations)
+        message = await repair(side.plain, run.script.plan(number))
     if message is None:
         return
     run.chapters["repaired"] = clock.story
-    about = ", ".join(short(update.key.name) for update in message.updates)
-    sent = Sent(at, clock.story, OPERATOR, "by hand", "repair", about, None, message, "applied")
+    about, label = ", ".join(short(update.key.name) for update in message.updates), f"{PLAN}{number}"
+    sent = Sent(at, clock.story, OPERATOR, "by hand", "repair", about, None, number, label, message, "applied")
     side.journal.sent.append(sent)
-    side.journal.tell(OPERATOR, "repair.applied", f"a plain UPDATE by hand puts records at {about}", sent)
+    side.journal.tell(OPERATOR, "repair.applied", f"a plain UPDATE by hand puts {label}'s records at {about}", sent)
 
 
 async def _resume(run: Run, group: asyncio.TaskGroup) -> None:
-    """Switch the automation on again, with a new plan on both sides."""
-    left, right = run.sides[UNGUARDED_SIDE], run.sides[GUARDED_SIDE]
+    """Switch the automation on again, with a new plan on all sides."""
+    left = run.sides[UNGUARDED_SIDE]
     clock = left.setting.clock
     await clock.until(_began(run) + run.script.resumed_after)
     run.chapters["switched on"] = clock.story
     left.journal.tell(OPERATOR, "automation.started", "people switch the automation on again")
     left.start(group)
-    for side in (left, right):
-        await side.submit(LAST_PLAN)
-        side.wake()
-    await clock.until(_began(run) + run.script.ended_after)
+    for side in run.sides.values():
+        group.create_task(side.play(Beat(clock.story, (LAST_PLAN,), ALL_LOOK)))
+
+
+async def _current(run: Run) -> None:
+    """Wait until every side serves the newest plan at all endpoints, or until it is clear that one will not."""
+    clock = run.sides[UNGUARDED_SIDE].setting.clock
+    while clock.story < _began(run) + run.script.current_by:
+        await clock.sleep(run.script.client_every_s)
+        for name, side in run.sides.items():
+            run.served[name] = await side.serves()
+        if run.newest == LAST_PLAN and all(run.serves_newest(name) for name in run.sides):
+            run.chapters["current"] = clock.story
+            await clock.sleep(run.script.epilogue_s)
+            return

@@ -10,8 +10,8 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
 from dnsguard.lab.demo.clock import StoryClock
 from dnsguard.lab.demo.journal import Journal, Sent
-from dnsguard.lab.demo.script import Site
-from dnsguard.lab.demo.wording import act_of, failed_prerequisite
+from dnsguard.lab.demo.script import Script, Site
+from dnsguard.lab.demo.wording import act_of, failed_prerequisite, plan_in
 from dnsguard.workers.effects import Publisher
 
 _BELIEFS = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})
@@ -55,6 +55,7 @@ class WitnessedPublisher:
 
     publisher: Publisher
     journal: Journal
+    script: Script
     lane: str
     site: str
 
@@ -72,12 +73,17 @@ class WitnessedPublisher:
             failed, found = await self._explained(message)
         word = "applied" if isinstance(outcome, Applied) else getattr(outcome, "rcode", "") or "no answer"
         act, about, generation = act_of(message)
-        sent = Sent(at, answered_at, self.lane, self.site, act, about, generation, message, word, failed, found)
+        plan = plan_in(message, self.script)
+        if act == "build" and generation is not None and plan is not None:
+            self.journal.learn(generation, plan)
+        plan = None if generation is None else self.journal.contents.get(generation)
+        label = self.journal.label(generation)
+        names = (self.lane, self.site, act, about, generation, plan, label)
+        sent = Sent(at, answered_at, *names, message, word, failed, found)
         self.journal.sent.append(sent)
         kind = f"{act}.{'applied' if sent.applied else 'refused'}"
-        to = f" to g{generation}" if act == "flip" else ""
         why = "" if sent.applied else f": {word} (believed: {failed or 'nothing'}; found: {found or 'it holds now'})"
-        self.journal.tell(self.lane, kind, f"{act} {about}{to}{why}", sent)
+        self.journal.tell(self.lane, kind, f"{sent.words}{why}", sent)
         return outcome
 
     async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:

@@ -23,7 +23,7 @@ from dnsguard.lab.exploring import Story
 from dnsguard.lab.gate import Gate, OpenGate, Turn
 from dnsguard.lab.moves import Kind, Move, Step
 from dnsguard.lab.primary import MemoryPrimary
-from dnsguard.lab.scenario import LATER, World
+from dnsguard.lab.scenario import LATER, StillClock, World
 from dnsguard.lab.setting import HISTORY, PLANNER, ZONE, Setting
 from dnsguard.lab.story import Teller
 from dnsguard.lab.watch import EMPTY, WEDGED
@@ -32,6 +32,8 @@ from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.cleanup import Cleanup
+from dnsguard.workers.enactor import Enactor
+from dnsguard.workers.step import Then
 
 TURN_S_MAX = 30.0
 """How long one effect may take, on a machine however slow."""
@@ -144,6 +146,14 @@ class OnSockets(World):
     def publisher(self, who: str) -> Line:
         """Return the primary as an actor has it."""
         return Line(self.primary, self.gate, self.setting.owners, who, self.notes, line=self.line)
+
+    async def publish(self, who: str) -> None:
+        """Publish until there is nothing left to publish, or a plan is found to be at fault, over the line."""
+        setting = self.setting
+        enactor = Enactor(ZONE, self.store(who), self.publisher(who), StillClock(), setting.guards, setting.policy)
+        step = await enactor.run_once()
+        while step.then is Then.AT_ONCE and step.event != "plan.rejected":
+            step = await enactor.run_once()
 
     async def live(self, who: str) -> None:
         """Be a daemon: publish, then clean up, all over the line."""

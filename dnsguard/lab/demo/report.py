@@ -114,7 +114,8 @@ def figures(run: Run, told: list[Told]) -> tuple[Figure, ...]:
         Figure(
             RESCUED_SIDE,
             "The unguarded side's wedged zone, copied, under guards",
-            "Guarded enactors are started on a copy of the wedged zone and its history, and publish the newest plan.",
+            "Guarded enactors are started on a copy of the wedged zone and its history. They finish the publication in "
+            "which it was found, and publish the newest plan.",
             run.journal(RESCUED_SIDE),
             LANES_OF_COPY,
             min(end, copied + COPY_S_MAX),
@@ -137,11 +138,10 @@ def _picture(figure: Figure, marks: list[Sent]) -> str:
 
 def _detail(sent: Sent) -> dict[str, object]:
     prerequisites, updates = as_nsupdate(sent.message)
-    to = f" to g{sent.generation}" if sent.act == "flip" else ""
     who = sent.lane if sent.lane == sent.site else f"{sent.lane} ({sent.site})"
     found = {
         "who": f"{sent.answered_at:.2f} s · {who}",
-        "act": f"{sent.act} {sent.about}{to}",
+        "act": sent.words,
         "word": "NOERROR: applied, all of it" if sent.applied else f"{sent.outcome}: nothing of it is applied",
         "ok": sent.applied,
         "pre": prerequisites,

@@ -14,7 +14,6 @@ import dns.rdatatype
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.SOA
 
-from dnsguard.core.layout import node_of
 from dnsguard.lab.demo.clock import StoryClock
 
 TIMEOUT_S = 1.0
@@ -22,7 +21,10 @@ TIMEOUT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client learns: the addresses, the node that the alias named, and for how long it may keep it."""
+    """What a client learns: the addresses, the node that the alias named, and for how long it may keep it.
+
+    Which plan it is told by the addresses, never by the node's name: people may have put others there.
+    """
 
     rcode: str
     addresses: tuple[str, ...]
@@ -32,14 +34,13 @@ class Answer:
     """How many records the answer section had, the alias among them."""
 
     @property
-    def word(self) -> str:
-        """The answer in one word: the generation, or what is wrong."""
+    def lack(self) -> str | None:
+        """What is wrong, in one word; None if there are addresses."""
         if self.rcode == "silent":
             return "silent"
         if not self.addresses:
             return "absent" if self.node is None else "empty"
-        place = node_of(self.node or "")
-        return "plain" if place is None else f"g{place[0]}"
+        return None
 
     @property
     def said(self) -> str:

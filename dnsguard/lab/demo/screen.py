@@ -84,8 +84,8 @@ def _side(run: Run, name: str) -> Panel:
 def _answer(span: Span | None) -> Text:
     if span is None:
         return Text("…", style="dim")
-    style = "bold green" if span.answer.startswith("g") else "bold white on red" if span.answer == "empty" else "dim"
-    return Text(f"{span.answer:<5} {span.said}", style=style, overflow="ellipsis", no_wrap=True)
+    style = "bold green" if span.plan else "bold white on red" if span.answer == "empty" else "dim"
+    return Text(f"{span.answer:<7} {span.said}", style=style, overflow="ellipsis", no_wrap=True)
 
 
 def _client(journal: Journal) -> Text:
@@ -99,16 +99,15 @@ def _last_sent(journal: Journal, lane: str) -> Text:
     sent = next((each for each in reversed(journal.sent) if each.lane == lane and each.act != "control"), None)
     if sent is None:
         return Text("", style="dim")
-    to = f" to g{sent.generation}" if sent.act == "flip" else ""
     style = "green" if sent.applied else "red"
-    return Text(f"{sent.act} {sent.about}{to}: {sent.outcome}", style=style, overflow="ellipsis", no_wrap=True)
+    return Text(f"{sent.words}: {sent.outcome}", style=style, overflow="ellipsis", no_wrap=True)
 
 
 def _last_refused(journal: Journal) -> Text:
     sent: Sent | None = next((each for each in reversed(journal.sent) if not each.applied), None)
     if sent is None:
         return Text("nothing", style="dim")
-    why = f"{sent.lane}: {sent.act} {sent.about} to g{sent.generation}: {sent.outcome}\n"
+    why = f"{sent.lane}: {sent.words}: {sent.outcome}\n"
     return Text(
         f"{why}believed {sent.failed}\nfound    {sent.found}", style="yellow", overflow="ellipsis", no_wrap=True
     )
@@ -149,5 +148,6 @@ def summary(verdict: Verdict) -> str:
     if verdict.as_promised:
         return "The unguarded side lost; the guarded side did not, and healed the other's wedged zone by itself."
     lost = "lost" if verdict.unguarded_lost else "did not lose as it should"
+    again = "" if verdict.repaired else " and did not serve the newest plan after its repair"
     held = "held" if verdict.guarded_held else "did not hold"
-    return f"Not as promised: the unguarded side {lost}, the guarded side {held}."
+    return f"Not as promised: the unguarded side {lost}{again}, the guarded side {held}."

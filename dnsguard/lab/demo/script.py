@@ -3,12 +3,13 @@ All times are story seconds. Nothing here knows which side it is for: both play 
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from dnsguard.core.plan import Plan, make_plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.core.records import Key, Records, parse_records, records_text
 
 ZONE = "example.test."
 REGION = f"region1.{ZONE}"
@@ -92,12 +93,17 @@ class Script:
     watch_every_s: float = 0.1
     incident_by: float = 55.0
     """If no endpoint is empty by then, the incident did not happen."""
+    waiting_after: float = 15.5
+    """After the first empty answer the planner makes one more plan: it waits when the zone is copied."""
     copied_after: float = 17.0
     """After the first empty answer the zone is copied, and the copy given to guarded enactors."""
     repaired_after: float = 21.0
     """After the first empty answer people have found out, stop the automation, and repair by hand."""
     resumed_after: float = 37.5
-    ended_after: float = 41.5
+    current_by: float = 60.0
+    """By so long after the first empty answer every side should serve the newest plan, at all endpoints."""
+    epilogue_s: float = 3.0
+    """How long it is watched when it is so."""
 
     def plan(self, number: int) -> Plan:
         """Return the planner's plan of a number: the complete records of every endpoint."""
@@ -110,14 +116,34 @@ class Script:
         }
         return make_plan(ZONE, wanted, reason=f"plan {number}: load balancers by health and load")
 
+    def number_of(self, key: Key, texts: Collection[str]) -> int | None:
+        """Return the number of the plan that gives an RRset these records, None if none does: told by contents."""
+        return _numbers(self.seed).get((key, frozenset(texts)))
 
-LAST_PLAN = 14
+
+WAITING_PLAN = 14
+"""The plan that is made while the zone is wedged, shortly before it is copied."""
+LAST_PLAN = 15
 """The plan that is made when the automation is switched on again after the repair."""
+
+
+@cache
+def _numbers(seed: int) -> Mapping[tuple[Key, frozenset[str]], int]:
+    script = Script(seed, ())
+    return {
+        (key, frozenset(records_text(key.type, wanted))): number
+        for number in range(LAST_PLAN, 0, -1)
+        for key, wanted in script.plan(number).rrsets
+        if isinstance(wanted, Records)
+    }
+
+
 _FIRST = {"A": 0.3, "B": 2.8, "C": 3.0}
 _SLOW_BEGINS = {"C": 0.1, "A": 2.6}
 """At plan 2 the crowded site is the first to look: it builds its nodes, and then waits for the lock."""
 _USUAL = {"A": 0.3, "C": 2.6}
-_ALL = {"A": 0.3, "B": 2.6, "C": 2.8}
+ALL_LOOK = {"A": 0.3, "B": 2.6, "C": 2.8}
+"""All sites look, the quick one first."""
 
 
 def make_script(seed: int) -> Script:
@@ -128,9 +154,9 @@ def make_script(seed: int) -> Script:
         return round(time + chance.uniform(-0.15, 0.15), 2)
 
     beats = [Beat(1.0, (1,), _FIRST, PATIENCE_S), Beat(at(5.0), (2,), _SLOW_BEGINS, PATIENCE_S, "C")]
-    beats += [
-        Beat(at(6.2 + 3.2 * step), (2 + step,), _ALL if step % 3 == 0 else _USUAL, PATIENCE_S) for step in range(1, 7)
-    ]
-    beats.append(Beat(at(28.6), (9, 10), _ALL, PATIENCE_S))
-    beats += [Beat(at(time), (plan,), _ALL) for time, plan in ((48.0, 11), (52.0, 12), (56.0, 13))]
+    for step in range(1, 7):
+        looks = ALL_LOOK if step % 3 == 0 else _USUAL
+        beats.append(Beat(at(6.2 + 3.2 * step), (2 + step,), looks, PATIENCE_S))
+    beats.append(Beat(at(28.6), (9, 10), ALL_LOOK, PATIENCE_S))
+    beats += [Beat(at(time), (plan,), ALL_LOOK) for time, plan in ((48.0, 11), (52.0, 12), (56.0, 13))]
     return Script(seed, tuple(beats))

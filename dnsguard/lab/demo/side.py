@@ -15,10 +15,23 @@ from dnsguard.core.message import AddRecords, Message
 from dnsguard.core.records import Key, parse_records
 from dnsguard.lab.demo.clock import NoticedClock, StoryClock
 from dnsguard.lab.demo.hands import send
-from dnsguard.lab.demo.journal import CLEANUP, CLIENT, PLANNER, ZONE_LANE, Journal
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, PLAN, PLANNER, ZONE_LANE, Journal
 from dnsguard.lab.demo.publishers import DistantPublisher, WitnessedPublisher
-from dnsguard.lab.demo.resolver import Questions, StubResolver
-from dnsguard.lab.demo.script import BACKOFF_S_MAX, LEASE_S, MAIN, POLICY, QUICK, SITES, ZONE, Beat, Script, Site
+from dnsguard.lab.demo.resolver import Answer, Questions, StubResolver
+from dnsguard.lab.demo.script import (
+    BACKOFF_S_MAX,
+    ENDPOINTS,
+    LEASE_S,
+    MAIN,
+    POLICY,
+    QUICK,
+    SITES,
+    ZONE,
+    Beat,
+    Endpoint,
+    Script,
+    Site,
+)
 from dnsguard.lab.demo.servers import SOA, serving
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -120,8 +133,7 @@ class EnactorSite:
     def _tell(self, step: Step, began: float) -> None:
         if step.event != "zone.current":
             self.journal.worked(self.site.name, self.site.name, began, step.event, step.generation)
-            about = "" if step.generation is None else f" g{step.generation}"
-            self.journal.tell(self.site.name, step.event, f"{step.event}{about}")
+            self.journal.tell(self.site.name, step.event, f"{step.event} {self.journal.label(step.generation)}")
 
 
 @dataclass(slots=True)
@@ -162,6 +174,7 @@ class Side:
             raise PlanNotTaken(f"expected plan {number} to be accepted, found {answer}")
         self.generations[number] = answer.generation
         self.journal.accepted.append((clock.story, number, answer.generation))
+        self.journal.learn(answer.generation, number)
         self.journal.tell(PLANNER, "plan.accepted", f"plan {number} is accepted as g{answer.generation}")
 
     async def play(self, beat: Beat) -> None:
@@ -185,8 +198,9 @@ class Side:
         period = max(self.setting.script.watch_every_s, WATCH_S_MIN_REAL * clock.speed)
         while True:
             answer = await self.questions.ask(MAIN.name, MAIN.type)
-            if self.journal.answered(ZONE_LANE, answer.word, answer.said):
-                self.journal.tell(ZONE_LANE, f"answer.{answer.word}", answer.said)
+            word = self._word(MAIN, answer)
+            if self.journal.answered(ZONE_LANE, word, answer.said):
+                self.journal.tell(ZONE_LANE, f"answer.{word}", answer.said)
             await clock.sleep(period)
 
     async def ask(self) -> None:
@@ -199,10 +213,24 @@ class Side:
             answer, cached = await resolver.resolve(MAIN.name, MAIN.type)
             self.journal.asked += 1
             self.journal.failed += not answer.addresses
-            if self.journal.answered(CLIENT, answer.word, answer.said):
-                self.journal.tell(CLIENT, f"answer.{answer.word}", answer.said + (", from its cache" if cached else ""))
+            word = self._word(MAIN, answer)
+            if self.journal.answered(CLIENT, word, answer.said):
+                self.journal.tell(CLIENT, f"answer.{word}", answer.said + (", from its cache" if cached else ""))
             turn += 1
             await clock.until(script.client_from + turn * script.client_every_s)
+
+    def _number(self, endpoint: Endpoint, answer: Answer) -> int | None:
+        return self.setting.script.number_of(endpoint.key, answer.addresses)
+
+    def _word(self, endpoint: Endpoint, answer: Answer) -> str:
+        number = self._number(endpoint, answer)
+        return answer.lack or ("other" if number is None else f"{PLAN}{number}")
+
+    async def serves(self) -> tuple[int | None, ...]:
+        """Ask the name server for every endpoint, and return whose plan's addresses each answer has."""
+        with self.setting.clock.working():
+            answers = [(each, await self.questions.ask(each.name, each.type)) for each in ENDPOINTS]
+        return tuple(self._number(endpoint, answer) for endpoint, answer in answers)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Switch the automation on."""
@@ -280,9 +308,10 @@ def _at(
         journal.doing[site.name] = "lost the lock; waits and tries again"
         journal.tell(site.name, "lock.lost", "the lock is held by another; it backs off and will try again")
 
-    writes = WitnessedPublisher(DistantPublisher(line, clock, site), journal, site.name, site.name)
+    script = setting.script
+    writes = WitnessedPublisher(DistantPublisher(line, clock, site), journal, script, site.name, site.name)
     locking = LockingPublisher(writes, NoticedClock(clock, noticed), site.name, LEASE_S, BACKOFF_S_MAX)
-    deletes = WitnessedPublisher(DistantPublisher(line, clock, site), journal, CLEANUP, site.name)
+    deletes = WitnessedPublisher(DistantPublisher(line, clock, site), journal, script, CLEANUP, site.name)
     return EnactorSite(
         site,
         Enactor(ZONE, store, locking, clock, guards, POLICY),

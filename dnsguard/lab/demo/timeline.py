@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLANNER, ZONE_LANE, Journal, Sent, Span, Work
+from dnsguard.lab.demo.journal import CLEANUP, CLIENT, OPERATOR, PLAN, PLANNER, ZONE_LANE, Journal, Sent, Span, Work
 from dnsguard.lab.demo.verdict import stale
 
 PX_PER_S = 12.0
@@ -16,6 +16,8 @@ RIGHT = 16
 TOP = 62
 LANE = 38
 _BAR = 20
+_TEXT_PX = 7.5
+"""How wide a letter is, at most."""
 _GAP_S = 1.2
 """Work closer together than this is drawn as one bar."""
 _SHORT_S = 40
@@ -81,7 +83,7 @@ def draw(figure: Figure, first_mark: int, marks: list[Sent]) -> str:
     for work in _joined([work for work in journal.works if figure.shows(work.start)]):
         if work.lane in tops:
             marked = [figure.x(sent.answered_at) for sent in shown if sent.lane == work.lane]
-            parts.append(_work(figure, work, tops[work.lane], marked))
+            parts.append(_work(figure, work, journal.label(work.generation), tops[work.lane], marked))
     if OPERATOR in tops:
         parts.append(_switched_off(figure, tops[OPERATOR]))
     if PLANNER in tops:
@@ -132,36 +134,34 @@ def _axis(figure: Figure) -> str:
 
 
 def _with_newest(spans: Sequence[Span]) -> list[tuple[Span, int]]:
-    """Give each span the newest generation that had been answered before it."""
+    """Give each span the newest plan that had been answered before it."""
     newest, found = 0, []
     for span in spans:
         found.append((span, newest))
-        newest = max(newest, _generation(span))
+        newest = max(newest, span.plan)
     return found
-
-
-def _generation(span: Span) -> int:
-    return int(span.answer[1:]) if span.answer[1:].isdigit() else 0
 
 
 def _span(figure: Figure, span: Span, top: float, newest: int) -> str:
     if span.answer in {"absent", "silent"} and span.start < 3:
         return ""
     x, width = figure.x(span.start), max(1.5, (min(span.end, figure.end) - span.start) * PX_PER_S)
-    generation = _generation(span)
-    is_old = 0 < generation < newest
+    is_old = 0 < span.plan < newest
     kind = "empty" if span.answer == "empty" else "old" if is_old else "live"
     fill = f' style="fill:url(#{figure.name}-old)"' if kind == "old" else ""
     length = f"{span.start:.1f} to {span.end:.1f} s"
     words = (
         f"{length}: {span.said}"
-        + (f", generation {generation}" if generation else "")
+        + (f", the addresses of {span.answer}" if span.plan else "")
         + (", older than before" if is_old else "")
     )
     label = "NOERROR, no address" if kind == "empty" and width > 150 else "empty" if kind == "empty" else span.answer
-    if kind == "old" and width > 60:
+    if kind == "old" and width > 90:
         label = f"{span.answer}, old"
-    text = f'<text class="in {kind}" x="{x + 5}" y="{top + 24}">{label}</text>' if width > 7.5 * len(label) + 6 else ""
+    if span.plan and width <= _TEXT_PX * len(label) + 6:
+        label = span.answer.removeprefix(PLAN)
+    fits = width > _TEXT_PX * len(label) + 6
+    text = f'<text class="in {kind}" x="{x + 5}" y="{top + 24}">{label}</text>' if fits else ""
     return (
         f'<g><title>{escape(words)}</title><rect class="span {kind}"{fill} x="{x}" y="{top + 8}" width="{width:.1f}" '
         f'height="{_BAR + 2}" rx="2"/>{text}</g>'
@@ -192,7 +192,7 @@ def _room(start: float, end: float, marked: Sequence[float], width: float) -> fl
     return next((a + 9 for a, b in pairwise(edges) if b - a > width + 18), None)
 
 
-def _work(figure: Figure, work: Work, top: float, marked: Sequence[float]) -> str:
+def _work(figure: Figure, work: Work, plan: str, top: float, marked: Sequence[float]) -> str:
     x, width = figure.x(work.start), max(2.0, (min(work.end, figure.end) - work.start) * PX_PER_S)
     kind = "failing" if work.event in _BAD else "overtaken" if work.event == "publication.overtaken" else "working"
     if work.lane == CLEANUP:
@@ -200,8 +200,8 @@ def _work(figure: Figure, work: Work, top: float, marked: Sequence[float]) -> st
     elif kind == "failing":
         label, words = "", f"{work.site} tries to install plans, and is refused each time"
     else:
-        label = f"g{work.generation}" + (", checked once, at its start" if width > 200 else "")
-        words = f"{work.site} publishes generation {work.generation}: {work.event}"
+        label = plan + (", checked once, at its start" if width > 200 else "")
+        words = f"{work.site} publishes {plan}: {work.event}"
     y, height = top + 8, _BAR + 2
     if work.lane == CLEANUP:
         y, height = top + 4 + 10 * "ABC".index(work.site), 9
@@ -253,8 +253,7 @@ def _mark(figure: Figure, sent: Sent, index: int, top: float, *, is_first: bool,
         shape, kind = f'<circle cx="{x}" cy="{y}" r="4.5"/>', "flip"
     if is_old:
         kind += " stale"
-    to = f" to generation {sent.generation}" if sent.act == "flip" else ""
-    words = f"{sent.answered_at:.1f} s, {sent.lane}: {sent.act} {sent.about}{to}: {sent.outcome}"
+    words = f"{sent.answered_at:.1f} s, {sent.lane}: {sent.words}: {sent.outcome}"
     tab = "0" if is_first else "-1"
     return (
         f'<g class="mark {kind}" data-m="{index}" tabindex="{tab}" role="button" aria-label="{escape(words)}">'

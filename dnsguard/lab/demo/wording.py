@@ -19,7 +19,7 @@ from dnsguard.core.message import (
     RRsetIs,
 )
 from dnsguard.core.records import Key, Records, records_text
-from dnsguard.lab.demo.script import REGION, ZONE
+from dnsguard.lab.demo.script import REGION, ZONE, Script
 from dnsguard.lab.primary import first_refusal
 from dnsguard.workers.lock import LOCK_LABEL, flipped, read_lease
 
@@ -60,6 +60,23 @@ def act_of(message: Message) -> tuple[str, str, int | None]:
         if place is not None:
             return "delete", short(update.key.name), place[0]
     return "control", "nothing", None
+
+
+def plan_in(message: Message, script: Script) -> int | None:
+    """Return which of the planner's plans the records are that a message puts at nodes: told by the records."""
+    for update in message.updates:
+        place = node_of(update.key.name)
+        if place is not None and isinstance(update, AddRecords):
+            texts = records_text(update.key.type, update.records)
+            if (number := script.number_of(Key(place[1], update.key.type), texts)) is not None:
+                return number
+    return None
+
+
+def endpoints_of(message: Message) -> tuple[str, ...]:
+    """Return the endpoints, short, at whose nodes a message puts records."""
+    places = [node_of(update.key.name) for update in message.updates if isinstance(update, AddRecords)]
+    return tuple(short(place[1]) for place in places if place is not None)
 
 
 def _adds(update: object) -> bool:
