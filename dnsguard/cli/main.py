@@ -13,7 +13,7 @@ import click
 
 from dnsguard import __version__
 from dnsguard.cli import adopt, demo, doctor, explore, local, reads, simulate, verify, writes
-from dnsguard.cli.outcome import BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
+from dnsguard.cli.outcome import BROKEN, BROKEN_PIPE, CANNOT_ASK, DONE, INTERRUPTED, TERMINATED
 from dnsguard.daemon.outlet import unfailing
 
 
@@ -50,7 +50,8 @@ def program() -> None:
 
     Start a daemon with 'dnsguard serve'; the other commands find it by themselves.
 
-    Exit codes: 0 done; 1 refused, with the reason; 2 wrong usage, or no daemon could be asked.
+    Exit codes: 0 done; 1 refused, with the reason; 2 wrong usage, or no daemon could be asked; 70 a fault of the
+    program itself. 'serve' and 'migrate' end with 75 where what they lack may come by itself, such as the database.
     """
 
 
@@ -99,7 +100,7 @@ def _run() -> int:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119  only the last part is meant
         sys.stderr.write(f"dnsguard: a fault of the program itself ({type(error).__name__} at {where}); report it\n")
-        return CANNOT_ASK
+        return BROKEN
     return code if isinstance(code, int) else DONE
 
 

@@ -4,7 +4,7 @@ What is said here is for people, and never holds a token.
 
 from typing import Any
 
-DONE, REFUSED, CANNOT_ASK, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
+DONE, REFUSED, CANNOT_ASK, BROKEN, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 70, 130, 141, 143
 
 
 class Refused(Exception):

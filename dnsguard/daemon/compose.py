@@ -13,13 +13,13 @@ import dns.name
 import dns.tsig
 import msgspec
 import sqlalchemy as sa
-import sqlalchemy.exc
 
 from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
+from dnsguard.store.address import SQLITE, StoreUnusable, read_address
 from dnsguard.store.engine import Bounds
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.primary import Primary
@@ -28,15 +28,17 @@ EMBEDDED_KEY_NAME = "dnsguard."
 
 
 def database_url(settings: Settings, folder: Path) -> str:
-    """Return the SQLAlchemy URL of the history, with the password that stands in a file. Raises ConfigRefused."""
-    url = settings.database or f"sqlite+aiosqlite:///{folder / DATABASE}"
-    if settings.database_password_file is None:
-        return url
-    password = _line(settings.database_password_file, "database_password_file", "password")
+    """Return the URL of the history, with the password that stands in a file. Raises ConfigRefused."""
+    if settings.database is None:
+        return sa.URL.create(SQLITE, database=str(folder / DATABASE)).render_as_string(hide_password=False)
     try:
-        return sa.make_url(url).set(password=password).render_as_string(hide_password=False)
-    except sa.exc.ArgumentError:
-        raise ConfigRefused("database expects postgresql://USER@HOST/NAME, found something else") from None
+        url = read_address(settings.database)
+    except StoreUnusable as error:
+        raise ConfigRefused(f"database: {error}") from None
+    if settings.database_password_file is None:
+        return url.render_as_string(hide_password=False)
+    password = _line(settings.database_password_file, "database_password_file", "password")
+    return url.set(password=password).render_as_string(hide_password=False)
 
 
 def bounds(settings: Settings) -> Bounds:

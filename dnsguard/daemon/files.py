@@ -2,10 +2,12 @@
 Secrets are written once, whole or not at all, readable by their owner only.
 """
 
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,19 @@ class FolderRefused(Exception):
     """The data folder cannot be used; the message says why and what to do."""
 
 
+class FolderBusy(FolderRefused):
+    """It cannot be used for now: that may pass by itself."""
+
+
+_FOR_A_PERSON = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+
+
+def _refusal(error: OSError | UnicodeDecodeError) -> type[FolderRefused]:
+    """Tell whether a person has to change something. A full disk is emptied, a missing one mounted."""
+    permanent = isinstance(error, UnicodeDecodeError) or error.errno in _FOR_A_PERSON
+    return FolderRefused if permanent else FolderBusy
+
+
 def open_folder(path: Path) -> Path:
     """Make the folder if it is missing, and make sure that it can be written. Raises FolderRefused."""
     try:
@@ -28,34 +43,38 @@ def open_folder(path: Path) -> Path:
         probe.touch(mode=0o600)
         probe.unlink()
     except OSError as error:
-        raise FolderRefused(
+        raise _refusal(error)(
             f"the data folder {path} cannot be written ({error.strerror}); name another with --data-dir"
         ) from None
     return path.resolve()
 
 
 def write_address(folder: Path, url: str) -> None:
-    """Say where the API listens, whole or not at all."""
+    """Say where the API listens, whole or not at all. Raises FolderRefused."""
     fresh = folder / f".{HTTP_ADDRESS}-{os.getpid()}"
-    fresh.write_text(url + "\n", encoding="ascii")
-    fresh.replace(folder / HTTP_ADDRESS)
+    try:
+        fresh.write_text(url + "\n", encoding="ascii")
+        fresh.replace(folder / HTTP_ADDRESS)
+    except OSError as error:
+        raise _refusal(error)(f"cannot write {HTTP_ADDRESS} in {folder} ({error.strerror}); make room") from None
 
 
 def forget_address(folder: Path, url: str) -> None:
     """Take that back, unless another daemon has said its own since."""
     path = folder / HTTP_ADDRESS
-    if path.exists() and path.read_text(encoding="ascii").strip() == url:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):  # it is only a hint, and the daemon ends in any case
+        if path.read_text(encoding="ascii").strip() == url:
+            path.unlink()
 
 
 def lock_embedded(folder: Path) -> IO[str]:
-    """Keep the embedded server's zones to one process; the lock ends with it. Raises FolderRefused."""
+    """Keep the embedded server's zones to one process; the lock ends with it. Raises FolderBusy."""
     file = (folder / "embedded.lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise FolderRefused(
+        raise FolderBusy(
             f"another daemon runs its embedded server on {folder}; stop it, or name another folder with --data-dir"
         ) from None
     return file
@@ -74,5 +93,5 @@ def keep_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
             os.fsync(file.fileno())
         fresh.replace(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise FolderRefused(f"cannot keep {path.name} in {path.parent}: {error}") from None
+        raise _refusal(error)(f"cannot keep {path.name} in {path.parent}: {error}") from None
     return text

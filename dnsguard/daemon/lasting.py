@@ -29,7 +29,14 @@ class Lasting:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (error := task.exception()) is None:
+        if task.cancelled():
+            if task.cancelling():
+                return
+            # Nobody has cancelled it: something within it has.
+            error: BaseException = asyncio.CancelledError()
+        elif (broken := task.exception()) is not None:
+            error = broken
+        else:
             return
         log.critical("task.broken", task=task.get_name(), exc_info=error)
         self._end(

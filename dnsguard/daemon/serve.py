@@ -1,5 +1,6 @@
 """Starting and stopping: everything is opened in order, announced, kept until a signal, and closed in reverse.
-What cannot be opened is one sentence and exit code 2; nothing is left half open.
+What cannot be opened is one sentence and an exit code; nothing is left half open. The code tells a supervisor whether
+to try again: 2 if a person has to change something first, 75 for all that may pass by itself.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ from dnsguard.daemon.doctor import examine_all
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
     EMBEDDED_ZONES,
+    FolderBusy,
     FolderRefused,
     forget_address,
     lock_embedded,
@@ -51,6 +53,7 @@ from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
+from dnsguard.store.address import StoreUnusable
 from dnsguard.store.engine import PATIENT, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
@@ -61,6 +64,8 @@ from dnsguard.wire.server.storage import StorageUnavailable
 log = structlog.get_logger()
 
 EXIT_USAGE = 2
+EXIT_POSTPONED = 75
+"""sysexits.h's EX_TEMPFAIL: what is missing may come by itself."""
 EXIT_BROKEN = 70
 """sysexits.h's EX_SOFTWARE: the daemon ended itself."""
 UNGUARDED_BANNER = """\
@@ -74,6 +79,10 @@ UNGUARDED_BANNER = """\
 
 class StartRefused(Exception):
     """Something cannot be opened; the message says what, why and what to do."""
+
+
+class StartPostponed(StartRefused):
+    """It cannot be opened now: that may pass by itself."""
 
 
 class DaemonBroken(Exception):
@@ -111,7 +120,10 @@ def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None,
         asyncio.run(act(options, settings))
     except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
         sys.stderr.write(f"dnsguard: {error}\n")
-        return EXIT_USAGE
+        passing = isinstance(error, (FolderBusy, StartPostponed)) or (
+            isinstance(error, StoreUnavailable) and not isinstance(error, StoreUnusable)
+        )
+        return EXIT_POSTPONED if passing else EXIT_USAGE
     except DaemonBroken as error:
         sys.stderr.write(f"dnsguard: {error}\n")
         return EXIT_BROKEN
@@ -153,7 +165,10 @@ async def _serve(options: Options, settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     guards = UNGUARDED if options.unguarded else GUARDED
     async with AsyncExitStack() as stack:
-        daemon = await _open(stack, settings, guards, stopped.set, Lasting(break_off))
+        try:
+            daemon = await _open(stack, settings, guards, stopped.set, Lasting(break_off))
+        except OSError as error:
+            raise StartPostponed(f"expected to open what the daemon needs, found: {error}; start it again") from None
         loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon, options)
         if options.unguarded:
             sys.stderr.write(UNGUARDED_BANNER)
@@ -189,7 +204,7 @@ async def _open(
     try:
         served = await serve_http(app, host, port, compose.limits(settings))
     except OSError as error:
-        raise StartRefused(_taken(error, settings.http.listen, "the API", "--http")) from None
+        raise _taken(error, settings.http.listen, "the API", "--http") from None
     stack.push_async_callback(served.stop)
     lasting.watch(served.sweeping)
     url = _url(*served.address)
@@ -211,9 +226,9 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
             host=host, port=port, zones=dict.fromkeys(zones, tuple(keys)), keys=keys, path=folder / EMBEDDED_ZONES
         )
     except StorageUnavailable as error:
-        raise StartRefused(f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}") from None
+        raise StartPostponed(f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}") from None
     except OSError as error:
-        raise StartRefused(_taken(error, settings.dns.listen, "the embedded DNS server", "--dns")) from None
+        raise _taken(error, settings.dns.listen, "the embedded DNS server", "--dns") from None
     except ValueError as error:
         raise StartRefused(str(error)) from None
     stack.push_async_callback(server.stop)
@@ -305,7 +320,9 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _taken(error: OSError, address: str, what: str, option: str) -> str:
+def _taken(error: OSError, address: str, what: str, option: str) -> StartRefused:
     if error.errno == errno.EADDRINUSE:
-        return f"{what} cannot listen on {address}: the port is taken; name another with {option}"
-    return f"{what} cannot listen on {address}: {error.strerror or error}; name another address with {option}"
+        return StartPostponed(f"{what} cannot listen on {address}: the port is taken; name another with {option}")
+    said = f"{what} cannot listen on {address}: {error.strerror or error}; name another address with {option}"
+    # An address comes with its network interface, a name with the resolver; a right does not come by itself.
+    return (StartRefused if error.errno in (errno.EACCES, errno.EPERM) else StartPostponed)(said)

@@ -21,8 +21,9 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.address import place_of
 from dnsguard.store.database import told
-from dnsguard.store.engine import Bounds, make_engine, place_of
+from dnsguard.store.engine import Bounds, make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.schema import metadata
 from dnsguard.store.sql import SqlStore

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dnsguard.store.address import place_of
 from dnsguard.store.database import Lost, told
-from dnsguard.store.engine import place_of
 
 _CHANNEL = "dnsguard"
 
@@ -70,6 +70,7 @@ class Bulletin:
         if self._engine.dialect.name != "postgresql":
             return
         place = place_of(self._engine.url)
+        lost = f"expected news from {place}, found the connection gone; it is made again"
         heard: asyncio.Queue[News | None] = asyncio.Queue()
         with told(place):
             async with self._engine.connect() as conn:
@@ -83,7 +84,10 @@ class Bulletin:
 
                 line.add_termination_listener(lambda _line: heard.put_nowait(None))
                 try:
-                    await line.add_listener(_CHANNEL, note)
+                    try:
+                        await line.add_listener(_CHANNEL, note)
+                    except Exception as error:  # the driver's own: a pooled connection had died unseen
+                        raise Lost(lost) from error
                     self._line = line
                     while (news := await heard.get()) is not None:
                         yield news
@@ -91,7 +95,7 @@ class Bulletin:
                     self._line = None
                     # It listens; it must not go back among those that others use.
                     await conn.invalidate()
-        raise Lost(f"expected news from {place}, found the connection gone; it is made again")
+        raise Lost(lost)
 
     async def close(self) -> None:
         """Send what waits."""

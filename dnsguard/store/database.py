@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnsguard.core.history import StoreUnavailable
-from dnsguard.store.engine import BEGIN, on_threads, place_of
+from dnsguard.store.address import StoreUnusable, place_of
+from dnsguard.store.engine import BEGIN, on_threads
 from dnsguard.store.threads import Threads
 
 TRIES_MAX = 20
@@ -63,6 +64,8 @@ def told(place: str) -> Iterator[None]:
     except OSError as error:
         raise Lost(_sentence(place, error)) from error
     except SQLAlchemyError as error:
+        if _code(error).startswith(_FOR_A_PERSON):
+            raise StoreUnusable(_sentence(place, error)) from error
         gone = isinstance(error, DBAPIError) and error.connection_invalidated
         raise (Lost if gone else StoreUnavailable)(_sentence(place, error)) from error
 
@@ -92,12 +95,20 @@ _SAID = {
 _TABLES = ("no such table", "no such column")
 _TABLES_SAID = "expected dnsguard's tables in {place}, found them missing or older; run 'dnsguard migrate'"
 _UNDEFINED = ("42P01", "42703")
+_FOR_A_PERSON = ("SQLITE_READONLY", "SQLITE_NOTADB", "28", "3D000", "42501")
+"""What does not pass by itself. All else may: a server starts, a disk is mounted or gets room, a standby takes over."""
+
+
+def _code(error: Exception) -> str:
+    """Return SQLite's name of an error, or the SQLSTATE."""
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "")
 
 
 def _sentence(place: str, error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     text = str(cause).partition("\n")[0]
-    code = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "")
+    code = _code(error)
     if code in _UNDEFINED or any(sign in text for sign in _TABLES):
         return _TABLES_SAID.format(place=place)
     for start, said in _SAID.items():

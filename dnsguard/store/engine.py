@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExceptionContext
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.address import SQLITE, StoreUnusable, place_of, read_address, tls_of
 
 BUSY_S_MAX = 10.0
 """How long a SQLite transaction waits for another process's before it gives up."""
@@ -46,13 +45,6 @@ PATIENT = Bounds(connections_max=1, connect_s_max=30.0, statement_s_max=3600.0, 
 """For migrations: a change of a large table takes long, and whoever starts beside it waits."""
 
 
-def place_of(url: sa.URL) -> str:
-    """Name a database for people: its file, or its server and name; never its credentials or options."""
-    if url.get_backend_name() == "sqlite":
-        return f"database {url.database}"
-    return f"database {url.database} at {url.host or 'localhost'}:{url.port or 5432}"
-
-
 def make_engine(
     url: str, busy_s_max: float = BUSY_S_MAX, creator: Creator | None = None, bounds: Bounds | None = None
 ) -> AsyncEngine:
@@ -61,21 +53,15 @@ def make_engine(
     ``creator`` makes SQLite's connections in the driver's stead; ``bounds`` are PostgreSQL's.
 
     Each connection is checked when it is made: one that could lose acknowledged commits in a power cut is not
-    used. Raises StoreUnavailable if the URL is of another kind or its driver is missing.
+    used. Raises StoreUnusable if the URL is of another kind or its driver is missing.
     """
+    address = read_address(url)
     try:
-        parsed = sa.make_url(url)
-        match parsed.get_backend_name():
-            case "sqlite" if parsed.database and parsed.database != ":memory:":
-                return _sqlite(parsed, busy_s_max, creator)
-            case "postgresql":
-                return _postgresql(parsed, bounds or Bounds())
-    except ArgumentError:
-        parsed = None
+        if address.get_backend_name() == SQLITE:
+            return _sqlite(address, busy_s_max, creator)
+        return _postgresql(address, bounds or Bounds())
     except ModuleNotFoundError as error:
-        raise StoreUnavailable(f"expected the driver {error.name}, found it missing; install it") from None
-    found = "something else" if parsed is None else f"{parsed.get_backend_name()}:// without a file"
-    raise StoreUnavailable(f"expected a database sqlite:///FILE or postgresql://HOST/NAME, found {found}") from None
+        raise StoreUnusable(f"expected the driver {error.name}, found it missing; install it") from None
 
 
 def _sqlite(url: sa.URL, busy_s_max: float, creator: Creator | None) -> AsyncEngine:
@@ -123,14 +109,16 @@ def _demand_of_sqlite(engine: sa.Engine) -> None:
 
 
 def _postgresql(url: sa.URL, bounds: Bounds) -> AsyncEngine:
+    address, tls = tls_of(url)
     engine = create_async_engine(
-        url.set(drivername="postgresql+asyncpg"),
+        address.set(drivername="postgresql+asyncpg"),
         hide_parameters=True,
         pool_size=bounds.connections_max,
         max_overflow=0,
         pool_timeout=bounds.statement_s_max,
         pool_use_lifo=True,
         connect_args={
+            **tls,
             "timeout": bounds.connect_s_max,
             # The server ends what takes too long; a second later the network is taken to be gone.
             "command_timeout": bounds.statement_s_max + 1,
@@ -179,13 +167,13 @@ def _closed_on_fault(connection: DBAPIConnection) -> Iterator[DBAPICursor]:
 
 
 def _refuse_weak(cursor: DBAPICursor, place: str, ask: str, demands: Mapping[str, Sequence[str]]) -> None:
-    """Raise StoreUnavailable if a connection's settings could lose what was acknowledged."""
+    """Raise StoreUnusable if a connection's settings could lose what was acknowledged."""
     for name, allowed in demands.items():
         cursor.execute(f"{ask} {name}")
         row = cursor.fetchone()
         found = "nothing" if row is None else str(row[0]).lower()
         if found not in allowed:
-            raise StoreUnavailable(
+            raise StoreUnusable(
                 f"expected {place} with {name} = {allowed[0]}, found {found}: it could lose what was acknowledged; "
                 "change its settings, or use a file on a local disk"
             )

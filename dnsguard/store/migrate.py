@@ -14,9 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.address import StoreUnusable, place_of
 from dnsguard.store.database import Database
-from dnsguard.store.engine import place_of
 from dnsguard.store.schema import compatibility, metadata
 
 _POSTGRESQL_LOCK = 0x646E7367  # "dnsg"; any number that nothing else in the database uses
@@ -37,8 +36,8 @@ def _config() -> Config:
 async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     """Bring a database up to date; return its revision before and after.
 
-    One that is newer stays as it is. Raises StoreUnavailable if it cannot be reached or written, or if this code is
-    too old for it.
+    One that is newer stays as it is. Raises StoreUnavailable if it cannot be reached or written, and of these
+    StoreUnusable if this code is too old for it.
     """
     place = place_of(engine.url)
     return await Database(engine, may_use_threads=False).write(lambda conn: _upgrade(conn, place))
@@ -51,12 +50,12 @@ def _upgrade(conn: sa.Connection, place: str) -> tuple[str | None, str]:
     scripts = ScriptDirectory.from_config(config)
     own = scripts.get_current_head()
     if own is None:
-        raise StoreUnavailable(f"expected migrations in {_scripts()}, found none; install dnsguard again")
+        raise StoreUnusable(f"expected migrations in {_scripts()}, found none; install dnsguard again")
     before = MigrationContext.configure(conn).get_current_revision()
     if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
         oldest = conn.scalar(sa.select(compatibility.c.oldest))
         if oldest is None or own < oldest:
-            raise StoreUnavailable(
+            raise StoreUnusable(
                 f"expected {place} at revision {own} or older, found revision {before}, of a newer dnsguard, which "
                 f"needs code at {oldest or before} or newer; start that version, or name another database"
             )

@@ -111,7 +111,7 @@ def test_a_fault_of_the_program_itself_is_one_sentence(nobody: Cli) -> None:
         check=False,
         env=clean_environment(nobody.environment),
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (70, "")
     assert done.stderr == "dnsguard: a fault of the program itself (ValueError at <string>:3); report it\n"
 
 
@@ -122,6 +122,19 @@ def test_serving_with_an_unusable_setting_is_one_sentence_and_exit_code_2(nobody
     missing = nobody.process("migrate", "--config", "no-such-file.toml")
     assert missing.returncode == 2
     assert "no-such-file.toml" in missing.stderr
+
+
+def test_a_command_whose_errors_cannot_be_written_ends_as_it_would(nobody: Cli) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dnsguard", "status", "--url", "http://127.0.0.1:1"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=30,
+            check=False,
+            env=clean_environment(nobody.environment),
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 def test_migrate_makes_the_tables_and_says_so(nobody: Cli) -> None:

@@ -1,7 +1,9 @@
 """A task that breaks is not left lying: the daemon ends, and says why."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 
+import pytest
 from structlog.testing import capture_logs
 
 from dnsguard.daemon.lasting import Lasting
@@ -15,13 +17,22 @@ async def over() -> None:
     """Have nothing to do."""
 
 
-async def test_a_task_that_breaks_ends_the_daemon_with_a_sentence() -> None:
+async def cancelled_from_within() -> None:
+    inner = asyncio.create_task(asyncio.Event().wait())
+    inner.cancel()
+    await inner
+
+
+@pytest.mark.parametrize(("work", "fault"), [(broken, "ZeroDivisionError"), (cancelled_from_within, "CancelledError")])
+async def test_a_task_that_breaks_ends_the_daemon_with_a_sentence(
+    work: Callable[[], Coroutine[None, None, None]], fault: str
+) -> None:
     said: list[str] = []
     with capture_logs() as logs:
-        await asyncio.wait([Lasting(said.append).start(broken(), "a.test. enactor")])
+        await asyncio.wait([Lasting(said.append).start(work(), "a.test. enactor")])
     assert len(said) == 1
     assert "'a.test. enactor'" in said[0]
-    assert "ZeroDivisionError" in said[0]
+    assert fault in said[0]
     assert [entry["event"] for entry in logs] == ["task.broken"]
 
 

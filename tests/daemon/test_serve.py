@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.servers.process import Process
+from tests.servers.process import Process, free_port
 
 COMMAND = [sys.executable, "-m", "dnsguard", "serve", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"]
 
@@ -36,7 +36,7 @@ def ask(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def refused_start(folder: Path, *args: str, environment: dict[str, str] | None = None) -> str:
+def refused_start(folder: Path, *args: str, environment: dict[str, str] | None = None, code: int = 2) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dnsguard", "serve", *args],
         capture_output=True,
@@ -47,7 +47,7 @@ def refused_start(folder: Path, *args: str, environment: dict[str, str] | None =
         env=os.environ | (environment or {}),
     )
     said = [line for line in done.stderr.splitlines() if line.startswith("dnsguard: ")]
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == code, done.stderr
     assert len(said) == 1
     assert "Traceback" not in done.stderr
     return said[0]
@@ -176,11 +176,20 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         for option in ("--http", "--dns"):
             other = "--dns" if option == "--http" else "--http"
-            said = await asyncio.to_thread(
-                refused_start, tmp_path, option, address, other, "127.0.0.1:0", "--data-dir", str(tmp_path / "data")
-            )
+            arguments = (option, address, other, "127.0.0.1:0", "--data-dir", str(tmp_path / "data"))
+            said = await asyncio.to_thread(refused_start, tmp_path, *arguments, code=75)
             assert f"{address}: the port is taken" in said
             assert option in said
+
+
+def test_a_database_that_is_away_may_come_and_one_that_is_named_wrongly_will_not(tmp_path: Path) -> None:
+    arguments = ("--config", "dnsguard.toml", "--data-dir", "data")
+    for options, code, found in (
+        ("?sslmode=require", 75, "expected to reach database x"),
+        ("?sslmod=require", 2, "'sslmod'; leave it out"),
+    ):
+        (tmp_path / "dnsguard.toml").write_text(f"database = 'postgresql://u:p@127.0.0.1:{free_port()}/x{options}'")
+        assert found in refused_start(tmp_path, *arguments, code=code)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -210,7 +219,7 @@ async def test_a_second_daemon_does_not_serve_the_same_embedded_zones(tmp_path: 
     daemon = await start(tmp_path)
     try:
         said = await asyncio.to_thread(
-            refused_start, tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0"
+            refused_start, tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0", code=75
         )
         assert "another daemon" in said
     finally:

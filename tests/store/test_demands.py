@@ -1,10 +1,18 @@
 """What is demanded of a PostgreSQL, and what is said of one that refuses or is not there."""
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
+import sqlalchemy as sa
 
 from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.address import StoreUnusable
 from dnsguard.store.database import Database
 from dnsguard.store.engine import Bounds, make_engine
+from tests.servers import require
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import free_port
 
@@ -63,3 +71,65 @@ async def test_who_finds_no_free_connection_is_told(postgresql_url: str) -> None
         with pytest.raises(StoreUnavailable, match="raise connections_max"):
             await database.read(lambda conn: conn.exec_driver_sql("SELECT 1").close())
     await database.close()
+
+
+async def kind(url: str) -> type[StoreUnavailable]:
+    """Return as what a database fails that refuses, or is not there."""
+    database = Database(make_engine(url))
+    with pytest.raises(StoreUnavailable) as caught:
+        await database.write(lambda conn: conn.exec_driver_sql("SELECT 1").close())
+    await database.close()
+    return caught.type
+
+
+async def test_what_a_person_must_change_is_told_apart_from_what_may_pass(postgresql: Postgresql) -> None:
+    url = postgresql.url()
+    assert issubclass(await kind(url.replace(postgresql.password, "hunter2")), StoreUnusable)
+    assert issubclass(await kind(postgresql.url("absent")), StoreUnusable)
+    assert not issubclass(await kind(postgresql.url(via=("127.0.0.1", free_port()))), StoreUnusable)
+    assert not issubclass(await kind(postgresql.url(via=("name.invalid", 5432))), StoreUnusable)
+
+
+async def test_the_connection_is_encrypted_and_the_server_proven_as_the_address_says(tmp_path: Path) -> None:
+    one, other = (certificate(tmp_path, name) for name in ("one", "other"))
+    async with await Postgresql.start() as server:
+        await encrypt(server, one)
+        for options, expected in {
+            "sslmode=disable": False,
+            "sslmode=require": True,
+            "ssl=require": True,
+            f"sslmode=verify-full&sslrootcert={one}": True,
+        }.items():
+            engine = make_engine(f"{server.url()}?{options}")
+            async with engine.connect() as conn:
+                asked = sa.text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+                assert await conn.scalar(asked) is expected, options
+            await engine.dispose()
+        assert "certificate" in await said(f"{server.url()}?sslmode=verify-full&sslrootcert={other}")
+
+
+async def encrypt(server: Postgresql, proof: Path) -> None:
+    """Start a server again with a certificate."""
+    rows = await server.execute("ALTER SYSTEM SET ssl = on", "SHOW data_directory")
+    hand_over(proof, Path(rows[0][0]))
+    await server.stop()
+    await server.restart()
+
+
+def hand_over(proof: Path, folder: Path) -> None:
+    """Put certificate and key where the server looks for them, as its own."""
+    owner = folder.stat()
+    for path, name in ((proof, "server.crt"), (proof.with_suffix(".key"), "server.key")):
+        shutil.copy(path, folder / name)
+        os.chown(folder / name, owner.st_uid, owner.st_gid)
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Make a certificate for 127.0.0.1, signed by itself, and its key beside it."""
+    path = folder / f"{name}.crt"
+    argv = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    argv += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    argv += ["-keyout", str(path.with_suffix(".key")), "-out", str(path)]
+    subprocess.run([require("openssl"), *argv], check=True, capture_output=True, timeout=60)
+    path.with_suffix(".key").chmod(0o600)
+    return path

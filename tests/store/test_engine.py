@@ -5,10 +5,13 @@ import pytest
 import sqlalchemy as sa
 
 from dnsguard.core.history import StoreUnavailable
+from dnsguard.store.address import StoreUnusable
 from dnsguard.store.database import Database, Moved
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
+from tests.servers.postgresql import Postgresql
+from tests.servers.process import free_port
 from tests.store.making import ZONE
 
 
@@ -42,11 +45,42 @@ async def test_a_database_without_tables_asks_for_migration(tmp_path: Path) -> N
     await store.close()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://root:hunter2@db/x", "hunter2"])
-def test_other_kinds_of_database_are_refused_without_repeating_secrets(url: str) -> None:
-    with pytest.raises(StoreUnavailable, match="expected a database") as caught:
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("sqlite://", "without a file"),
+        ("sqlite:///:memory:", "without a file"),
+        ("sqlite:////history.db?timeout=3", "'timeout'; leave it out"),
+        ("mysql://root:hunter2@db/x", "found mysql://"),
+        ("hunter2", "cannot be read"),
+        ("postgres://u:hunter2@db/x", "write postgresql://"),
+        ("postgresql+psycopg2://u:hunter2@db/x", r"leave '\+psycopg2' out"),
+        ("postgresql://u:hunter2@127.0.0.1:abc/x", "port is a number"),
+        ("postgresql://u:hunter2@b@127.0.0.1:x/x", "%40"),
+        ("postgresql://u:hunter2@[::1/x", "brackets are closed"),
+        ("postgresql://u:hunter2@db:65536/x", "found 65536"),
+        ("postgresql://u:hunter2@db/x?foo=bar", r"'foo'; leave it out, times .* under \[postgresql\]"),
+        ("postgresql://u:hunter2@db/x?ssl=banana", "verify-full, found 'banana'"),
+        ("postgresql://u:hunter2@db/x?sslmode=require&ssl=require", "once, found ssl beside it"),
+        ("postgresql://u:hunter2@db/x?sslmode=require&sslmode=disable", "found it 2 times"),
+        ("postgresql://u:hunter2@db/x?target_session_attrs=any-old", "prefer-standby, found 'any-old'"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_repeating_secrets(url: str, found: str) -> None:
+    with pytest.raises(StoreUnusable, match=found) as caught:
         make_engine(url)
-    assert "hunter2" not in str(caught.value)
+    assert "hunt" not in str(caught.value)
+
+
+async def test_an_address_may_name_several_servers(postgresql: Postgresql) -> None:
+    nobody, (host, port) = free_port(), postgresql.address
+    name = postgresql.url().rpartition("/")[2]
+    url = f"postgresql://dnsguard:{postgresql.password}@/{name}"
+    url += f"?host=127.0.0.1:{nobody}&host={host}:{port}&target_session_attrs=read-write"
+    database = Database(make_engine(url))
+    assert await database.read(lambda conn: conn.scalar(sa.text("SELECT 1"))) == 1
+    assert database.place == f"database {name} at 127.0.0.1:{nobody}, {host}:{port}"
+    await database.close()
 
 
 async def test_every_connection_keeps_what_it_acknowledged(tmp_path: Path) -> None:
