@@ -4,6 +4,7 @@ It prints and exits; what a world is made of, and what must hold in it, is the l
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from dnsguard.lab.seeds import Bad, Needed, Tally
     from dnsguard.lab.shortening import Told
 
+LINE_EVERY_S = 30.0
+"""How often a long campaign says how far it is where there is no terminal to draw on."""
+
 
 def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
     """Return guards with some taken out by name. Raises click.BadParameter for a name that is none of them."""
@@ -29,6 +33,28 @@ def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
         except GuardUnknown as unknown:
             raise click.BadParameter(str(unknown), param_hint="--without") from None
     return guards
+
+
+@dataclass
+class Lines:
+    """Says how far a campaign is where there is no terminal: each violated seed at once, and a line now and then."""
+
+    seeds: int
+    _told_at: float = 0.0
+    _told: int = 0
+
+    def due(self, tally: "Tally", seconds: float) -> str | None:
+        """Return what is to be said now."""
+        news = [f"seed {bad.seed}: {bad.violation.name}: {bad.violation.detail}" for bad in tally.bad[self._told :]]
+        self._told = len(tally.bad)
+        if seconds - self._told_at >= LINE_EVERY_S:
+            self._told_at = seconds
+            left_s = (self.seeds - tally.seeds) * seconds / tally.seeds
+            news.append(
+                f"{tally.seeds} of {self.seeds} worlds in {seconds:.0f} s, {len(tally.bad)} violated; "
+                f"about {left_s:.0f} s left"
+            )
+        return "\n".join(news) or None
 
 
 @click.command(
@@ -66,9 +92,10 @@ def simulate(
 
     Each seed draws what goes wrong in its world: crashes, pauses of hours, lost, late and doubled messages, a
     primary that is away, refuses or is restored from a backup, a store that fails before or after it wrote, clocks
-    that jump, several planners, plans that no planner should submit, operators and strangers. The invariants are
-    asked after every effect, and when the faults stop the world must converge. Exit code 1 if any world was
-    violated (with --each-guard: if any guard could be left out unpunished); its seed replays it.
+    that jump, several planners, plans that no planner should submit, operators, strangers, and verifiers that report
+    or repair what these changed. The invariants are asked after every effect, and when the faults stop the world must
+    converge. Exit code 1 if any world was violated (with --each-guard: if any guard could be left out unpunished);
+    its seed replays it.
     """
     # Late: nothing else of the command line needs the laboratory.
     from dnsguard.lab import seeds as laboratory
@@ -82,10 +109,13 @@ def simulate(
     console = Console(stderr=True)
     columns = (TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     stop = None if keep_going else (lambda total: bool(total.bad))
+    lines = Lines(seeds)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("worlds", total=seeds)
-        for tally, seconds in laboratory.campaign(start, seeds, guards, cores=cores, stop=stop):  # noqa: B007  the last ones count
+        for tally, seconds in laboratory.campaign(start, seeds, guards, cores=cores, stop=stop):
             progress.update(task, completed=tally.seeds)
+            if not console.is_terminal and (line := lines.due(tally, seconds)) is not None:
+                click.echo(line, err=True)
     told = shortest_story(tally.bad[0].seed, guards, 3_000 if story else 300) if tally.bad else None
     if as_json:
         click.echo(json.dumps(_as_document(tally, start, seconds, told)))

@@ -16,6 +16,11 @@ from dnsguard.lab.storm import TOLD, TURN
 from dnsguard.lab.story import Teller, short
 
 
+def is_verifier(who: str) -> bool:
+    """Tell whether an actor of a world is a verifier, by its name."""
+    return who.startswith("V")
+
+
 @dataclass
 class Chronicle(Teller):
     """Writes one sentence for each move of a world; it learns itself which plan contents are of."""
@@ -43,6 +48,12 @@ class Chronicle(Teller):
                 self._cleaning.discard(who)
                 self._cleaning |= {who} if what == "clean-up" else set()
                 return ""
+            case Note(who, "transfer", _, Mapping()) if is_verifier(who):
+                return f"{who} lists the zone, to compare it with the history"
+            case Note(who, "store.rrsets" | "store.contents_between" | "store.repairs_since"):
+                return f"{who} asks the history what should stand"
+            case Note(who, "store.pending" | "store.zone") if is_verifier(who):
+                return f"{who} asks whose the zone is"
             case Note(who, "store.accept", Submission() as submission, Accepted(generation)):
                 covered = ", ".join(short(key.name) for key in submission.plan.keys) or "nothing"
                 for _, wanted in submission.plan.rrsets:

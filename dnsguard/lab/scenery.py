@@ -16,6 +16,7 @@ from dnsguard.lab.storm import TURN
 from dnsguard.lab.strangers import meddle
 from dnsguard.lab.swarm import Swarm
 from dnsguard.lab.verdicts import look, look_at_the_end
+from dnsguard.lab.verifying import verify
 from dnsguard.lab.weather import blow, carry
 from dnsguard.lab.world import TRIES_MAX, ZONE, World
 from dnsguard.workers.cleanup import Cleanup
@@ -35,7 +36,7 @@ async def serve(world: World, number: int) -> None:
     cleanup = Cleanup(ZONE, store, publisher, world.guards, world.policy)
     quiet = tries = idle = 0
     while quiet < 2 and tries < TRIES_MAX:
-        over = world.operator_done and world.planners_done == world.swarm.planners and not world.storm.late
+        over = world.is_settled() and world.verifiers_done == world.swarm.verifiers
         tries += over
         try:
             if world.draw.random() < world.swarm.clean_first:
@@ -47,7 +48,8 @@ async def serve(world: World, number: int) -> None:
         except StoreUnavailable:
             step = None
         quiet = quiet + 1 if over and step is not None and step.then is Then.WOKEN else 0
-        idle = 0 if over or step is None or step.then is Then.AT_ONCE else min(idle + 1, IDLE_MAX)
+        hurried = (step is None and not world.storm.calm) or (step is not None and step.then is Then.AT_ONCE)
+        idle = 0 if over or hurried else min(idle + 1, IDLE_MAX)
         if step is None or step.then is not Then.AT_ONCE:
             await world.simulation.pause(world.draw.uniform(0.1, 1.0) * (1 + number) * 2**idle)
 
@@ -71,6 +73,9 @@ def scene(swarm: Swarm, guards: Guards, tell: list[str] | None = None) -> Callab
         for number in range(swarm.enactors):
             start = partial(serve, world, number)
             simulation.spawn(f"D{number}", start, restart=start)
+        for number in range(swarm.verifiers):
+            start = partial(verify, world, number)
+            simulation.spawn(f"V{number}", start, restart=start)
         simulation.spawn("weather", partial(blow, world), may_crash=False)
         simulation.spawn("network", partial(carry, world), may_crash=False)
         simulation.spawn("stranger", partial(meddle, world), may_crash=False)

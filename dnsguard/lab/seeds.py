@@ -6,8 +6,9 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -95,7 +96,7 @@ def campaign(
     *,
     cores: int | None = None,
     stop: Callable[[Tally], bool] | None = None,
-) -> Iterator[tuple[Tally, float]]:
+) -> Generator[tuple[Tally, float], None, None]:
     """Run many seeds; yield the tally so far and the seconds gone, after each batch, in the order of the seeds."""
     begun = time.perf_counter()
     total = Tally()
@@ -103,11 +104,13 @@ def campaign(
         range(first, min(first + SEEDS_AT_ONCE, start + count)) for first in range(start, start + count, SEEDS_AT_ONCE)
     ]
     workers = cores or os.cpu_count() or 1
-    for tally in _mapped(partial(_tally, guards), batches, workers):
-        total.add(tally)
-        yield total, time.perf_counter() - begun
-        if stop is not None and stop(total):
-            return
+    # Closed by name: an interruption while a generator is collected would be swallowed, and the campaign go on.
+    with closing(_mapped(partial(_tally, guards), batches, workers)) as tallies:
+        for tally in tallies:
+            total.add(tally)
+            yield total, time.perf_counter() - begun
+            if stop is not None and stop(total):
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,10 @@ def each_guard(start: int, count: int, guards: Guards = GUARDED, *, cores: int |
     """Leave out one guard after the other, and look for the first world that breaks without it."""
     for name in guard_names(guards):
         tally, seconds = Tally(), 0.0
-        for tally, seconds in campaign(start, count, without(guards, name), cores=cores, stop=lambda t: bool(t.bad)):  # noqa: B007  the last ones count
-            pass
+        worlds = campaign(start, count, without(guards, name), cores=cores, stop=lambda t: bool(t.bad))
+        with closing(worlds):
+            for tally, seconds in worlds:  # noqa: B007  the last ones count
+                pass
         yield Needed(name, tally.bad[0] if tally.bad else None, tally.seeds, seconds)
 
 
@@ -135,7 +140,7 @@ def _leave_signals_to_the_parent() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _mapped(act: Callable[[range], Tally], batches: Sequence[range], workers: int) -> Iterator[Tally]:
+def _mapped(act: Callable[[range], Tally], batches: Sequence[range], workers: int) -> Generator[Tally, None, None]:
     if workers == 1 or len(batches) == 1:
         yield from map(act, batches)
         return

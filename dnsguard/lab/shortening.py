@@ -68,6 +68,8 @@ def _calmer(settings: Swarm) -> Iterator[Swarm]:
     """Yield settings with one thing less, what makes stories long first."""
     if settings.enactors > 1:
         yield _but(settings, enactors=settings.enactors - 1)
+    if settings.verifiers:
+        yield _but(settings, verifiers=settings.verifiers - 1)
     if settings.planners > 1:
         yield _but(settings, planners=1)
     for chance in (

@@ -115,7 +115,7 @@ class MemoryStore:
             resuming = fence is not None and fence.progress is not None and not trusted
             resuming = resuming and fence is not None and resumable(history, fence)
             target = fence.generation if fence is not None and resuming else about.newest
-        elif target not in history.entries:
+        elif target not in history.entries and (fence is None or target != fence.generation):
             raise GenerationUnknown(zone, target, about.kept_from, about.newest)
         known = None if fence is None else history.chains.get(fence.generation)
         digest = history.chains.get(target, fence.digest if fence is not None else "")

@@ -16,7 +16,7 @@ from dnsguard.core.written import Seen
 from dnsguard.lab.ends import Note
 from dnsguard.lab.primary import MemoryPublisher
 from dnsguard.lab.simulation import Simulation
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.state_store import MemoryStateStore
 from dnsguard.lab.swarm import Swarm
 
 TOLD = "told"
@@ -139,17 +139,17 @@ def _records(update: object) -> Records | None:
     return found if isinstance(found, Records) else None
 
 
-_READS = frozenset({"zone", "judge", "unmanaged", "covered", "pending"})
-_ABOUT_FIRST = frozenset({"zone", "accept", "judge", "covered"})
+_READS = frozenset({"zone", "judge", "unmanaged", "covered", "pending", "rrsets", "contents_between", "repairs_since"})
+_ABOUT_FIRST = frozenset({"zone", "accept", "judge", "covered", "rrsets"})
 """Methods whose first argument says what they are about; of the others it is the second."""
 
 
-class StormyStore(MemoryStore):
+class StormyStore(MemoryStateStore):
     """A `Store` in memory that fails now and then, before or after it has written, and when its disk is full."""
 
     __slots__ = ("_storm", "_who")
 
-    def __init__(self, inner: MemoryStore, storm: Storm, who: str) -> None:
+    def __init__(self, inner: MemoryStateStore, storm: Storm, who: str) -> None:
         super().__init__(inner.histories, inner.gate)
         self._storm = storm
         self._who = who

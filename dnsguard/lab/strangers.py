@@ -16,6 +16,7 @@ from dnsguard.lab.history import MemoryHistory
 from dnsguard.lab.primary import Contents
 from dnsguard.lab.storm import TOLD
 from dnsguard.lab.world import NEW_ZONE, ZONE, World
+from dnsguard.workers.adoption import Adoption, AdoptionRefused, Wish
 from dnsguard.workers.resync import Keep, ResyncRefused, resync
 
 QUIET_LOOKS = 10
@@ -24,8 +25,15 @@ QUIET_LOOKS = 10
 HASTY_MAX = 20
 """How many clean-ups an operator waits for who wants to go back just then."""
 
+OPERATOR = "the operator"
 THEIRS = parse_records("A", 60, ["203.0.113.7"])
 ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
+SHORT_TTL_S = 7
+PERSISTENCE = 5
+RIVAL_MAX, RIVAL_PAUSE_S_MAX = 6, 600.0
+PATIENT = frozenset({"overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip"})
+"""What is done when somebody has just listed the zone, in half of the cases: it is then that what was seen is no
+longer so."""
 JUNK = parse_records("TXT", 60, ['"somebody was here"'])
 
 
@@ -36,12 +44,16 @@ async def meddle(world: World) -> None:
         await world.simulation.pause(world.draw.uniform(0, world.swarm.storm_s))
         if kind == "old database":
             await _restore_database(world, deepcopy(backup))
-        elif kind == "hasty flip" and world.swarm.layout == "versioned":
-            await _after_listings(world)
         elif kind == "hasty restore":
             await _after_records(world)
+        elif kind == "rival":
+            await _rival(world)
+        elif kind == "adoption":
+            await _adopt(world)
+        elif kind == "hasty flip" or (kind in PATIENT and world.draw.random() < 0.5):
+            await _after_listings(world, kind)
         else:
-            await _act(world, kind)
+            await _persist(world, kind)
         backup = deepcopy(world.history)
     while not world.storm.calm:
         await world.simulation.pause(5.0)
@@ -61,16 +73,42 @@ async def _act(world: World, kind: str) -> bool:
     return done
 
 
-async def _after_listings(world: World) -> None:
-    """Be an operator who goes back by hand just when a clean-up has listed the zone."""
+async def _after_listings(world: World, kind: str) -> None:
+    """Do it just when somebody, a clean-up or a verifier, has listed the zone, as soon as that is possible."""
     storm = world.storm
     for _ in range(HASTY_MAX):
         storm.listed.clear()
         if storm.calm:
             return
         await storm.listed.wait()
-        if await _act(world, "hasty flip"):
+        if await _act(world, kind):
             return
+
+
+async def _persist(world: World, kind: str) -> None:
+    """Do it as soon as that is possible, for patient kinds; now or never otherwise."""
+    while not await _act(world, kind) and kind in PATIENT and not world.storm.calm:
+        await world.simulation.pause(world.draw.uniform(0, world.swarm.storm_s / PERSISTENCE))
+
+
+async def _adopt(world: World) -> None:
+    """Be an operator who takes over the zone as it stands: what was somebody else's is dnsguard's from then on."""
+    store, publisher = world.ends(OPERATOR)
+    adoption = Adoption(store, publisher, world, world.guards, world.policy)
+    world.adopting |= world.theirs.keys()
+    world.theirs = {}
+    try:
+        adopted = await adoption.adopt(Wish(ZONE, None), "operator", dry_run=False)
+    except (AdoptionRefused, StoreUnavailable):
+        return
+    world.acknowledged += adopted.generations
+
+
+async def _rival(world: World) -> None:
+    """Change the same thing back again and again, as another automation does that means to manage it."""
+    for _ in range(RIVAL_MAX):
+        await _act(world, "overwrite")
+        await world.simulation.pause(world.draw.uniform(0, RIVAL_PAUSE_S_MAX))
 
 
 async def _after_records(world: World) -> None:
@@ -109,7 +147,8 @@ def _free(world: World, contents: Contents) -> list[Key]:
 def _put_address(world: World, contents: Contents) -> bool:
     for key in _free(world, contents)[:1]:
         contents[key] = THEIRS
-        world.strange = frozenset((THEIRS,))
+        world.strange |= {THEIRS}
+        world.visited.add(key.name)
         if key not in world.adopting:
             world.theirs[key] = THEIRS
         return True
@@ -121,6 +160,7 @@ def _put_alias(world: World, contents: Contents) -> bool:
         alias = Key(key.name, "CNAME")
         contents[alias] = ELSEWHERE
         world.theirs[alias] = ELSEWHERE
+        world.visited.add(key.name)
         return True
     return False
 
@@ -140,6 +180,7 @@ def _squat(world: World, contents: Contents) -> bool:
             contents.update(NEW_ZONE | {Key(key.name, "CNAME"): ELSEWHERE})
             world.put_back(contents)
             world.contested.add(key)
+            world.visited.add(key.name)
             return True
     return False
 
@@ -175,7 +216,76 @@ def _hand_flip(world: World, contents: Contents, keys: Sequence[Key] | None = No
         alias = None if place is None else Key(place[1], "CNAME")
         if alias is not None and target_of(contents.get(alias)) not in {None, key.name}:
             contents[alias] = alias_to(key.name, 60)
-            world.by_hand.add(Key(alias.name, "A"))
+            _touched(world, Key(alias.name, "A"))
+            return True
+    return False
+
+
+def _touched(world: World, key: Key) -> None:
+    """Note that what stands at an RRset is not what dnsguard put there, until something newer is published."""
+    world.by_hand[key] = world.history.zone.newest
+    world.visited.add(key.name)
+
+
+def _published(world: World, contents: Contents, *, held: bool = True) -> list[tuple[Key, Key]]:
+    """Return the RRsets that are on record as published, and where the records of each stand."""
+    found = []
+    for key in world.keys:
+        head = world.history.heads.get(key)
+        if head is not None and head.live is not None and head.held == held:
+            place = Key(target_of(contents.get(Key(key.name, "CNAME"))) or key.name, key.type)
+            if (place in contents) == held:
+                found.append((key, place))
+    return found
+
+
+def _overwrite(world: World, contents: Contents) -> bool:
+    for key, place in _published(world, contents)[:1]:
+        if contents[place] == THEIRS:
+            continue
+        contents[place] = THEIRS
+        world.strange |= {THEIRS}
+        _touched(world, key)
+        return True
+    return False
+
+
+def _erase(world: World, contents: Contents) -> bool:
+    """Delete the records of a published RRset, or the alias that leads to them."""
+    for key, place in _published(world, contents)[-1:]:
+        alias = Key(key.name, "CNAME")
+        del contents[alias if place.name != key.name and world.draw.random() < 0.5 else place]
+        _touched(world, key)
+        return True
+    return False
+
+
+def _shorter_ttl(world: World, contents: Contents) -> bool:
+    for key, place in _published(world, contents)[:1]:
+        contents[place] = Records(SHORT_TTL_S, contents[place].rdatas)
+        _touched(world, key)
+        return True
+    return False
+
+
+def _bring_back(world: World, contents: Contents) -> bool:
+    """Put an address where dnsguard has published that there is none any more."""
+    for key, place in _published(world, contents, held=False):
+        if place == key and all(found.name != key.name for found in contents):
+            contents[key] = THEIRS
+            world.strange |= {THEIRS}
+            _touched(world, key)
+            return True
+    return False
+
+
+def _guest(world: World, contents: Contents) -> bool:
+    """Put a record of another type beside published ones: nobody's business but its owner's."""
+    for key, place in _published(world, contents):
+        beside = Key(key.name, "TXT")
+        if place == key and beside not in contents:
+            contents[beside] = world.theirs[beside] = JUNK
+            world.visited.add(key.name)
             return True
     return False
 
@@ -189,6 +299,11 @@ _ACTS: dict[str, Callable[[World, Contents], bool]] = {
     "no node": _no_node,
     "hand flip": _hand_flip,
     "hasty flip": _hasty_flip,
+    "overwrite": _overwrite,
+    "erase": _erase,
+    "shorter TTL": _shorter_ttl,
+    "bring back": _bring_back,
+    "guest": _guest,
 }
 SAID = {
     "address": "puts an address of its own where dnsguard has published nothing",
@@ -199,6 +314,11 @@ SAID = {
     "no node": "deletes the records of a node to which no alias points",
     "hand flip": "points an alias back at an older node by hand",
     "hasty flip": "points an alias back at an older node by hand, just after a clean-up has listed the zone",
+    "overwrite": "writes another address where dnsguard has published one",
+    "erase": "deletes what dnsguard has published at a name",
+    "shorter TTL": "changes the TTL of what dnsguard has published",
+    "bring back": "puts an address where dnsguard has retired one",
+    "guest": "puts a text beside what dnsguard has published",
 }
 
 
@@ -213,7 +333,7 @@ async def _settle_halts(world: World) -> None:
     await world.simulation.pause(world.swarm.pause_s_max)  # whoever is held up comes back within that
     quiet = 0
     while quiet < QUIET_LOOKS:
-        store, publisher = world.ends("the operator")
+        store, publisher = world.ends(OPERATOR)
         await world.simulation.pause(world.draw.uniform(150, 300))
         quiet += 1
         if world.history.zone.halted is None:

@@ -17,7 +17,10 @@ STRANGERS = (
     "hasty flip",
     "hasty restore",
     "old database",
+    "adoption",
 )
+MEDDLINGS = ("overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip", "rival", "hasty restore")
+"""What a verifier may find: more of it where there is one."""
 SLIPS = (
     "empty",
     "too many",
@@ -80,6 +83,10 @@ class Swarm:
     rollback: float
     """Of the planners' turns: an operator goes back to older contents."""
     retire: float
+    verifiers: int
+    """How many verifiers compare the zone with the history, each in a daemon of its own."""
+    verify: str
+    """What they do with differences; the policy's word."""
 
 
 def swarm(seed: int) -> Swarm:
@@ -90,6 +97,10 @@ def swarm(seed: int) -> Swarm:
         return draw.uniform(low, high) if draw.random() < chance else 0.0
 
     retiring = draw.random() < 0.85
+    verifiers = draw.choice((0, 0, 1, 1, 2))
+    strangers = [draw.choice(STRANGERS) for _ in range(draw.choice((0, 0, 1, 1, 3)))]
+    strangers += [draw.choice(MEDDLINGS) for _ in range(draw.choice((0, 1, 2, 4)))] if verifiers else []
+    draw.shuffle(strangers)
     return Swarm(
         layout=draw.choice(("inline", "versioned")),
         enactors=draw.choice((1, 2, 2, 3)),
@@ -115,9 +126,11 @@ def swarm(seed: int) -> Swarm:
         restored=sometimes(0.25, 0.1, 0.5),
         clock_jump_s_max=draw.choice((0.0, 0.0, 5.0, 24 * HOUR_S)),
         clean_first=sometimes(0.5, 0.05, 0.5),
-        strangers=tuple(draw.choice(STRANGERS) for _ in range(draw.choice((0, 0, 1, 1, 3)))),
+        strangers=tuple(strangers),
         slips=("retired",) * (not retiring) + tuple(draw.choice(SLIPS) for _ in range(draw.choice((0, 0, 1, 2)))),
         retiring=retiring,
         rollback=sometimes(0.4, 0.05, 0.4),
         retire=sometimes(0.5, 0.05, 0.3) if retiring else 0.0,
+        verifiers=verifiers,
+        verify=draw.choice(("report", "repair", "repair")),
     )

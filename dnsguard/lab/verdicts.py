@@ -20,17 +20,29 @@ from dnsguard.core.invariants import (
     prefix,
     standing,
 )
-from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, node_of, resolved, target_of
+from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, resolved, target_of
 from dnsguard.core.plan import Absence, Change
 from dnsguard.core.records import Key, Records
+from dnsguard.core.repair import REASON
 from dnsguard.core.written import seen_in
 from dnsguard.lab.moves import Move
 from dnsguard.lab.primary import Contents
 from dnsguard.lab.simulation import Violation
-from dnsguard.lab.world import ZONE, World
+from dnsguard.lab.world import ZONE, World, nodes_in
 
 OPERATOR = "operator"
-LEAVE_HISTORY = ("observe", "publish", "read", "transfer", "store.pending", "store.zone", "store.unmanaged")
+LEAVE_HISTORY = (
+    "observe",
+    "publish",
+    "read",
+    "transfer",
+    "store.pending",
+    "store.zone",
+    "store.unmanaged",
+    "store.rrsets",
+    "store.contents_between",
+    "store.repairs_since",
+)
 """Effects that change nothing of the history."""
 PREREQUISITE_RCODES = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
 
@@ -47,6 +59,8 @@ def look(world: World, move: Move | None) -> Violation | None:
     if move is None or not move.label.startswith(LEAVE_HISTORY):
         broken = broken or _look_at_promises(world)
         world.changes_before = world.changes()
+    if broken is None and world.false_alarm is not None:
+        broken = Broken(7, "accountable", world.false_alarm)
     return None if broken is None else Violation(broken.invariant, broken.detail)
 
 
@@ -59,6 +73,7 @@ def look_at_the_end(world: World) -> Violation | None:
         or _doubled(world)
         or _look_at_promises(world)
         or _returned(world)
+        or _verified(world)
     )
     return None if broken is None else Violation(broken.invariant, broken.detail)
 
@@ -125,7 +140,8 @@ def _look_at_zone(world: World) -> Broken | None:
         world.forget()
     stages = len(LAYOUTS[world.policy.layout].stages)
     wire = {key: found for key in world.judged if (found := resolved(contents, key)) is not None}
-    own = world.by_hand | world.contested | (_owed(world, fence) if fence is not None else set())
+    by_hand = _by_hand(world, fence)
+    own = by_hand | world.contested | (_owed(world, fence) if fence is not None else set())
     ours = {k: records for k, records in wire.items() if records not in world.strange and k not in own}
     lookback = _as_inline(fence, stages)
     rejected = world.rejected()
@@ -134,7 +150,7 @@ def _look_at_zone(world: World) -> Broken | None:
     )
     came_from = origins(said, wire, world.came_from)
     broken = (
-        _prefix(world, changes, lookback, wire, rejected)
+        _prefix(world, changes, lookback, wire, rejected, by_hand)
         or forward(world.fence, fence, *(_without(each, own) for each in (world.came_from, came_from)))
         or _never_empty(world, said, fence, wire)
         or (_accountable(world, fence, said, ours) if fence and fence.base >= world.kept_from else None)
@@ -188,6 +204,7 @@ def _prefix(
     fence: Fence | None,
     wire: dict[Key, Records],
     rejected: tuple[Change, ...],
+    by_hand: set[Key],
 ) -> Broken | None:
     """Ask for the prefix; a plan in flight when it was rejected may land all the same, until it is put back."""
     if fence is None or fence.base < world.kept_from:
@@ -196,7 +213,7 @@ def _prefix(
     put_back = {entry.reverts: entry.generation for entry in entries.values() if entry.reverts is not None}
     in_flight = [c for c in rejected if put_back.get(c.generation, fence.base + 1) > fence.base]
     world.owed |= (owed := _owed(world, fence))
-    keys = [key for key in world.judged if key not in world.by_hand | world.contested | owed]
+    keys = [key for key in world.judged if key not in by_hand | world.contested | owed]
     broken = prefix(changes, fence, wire, keys, rejected)
     if broken is None or all(_landed(changes, in_flight, fence, wire, key) for key in keys):
         return None
@@ -209,6 +226,16 @@ def _landed(
     """Tell whether an RRset is as it should be, or as one of the plans wanted that were in flight when rejected."""
     possible = [(), *((change,) for change in in_flight if change.key == key)]
     return any(prefix((*changes, *late), fence, wire, (key,)) is None for late in possible)
+
+
+def _by_hand(world: World, fence: Fence | None) -> set[Key]:
+    """Return what strangers have changed, and nothing that was accepted later has been published over."""
+    found = set()
+    for key, newest in world.by_hand.items():
+        change = None if fence is None else world.history.newest_change(key, fence.base)
+        if change is None or change[0] <= newest:
+            found.add(key)
+    return found
 
 
 def _owed(world: World, fence: Fence) -> set[Key]:
@@ -247,7 +274,7 @@ def _past_strangers(world: World, contents: Contents) -> Broken | None:
     for key, node in back.items():
         if node is not None and node in world.built and not any(found.name == node for found in contents):
             return Broken(5, "clean-up is harmless", f"{key} names {node}, and there is nothing left to go back to")
-    world.built = {key.name for key in contents if node_of(key.name) is not None}
+    world.built = nodes_in(contents)
     return None
 
 
@@ -274,8 +301,25 @@ def _returned(world: World) -> Broken | None:
     if world.lost_history:
         return None
     wanted = standing(world.changes(), world.history.zone.newest)
-    for key in sorted((world.contested | world.owed) - world.by_hand):
+    for key in sorted((world.contested | world.owed) - _by_hand(world, world.fence)):
         found = resolved(world.primary.contents, key)
         if isinstance(wanted.get(key), Records) and found != wanted[key]:
             return Broken(6, "self-healing", f"nothing stands in the way of {key} any more, and it has not come back")
+    return None
+
+
+def _verified(world: World) -> Broken | None:
+    """Ask whether verifiers have repaired whatever they may, and nothing else."""
+    repairing = world.policy.verify == "repair"
+    repairs = [g for g, entry in world.history.entries.items() if entry.reason.startswith(REASON)]
+    if repairs and not (repairing and world.swarm.verifiers):
+        return Broken(7, "accountable", f"generation {repairs[0]} is a repair, which the policy does not want")
+    wanted = standing(world.changes(), world.history.zone.newest) if repairing and world.swarm.verifiers else {}
+    for key in world.keys:
+        found = resolved(world.primary.contents, key)
+        expected = wanted.get(key, found)
+        if expected is Absence.RETIRED and (found is None or not world.policy.retire):
+            continue
+        if found != expected:
+            return Broken(6, "self-healing", f"{key} is not as the history says, and no verifier has repaired it")
     return None

@@ -8,7 +8,7 @@ from random import Random
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.layout import resolved
+from dnsguard.core.layout import node_of, resolved
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
@@ -18,7 +18,7 @@ from dnsguard.lab.history import MemoryHistory, make_history
 from dnsguard.lab.primary import Contents, MemoryPrimary, MemoryPublisher
 from dnsguard.lab.simulation import Simulation
 from dnsguard.lab.slips import PLAN_RRSETS_MAX, TTL_S_MAX, covered_by_slips
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.state_store import MemoryStateStore
 from dnsguard.lab.storm import Storm, StormyPublisher, StormyStore
 from dnsguard.lab.swarm import Swarm
 
@@ -27,6 +27,12 @@ TRIES_MAX = 60
 """How often a daemon runs, or a planner tries again, once the storm is over."""
 
 ADDRESSES = tuple(parse_records("A", 60, [f"192.0.2.{last}"]) for last in range(1, 200))
+
+
+def nodes_in(contents: Contents) -> set[str]:
+    """Return the names of the nodes that hold something."""
+    return {key.name for key in contents if node_of(key.name) is not None}
+
 
 NEW_ZONE: Contents = {
     Key(ZONE, "SOA"): parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 2026 60 60 60 60"]),
@@ -76,8 +82,13 @@ class World:
     owed: set[Key] = field(default_factory=set)
     """RRsets that were published once, and then refused by the primary: their plan is marked at fault until they stand.
     """
-    by_hand: set[Key] = field(default_factory=set)
-    """RRsets that somebody pointed elsewhere past dnsguard."""
+    by_hand: dict[Key, int] = field(default_factory=dict)
+    """RRsets that somebody changed past dnsguard, and the newest generation then: what is newer must be as it says."""
+    visited: set[str] = field(default_factory=set)
+    """The names at which strangers ever did something."""
+    verifiers_done: int = 0
+    false_alarm: str | None = None
+    """What a verifier has found that nobody can have done."""
     settled_at: int | None = 0
     """The generation from which history and zone agree; None until an operator has settled it."""
     ever_shown: set[Key] = field(default_factory=set)
@@ -103,19 +114,28 @@ class World:
             layout=self.swarm.layout,
             history_generations_min=self.swarm.keep,
             message_rrsets_max=self.swarm.message_rrsets_max,
+            verify=self.swarm.verify,
         )
 
     def now(self) -> float:
         """Return the time that the daemons' clocks show."""
         return 1_000_000.0 + self.simulation.now + self.clock_jump_s
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as an actor."""
+        await self.simulation.pause(seconds)
+
     def hex_digits(self, count: int) -> str:
         """Return digits."""
         return f"{self.draw.getrandbits(4 * count):0{count}x}"
 
+    def is_settled(self) -> bool:
+        """Tell whether faults, planners and operators have come to their end: from now on the world must converge."""
+        return self.operator_done and self.planners_done == self.swarm.planners and not self.storm.late
+
     def ends(self, who: str) -> tuple[StormyStore, StormyPublisher]:
         """Return an actor's own ends."""
-        store = MemoryStore({ZONE: self.history}, self.simulation.gate)
+        store = MemoryStateStore({ZONE: self.history}, self.simulation.gate)
         return (
             StormyStore(store, self.storm, who),
             StormyPublisher(MemoryPublisher(self.primary, self.simulation.gate), self.storm, who),
@@ -148,6 +168,7 @@ class World:
         contents = self.primary.contents
         self.seen_contents = contents
         self.fence = seen_in(ZONE, contents).fence
+        self.built = nodes_in(contents)
         self.shown = {key: found for key in self.judged if (found := resolved(contents, key)) is not None}
 
     def restore_history(self, backup: MemoryHistory) -> None:
