@@ -100,6 +100,22 @@ async def test_a_lost_listener_says_so_and_another_hears_again(postgresql: Postg
         await other.close()
 
 
+async def test_a_listener_that_gets_a_connection_that_died_unseen_says_so_and_the_next_one_hears(
+    postgresql: Postgresql, postgresql_url: str
+) -> None:
+    async with WireProxy(postgresql.address) as proxy:
+        store = SqlStore(make_engine(postgresql.url(postgresql_url.rpartition("/")[2], via=proxy.address)))
+        await store.ensure_zone(ZONE, "0" * 16)
+        proxy.drop()
+        first = Listener(store)
+        await first.task
+        assert "found the connection gone" in str(first.heard.get_nowait())
+        second = Listener(store)
+        await second.opened()
+        await second.close()
+        await store.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_sqlite_has_no_news(store: SqlStore) -> None:
     assert [news async for news in store.news()] == []
