@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dnsguard.store.address import place_of
 from dnsguard.store.database import Lost, told
-from dnsguard.store.engine import place_of
 
 _CHANNEL = "dnsguard"
 
