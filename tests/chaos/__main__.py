@@ -1,10 +1,12 @@
 """Chaos, as a command: three daemons on one database, a primary with two secondaries, planners and observers; then
 faults of every kind, and a checker that judges what was seen from outside.
 
-    python -m tests.chaos --minutes 20 [--seed N] [--unguarded] [--primary bind|knot] [--plain] [--json FILE]
+    python -m tests.chaos --minutes 20 [--seed N] [--unguarded] [--primary bind|knot] [--plain]
+        [--without KIND] [--json FILE]
 
-Exit code 0 only if the run counts (there was load, every kind of fault fired, fenced writes were refused) and no
-invariant was broken; with --unguarded, only if violations were caught. 1 if not, 2 if it could not run.
+Exit code 0 only if the run counts (there was load, faults of every kind had an effect but for those that it was asked
+for without, plans were told to have propagated, fenced writes were refused) and no invariant was broken; with
+--unguarded, only if violations were caught. 1 if not, 2 if it could not run.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.enclosure import NotAllowed, allowed, enter
+from tests.chaos.kinds import ENCLOSED, KINDS
 from tests.chaos.run import Options, chaos, keep_out_of
 from tests.servers.process import NotStarted
 
@@ -31,6 +34,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--primary", choices=["bind", "knot"], default="bind")
     parser.add_argument("--unguarded", action="store_true", help="the rules of October: expects violations")
     parser.add_argument("--plain", action="store_true", help="processes on loopback, even where more is allowed")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=KINDS, metavar="KIND", help=f"leave out: {', '.join(KINDS)}"
+    )
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--keep", type=Path, default=None, metavar="FOLDER", help="keep the histories there")
     parser.add_argument("--enclosed", action="store_true", help=argparse.SUPPRESS)
@@ -38,7 +44,8 @@ def main(arguments: list[str]) -> int:
     if not asked.enclosed and not asked.plain and allowed():
         enter([sys.executable, "-m", "tests.chaos", "--enclosed", *arguments])
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
-    options = Options(asked.minutes, seed, asked.primary, asked.unguarded, asked.enclosed)
+    without = frozenset(asked.without) | frozenset(ENCLOSED if asked.plain else ())
+    options = Options(asked.minutes, seed, asked.primary, asked.unguarded, asked.enclosed, without)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     keep_out_of()
     try:

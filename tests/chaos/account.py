@@ -2,14 +2,15 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.campaigns.account import gist
 from tests.chaos.as_register import why_no_register
 from tests.chaos.history import PRIMARY, Fence
+from tests.chaos.kinds import FULL, KINDS
 from tests.chaos.place import place
-from tests.chaos.story import Story
+from tests.chaos.story import Story, is_probe
 from tests.chaos.violation import NAMES, Violation
 
 ACCEPTED_PER_S_MIN = 20.0
@@ -29,9 +30,14 @@ class Conditions:
     """When load began."""
     stormed: float
     """When faults were let loose."""
-    kinds: Sequence[str]
-    """The kinds of fault that are possible here."""
+    impossible: Mapping[str, str]
+    """The kinds of fault that cannot be here, and why."""
+    without: Collection[str]
+    """The kinds that the run was asked for without."""
     fired: Mapping[str, int]
+    """Faults that had an effect."""
+    idle: Mapping[str, int]
+    """Faults that had none."""
     refused_writes: int
     held_rcodes: Mapping[int, int]
     unanswered: Sequence[str]
@@ -65,10 +71,18 @@ class Account:
             )
             if rate < least
         ]
-        found += [f"no {kind} fired" for kind in conditions.kinds if not conditions.fired.get(kind)]
+        for kind in KINDS:
+            if kind in conditions.without:
+                continue
+            if kind in conditions.impossible:
+                found.append(f"{kind} is impossible here: {conditions.impossible[kind]} (--without '{kind}' allows it)")
+            elif not conditions.fired.get(kind):
+                found.append(f"no fault of the kind '{kind}' had an effect")
         if not conditions.refused_writes and conditions.mode == "guarded":
             found.append("no fenced write was refused: nothing shows that the fence was needed")
-        if conditions.enclosed and not conditions.turned_away:
+        if not self._told_everywhere() and conditions.mode == "guarded":
+            found.append("no plan was told to have propagated")
+        if conditions.fired.get(FULL) and not conditions.turned_away:
             found.append("nobody was turned away while the disk was full")
         found += [f"no answer in the end to {said}" for said in conditions.unanswered[:3]]
         if conditions.unread:
@@ -100,19 +114,31 @@ class Account:
             "seed": conditions.seed,
             "seconds under faults": round(max((fault.ended for fault in faults), default=0) - conditions.stormed, 1),
             "faults": sum(conditions.fired.values()),
-            "faults by kind": dict(conditions.fired),
+            "faults by kind": {kind: self._fired(kind) for kind in KINDS},
+            "faults without an effect": dict(conditions.idle),
             "queries answered": looks + fences,
             "RRsets looked at": looks,
             "observations a second before the first fault": round(self._looks_per_s(), 1),
             "plans accepted": self._accepted(),
             "accepted plans a second before the first fault": round(self._accepted_per_s(), 1),
+            "plans told to have propagated": self._told_everywhere(),
+            "plans rejected": sum(
+                story.state_of(generation) == "rejected"
+                for story in self.stories.values()
+                for generation in story.listed
+            ),
+            "probes of the fence left behind": sum(
+                is_probe(key, zone) for zone, story in self.stories.items() for key in story.last.get(PRIMARY, ())
+            ),
             "fenced writes refused": conditions.refused_writes,
             "writes held back while their enactor stood still, by answer": dict(conditions.held_rcodes),
             "requests turned away while the disk was full": conditions.turned_away,
             "violations": len(self.violations),
             "violations by invariant": self.by_invariant(),
             "longest from accepted to published, s": self._longest_s(),
-            "from the last fault to convergence, s": round(max(converged), 2) if len(converged) == len(ended) else None,
+            "from the last fault to convergence, s": round(max(converged), 2)
+            if converged and len(converged) == len(ended)
+            else None,
             "fences are linearizable registers": all(why is None for why in self.registers.values()),
             "errors in the daemons' logs": len(conditions.words),
         }
@@ -134,22 +160,34 @@ class Account:
         text += [f"LOG: {said} ({times} times)" for said, times in words.most_common(_SHOWN_MAX)]
         return "\n".join(text)
 
-    def _accepted(self) -> int:
+    def _fired(self, kind: str) -> int | str:
+        """Return how often faults of a kind had an effect, or why there are none."""
+        conditions = self.conditions
+        if kind in conditions.impossible:
+            return f"impossible here: {conditions.impossible[kind]}"
+        return "left out" if kind in conditions.without else conditions.fired.get(kind, 0)
+
+    def _told_everywhere(self) -> int:
         return sum(
-            len({answer.generation for answer in story.answered if answer.generation is not None})
+            len({answer.generation for answer in story.answered if answer.propagated})
             for story in self.stories.values()
         )
+
+    def _accepted(self) -> int:
+        return len({place for place, _ in self._acceptances()})
+
+    def _acceptances(self) -> Iterator[tuple[tuple[str, int], float]]:
+        """Yield zone, generation and time of each answer that a plan is accepted; some come twice."""
+        for zone, story in self.stories.items():
+            for answer in story.answered:
+                if answer.generation is not None:
+                    yield (zone, answer.generation), answer.at
 
     def _before(self) -> float:
         return max(0.001, self.conditions.stormed - self.conditions.began)
 
     def _accepted_per_s(self) -> float:
-        first = [
-            answer
-            for story in self.stories.values()
-            for answer in story.answered
-            if answer.generation is not None and self.conditions.began <= answer.at < self.conditions.stormed
-        ]
+        first = {place for place, at in self._acceptances() if self.conditions.began <= at < self.conditions.stormed}
         return len(first) / self._before()
 
     def _looks_per_s(self) -> float:

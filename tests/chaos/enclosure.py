@@ -6,6 +6,7 @@ It asks for no more than the machine allows; where that is not enough, a run has
 import asyncio
 import ctypes
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ FOLDER = _NAMES / ".stage"
 _CLONE_NEWNET = 0x40000000
 _NETWORK = "10.53.0"
 _DNS_PORT = 53
+_TABLE = ("inet", "faults")
 Result = TypeVar("Result")
 
 
@@ -85,28 +87,31 @@ class Enclosure:
         """Let nothing through between a host and others, or anybody."""
         if not others:
             rules = [
-                'add rule inet faults input iifname "eth0" drop',
-                'add rule inet faults output oifname "eth0" drop',
+                'add rule inet faults input iifname "eth0" counter drop',
+                'add rule inet faults output oifname "eth0" counter drop',
             ]
         else:
             hosts = ", ".join(self._hosts[other].host for other in others)
             rules = [
-                f"add rule inet faults input ip saddr {{ {hosts} }} drop",
-                f"add rule inet faults output ip daddr {{ {hosts} }} drop",
+                f"add rule inet faults input ip saddr {{ {hosts} }} counter drop",
+                f"add rule inet faults output ip daddr {{ {hosts} }} counter drop",
             ]
         await self._nft(name, "\n".join(rules))
 
     async def lose(self, name: str, percent: int) -> None:
         """Lose a share of a host's packets, coming and going."""
-        lost = f"numgen random mod 100 < {percent} drop"
+        lost = f"numgen random mod 100 < {percent} counter drop"
         await self._nft(
             name,
             f'add rule inet faults input iifname "eth0" {lost}\nadd rule inet faults output oifname "eth0" {lost}',
         )
 
-    async def mend(self, name: str) -> None:
-        """Let everything through again."""
+    async def mend(self, name: str) -> int:
+        """Let everything through again; return how many packets were not."""
+        listed = json.loads(await run("nsenter", f"--net={_NAMES / name}", "--", "nft", "-j", "list", "table", *_TABLE))
         await self._nft(name, "flush chain inet faults input\nflush chain inet faults output")
+        rules = [each["rule"] for each in listed["nftables"] if "rule" in each]
+        return sum(part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
 
     async def _nft(self, name: str, rules: str) -> None:
         await run("nsenter", f"--net={_NAMES / name}", "--", "nft", "-f", "-", given=rules + "\n")
@@ -142,8 +147,8 @@ def _join(network: str) -> None:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-async def run(*argv: str, given: str = "") -> None:
-    """Run a command to its end. Raises NotAllowed with what it said."""
+async def run(*argv: str, given: str = "") -> str:
+    """Run a command to its end and return what it said. Raises NotAllowed with that."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.PIPE,
@@ -153,3 +158,4 @@ async def run(*argv: str, given: str = "") -> None:
     said, _ = await process.communicate(given.encode())
     if process.returncode:
         raise NotAllowed(f"{' '.join(argv)}: {said.decode(errors='replace').strip()}")
+    return said.decode(errors="replace")

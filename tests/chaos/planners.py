@@ -25,6 +25,8 @@ _WEIGHTS = {**WEIGHTS, "bulk": 4}
 """Large plans cost all the others their time on a small machine."""
 _WAITING = 0.2
 """The share of plans whose planner waits for their publication."""
+_EVERYWHERE = 0.25
+"""The share of those whose planner waits until all name servers serve it."""
 _REPEATED = 0.03
 """The share of accepted plans that are sent once more, as by a client that forgot the answer."""
 _UNCLEAR = {408, 500, 502, 503, 504}
@@ -75,7 +77,8 @@ class Planners:
         """Requests answered as not to be taken at the moment."""
         self.rollbacks: set[int] = set()
         """Plans of which only the history says what they cover."""
-        self._zone, self._doors, self._writer, self._seed, self._pace_s = zone, doors, writer, seed, pace_s
+        self.pace_s = pace_s
+        self._zone, self._doors, self._writer, self._seed = zone, doors, writer, seed
         self._count = count
         self._names = Names(zone)
         self._over = asyncio.Event()
@@ -105,7 +108,8 @@ class Planners:
 
     async def _plan(self, planner: int) -> None:
         chance = random.Random(f"{self._seed} {self._zone} {planner}")
-        imagination = Imagination(planner, self._names, self._seed, _WEIGHTS)
+        among = planner % PLANNERS  # names of one's own are shared by some, where there are more
+        imagination = Imagination(among, self._names, self._seed + planner // PLANNERS, _WEIGHTS)
         number = planner + 1
         while not self._over.is_set():
             if chance.random() < 0.3:
@@ -117,8 +121,8 @@ class Planners:
             accepted = await self._until_answered(request, chance)
             if accepted and chance.random() < _REPEATED:
                 await self._until_answered(request, chance)
-            number += PLANNERS
-            await came(self._over, chance.expovariate(1 / self._pace_s))
+            number += self._count
+            await came(self._over, chance.expovariate(1 / self.pace_s))
 
     async def _look(self, imagination: Imagination, chance: random.Random) -> None:
         """Read the zone's newest generation, as well as it goes."""
@@ -135,7 +139,8 @@ class Planners:
             "Idempotency-Key": f"chaos-{self._seed}-{self._zone}-{request.wish.number}",
         }
         if chance.random() < _WAITING:
-            headers["Prefer"] = f"wait={chance.randint(1, 4)}"
+            everywhere = ", wait-for=propagated" if chance.random() < _EVERYWHERE else ""
+            headers["Prefer"] = f"wait={chance.randint(1, 4)}{everywhere}"
         body = json.dumps(request.body).encode()
         path = f"/v1/zones/{self._zone}/{request.path}"
         while True:
@@ -160,7 +165,8 @@ class Planners:
         durable = found.status in {200, 202} or settled is not None
         generation = int(document["generation"]) if durable else None
         state = settled or document.get("state", "")
-        answered = Answered(self._zone, plan, sent, time.monotonic(), found.status, generation, state)
+        propagated = durable and bool(document.get("propagated"))
+        answered = Answered(self._zone, plan, sent, time.monotonic(), found.status, generation, state, propagated)
         self._writer.write(answered)
         if generation is not None and not document.get("repeated"):
             self.accepted += 1

@@ -6,6 +6,7 @@ ended by its own process id. Nothing here decides what goes wrong, or when.
 import base64
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import signal
@@ -49,6 +50,7 @@ that it is no fair trial for the daemon on SQLite, and one of the others is enou
 _KEY = dns.name.from_text("chaos.")
 _MESSAGE_RRSETS_MAX = 10
 _PRIMARY_TIMEOUT_S = 1.5
+_FOLLOWER_TIMEOUT_S = 1.0
 SMALL_DISK = "12M"
 _FAKETIME = ("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1",)
 Kind = Literal["bind", "knot"]
@@ -185,7 +187,11 @@ async def stage(folder: Path, primary: Kind, *, enclosed: bool, unguarded: bool)
             if clock is not None:
                 clock.write_text("+0\n")
             configuration = home / "dnsguard.toml"
-            configuration.write_text(_configuration(home, address, token, key, places[name], way.address, served))
+            # An unguarded daemon asks nobody beyond loopback.
+            followers = {} if unguarded else {server: servers[server].address for server in SECONDARIES}
+            configuration.write_text(
+                _configuration(home, address, token, key, places[name], way.address, followers, served)
+            )
             daemon = Daemon(
                 home,
                 configuration,
@@ -256,6 +262,7 @@ def _configuration(
     key: dns.tsig.Key,
     place: Place,
     primary: tuple[str, int],
+    followers: Mapping[str, tuple[str, int]],
     zones: tuple[str, ...],
 ) -> str:
     lines = [
@@ -270,5 +277,9 @@ def _configuration(
         f'[primaries.main]\nhost = "{primary[0]}"\nport = {primary[1]}\nkey = "{key.name}"',
         f"timeout_s = {_PRIMARY_TIMEOUT_S}",
     ]
-    lines += [f'[zones."{zone}"]\nprimary = "main"' for zone in zones]
+    lines += [
+        f'[name_servers.{name}]\nhost = "{host}"\nport = {port}\ntimeout_s = {_FOLLOWER_TIMEOUT_S}'
+        for name, (host, port) in followers.items()
+    ]
+    lines += [f'[zones."{zone}"]\nprimary = "main"\nname_servers = {json.dumps(list(followers))}' for zone in zones]
     return "\n".join(lines) + "\n"

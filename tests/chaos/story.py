@@ -211,3 +211,8 @@ def stories(lines: Iterable[Anything]) -> dict[str, Story]:
 def standing(contents: Contents) -> Contents:
     """Return what is on the wire for contents that a plan gives: nothing where it retires."""
     return None if contents == WITHDRAWN else contents
+
+
+def is_probe(key: str, zone: str) -> bool:
+    """Tell whether an RRset is a daemon's own, with which it looks whether the fence holds: no plan is made of it."""
+    return key.endswith(f".probe._dnsguard.{zone} TXT")

@@ -267,6 +267,11 @@ def test_what_has_propagated_stands_in_lives_that_began_before_it_was_asked_for_
     assert 4 in numbers(replace(run, more=(*run.more, Down(SECONDARY, 37.0, 38.0))))
 
 
+def test_a_probe_of_the_fence_is_no_part_of_the_state() -> None:
+    assert numbers(Run(last={**END, f"0123-0.probe._dnsguard.{ZONE} TXT": "0 round"})) == set()
+    assert 1 in numbers(Run(last={**END, f"probe.{ZONE} TXT": "0 round"}))
+
+
 PARTS = (
     seen(11, A, of(11), fence(1)),
     seen(21, A, of(12), fence(2)),

@@ -1,11 +1,12 @@
 """The way from one daemon to the primary: a proxy at the daemon's own loopback that sees each DNS message, and can be
-slow, lose everything, or hold an UPDATE back while its daemon is stopped: the moment between observing and publishing.
-It changes no message.
+slow, lose everything, reset connections, or hold an UPDATE back while its daemon is stopped: the moment between
+observing and publishing. It changes no message.
 """
 
 import asyncio
 import contextlib
 import socket
+import struct
 from collections import Counter
 from collections.abc import Callable
 from typing import Self
@@ -16,6 +17,8 @@ from tests.servers.running import Address, Place
 _UPDATE = 5
 _PREREQUISITE_FAILED = frozenset({3, 6, 7, 8})
 _ANSWER_S_MAX = 5.0
+_NO_FAREWELL = struct.pack("ii", 1, 0)
+"""Closing resets the connection: SO_LINGER, for no time."""
 
 
 class Held:
@@ -37,6 +40,10 @@ class Way:
         """How long each message takes, if that is not no time."""
         self.cut = False
         """Whether nothing gets through."""
+        self.resets: Callable[[], bool] | None = None
+        """Whether a message is answered by a reset of its connection, on either side."""
+        self.met: Counter[str] = Counter()
+        """How many messages were ``delayed``, ``cut`` or ``reset``."""
         self.outcomes: Counter[int] = Counter()
         """The rcodes of answers to UPDATE messages that wanted to change something."""
         self._place = place
@@ -87,8 +94,8 @@ class Way:
             there, back = await self._connect()
             ends.append(back)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._there(number, reader, back))
-                both.create_task(self._back(number, there, writer))
+                both.create_task(self._there(number, reader, writer, back))
+                both.create_task(self._back(number, there, writer, back))
         except* (OSError, asyncio.IncompleteReadError):
             pass  # An end of either side ends both.
         finally:
@@ -109,7 +116,9 @@ class Way:
             raise
         return await asyncio.open_connection(sock=made)
 
-    async def _there(self, number: int, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _there(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
         while True:
             frame = await _frame(reader)
             if _wants_to_change(frame):
@@ -119,9 +128,11 @@ class Way:
                     held.zone = _zone_of(frame)
                     held.caught.set()
                     await held.let_go.wait()
-            await self._pass(frame, back)
+            await self._pass(frame, back, writer)
 
-    async def _back(self, number: int, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _back(
+        self, number: int, there: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
         while True:
             frame = await _frame(there)
             place = (number, frame[2:4])
@@ -130,15 +141,23 @@ class Way:
                 self.outcomes[rcode] += 1
                 if held is not None and not held.answered.done():
                     held.answered.set_result(rcode)
-            await self._pass(frame, writer)
+            await self._pass(frame, writer, back)
 
-    async def _pass(self, frame: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, frame: bytes, writer: asyncio.StreamWriter, other: asyncio.StreamWriter) -> None:
         if self.delay_s is not None:
+            self.met["delayed"] += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), self.delay_s())
+        if self.resets is not None and self.resets():
+            self.met["reset"] += 1
+            for end in (writer, other):
+                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_FAREWELL)
+            raise ConnectionResetError
         if writer.is_closing():
             raise ConnectionResetError
-        if not self.cut:
+        if self.cut:
+            self.met["cut"] += 1
+        else:
             writer.write(frame)
 
 
