@@ -75,6 +75,8 @@ class Loop:
             step = await self._run()
             self._say(step)
             self._after(step)
+            if step.messages:
+                delay_s = _BACKOFF_S_MIN  # it gets on: what stands in its way now is something else
             match step.then:
                 case Then.AT_ONCE if runs_at_once < _RUNS_AT_ONCE_MAX:
                     runs_at_once += 1
