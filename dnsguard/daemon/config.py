@@ -14,6 +14,7 @@ import msgspec
 
 from dnsguard.core.names import NameRefused, fence_name, parse_name
 from dnsguard.core.policy import Policy
+from dnsguard.daemon.located import Mistaken, convert
 from dnsguard.daemon.places import (
     EMBEDDED,
     NameServerSection,
@@ -247,14 +248,9 @@ def _read_file(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigRefused(f"{path} is not valid TOML: {error}") from None
     try:
-        return msgspec.convert(document, Settings, strict=True)
-    except msgspec.ValidationError as error:
-        raise ConfigRefused(f"in {path}: {_worded(str(error))}") from None
-
-
-def _worded(message: str) -> str:
-    what, _, where = message.partition(" - at ")
-    return f"{what[:1].lower()}{what[1:]}" + (f" (at {where.strip('`').removeprefix('$.')})" if where else "")
+        return convert(document, Settings)
+    except Mistaken as error:
+        raise ConfigRefused(f"in {path}: {error}") from None
 
 
 def _checked(settings: Settings) -> Settings:

@@ -71,6 +71,17 @@ def test_the_sample_configuration_says_the_defaults_and_is_accepted() -> None:
     assert sample.policy_of("example.com.").retire is False
 
 
+def test_of_many_zones_those_with_a_mistake_are_named(tmp_path: Path) -> None:
+    wrong = {"z7.test", "z40.test", "z41.test", "z42.test"}
+    zones = [f"[zones.'z{number}.test'.policy]\nverify = 'report'" for number in range(100)]
+    text = "\n".join(zone.replace("verify", "verfy") if zone.split("'")[1] in wrong else zone for zone in zones)
+    with pytest.raises(ConfigRefused) as refused:
+        settings_of(tmp_path, text)
+    said = str(refused.value)
+    assert [zone for zone in ("z7", "z40", "z41") if f"zones.'{zone}.test'.policy" in said] == ["z7", "z40", "z41"]
+    assert said.endswith("; and 1 more like that")
+
+
 def test_a_zones_policy_goes_over_the_general_one(tmp_path: Path) -> None:
     settings = settings_of(
         tmp_path, "[policy]\nttl_s_min = 30\nrecords_max = 7\n[zones.'Example.COM'.policy]\nrecords_max = 9\n"
@@ -105,11 +116,17 @@ def test_a_zones_policy_goes_over_the_general_one(tmp_path: Path) -> None:
         ("[name_servers.ns1]\nhost = 'h'\n[zones.'a.test']\nname_servers = ['ns1', 'ns1']", "found one twice"),
         ("[name_servers.ns1]\nhost = 'a b'\n[zones.'a.test']", "an address or a name"),
         ("[name_servers.ns1]\nhost = 'h'\nkey = 'k'\n[zones.'a.test']", "add a section [keys.'k']"),
-        ("[name_servers.ns1]\nhost = 'h'\ntimeout_s = 0\n[zones.'a.test']", "name_servers[...].timeout_s"),
+        ("[name_servers.ns1]\nhost = 'h'\ntimeout_s = 0\n[zones.'a.test']", "name_servers.'ns1'.timeout_s"),
         ("[propagation]\nlag_s_max = -1", "propagation.lag_s_max"),
         ("[keys.k]\nalgorithm = 'hmac-md5'\nsecret = 'x'", "algorithm"),
         ("[keys.k]", "exactly one of them"),
-        ("[tokens.ci]\nsha256 = 'abc'", "tokens"),
+        ("[tokens.ci]\nsha256 = 'abc'", "at tokens.'ci'.sha256"),
+        ("[zones.'a.test']\nprimary = 5", "expected `str`, got `int` (at zones.'a.test'.primary)"),
+        ("[zones.'a.test'.policy]\nverfy = 'x'", "`verfy`, did you mean `verify`? (at zones.'a.test'.policy)"),
+        ("[primaries.main]\nhost = 'h'\nport = 70000", "(at primaries.'main'.port)"),
+        ("[primaries.main]\nport = 53", "missing required field `host` (at primaries.'main')"),
+        ("zones = 5", "expected `object`, got `int` (at zones)"),
+        ("[workers]\nenactor_interval = 5", "did you mean `enactor_interval_s`? (at workers)"),
         ("[tokens.ci]\naccess = 'read'", "either sha256 or token_file"),
         ("database_password_file = 'password'", "expects database = "),
         ("x = [", "not valid TOML"),
