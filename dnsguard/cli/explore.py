@@ -34,6 +34,8 @@ FIRST = {
 TABLE = {"plans": 5, "endpoints": 1, "keep": 2, "read_back": False}
 """The table's size, where nothing else is asked for."""
 TABLE_ENACTORS = (2, 3)
+TABLE_SECONDS_MAX = 1_800.0
+"""For each row, where nothing else is asked for: the longest takes some minutes, more on a busy machine."""
 
 
 def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) -> dict[str, int]:
@@ -315,6 +317,7 @@ def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
     size: dict[str, Any] = {name: given[name] if _asked(ctx, name) else value for name, value in TABLE.items()}
     layout, message = given["layout"], given["rrsets"]
     faults = Faults(given["faults"].get("crashes", 0), given["faults"].get("losses", 0))
+    seconds_max = given["seconds_max"] if asked("seconds_max") else TABLE_SECONDS_MAX
     found: list[tuple[int, Row]] = []
     for enactors in (given["enactors"],) if _asked(ctx, "enactors") else TABLE_ENACTORS:
         setting = replace(Setting(), enactors=enactors, layout=layout, message_rrsets_max=message, **size)
@@ -322,7 +325,7 @@ def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
             f"{enactors} enactors, {size['plans']} plans, {size['endpoints']} endpoints, the last {size['keep']} kept, "
             f"{layout}{'' if size['read_back'] else ', not read back'}; a 'no' is an exhausted search"
         )
-        for row in rows(setting, faults, given["seconds_max"]):
+        for row in rows(setting, faults, seconds_max):
             found.append((enactors, row))
             display.note(
                 f"{row.variant.check}, {row.variant.cleanup}: {row.schedules} schedules in {row.seconds:.1f} s"
