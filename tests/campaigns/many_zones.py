@@ -4,7 +4,8 @@
 
 A third way to the last primary leads through a gate, which is open first, then takes connections and never answers,
 then takes none. In each phase every zone gets plans; what is measured is how long those of the *other* primaries take
-from accepted to published, side by side in one run. Exit code 0 if no plan failed and every zone converged.
+from accepted to published, side by side in one run. Exit code 0 if no plan failed, every zone converged, and the
+medians while that primary is silent or refuses are not several times what they are while all are alive.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ import pytest
 from tests.campaigns.daemons import Daemon
 from tests.campaigns.gate import Gate, Manner
 from tests.campaigns.load import exchange
+from tests.campaigns.many_zones_account import AGAIN, IDLE, Phase, figures, table, verdict
 from tests.campaigns.pacing import came
 from tests.servers.bind import Bind
 from tests.servers.process import NotStarted
@@ -54,28 +56,6 @@ class Options:
 
 
 DEFAULTS = Options()
-
-
-@dataclass(slots=True)
-class Phase:
-    """What was seen while the last primary was in some manner."""
-
-    manner: str
-    plans: int = 0
-    """Plans for zones of the other primaries, published while somebody waited."""
-    published_ms: list[float] = field(default_factory=list)
-    """From accepted to published, of the others' plans, by the daemon's clock."""
-    answered_ms: list[float] = field(default_factory=list)
-    """From the request to the answer that says "published", by the client's clock."""
-    accepted_ms: list[float] = field(default_factory=list)
-    """From the request to the answer that says "accepted", of plans for zones of the last primary."""
-    failed: list[str] = field(default_factory=list)
-    cpu: float = 0.0
-    """Share of one core that the daemon took."""
-    connections: int = 0
-    """The most connections to the last primary at once."""
-    healed_s: float = 0.0
-    """From the gate's opening after this phase to the last zone's newest plan being published."""
 
 
 @dataclass(slots=True)
@@ -192,7 +172,7 @@ async def run(options: Options, folder: Path) -> list[Phase]:
         await on.converged()
         if warm.failed:
             raise RuntimeError(f"{len(warm.failed)} first plans failed: {warm.failed[:2]}")
-        phases.append(await _phase(options, on, "idle", load=False))
+        phases.append(await _phase(options, on, IDLE, load=False))
         for manner in (Manner.OPEN, Manner.SILENT, Manner.CLOSED, Manner.OPEN):
             await on.gate.turn(manner)
             phase = await _phase(options, on, manner.value, load=True)
@@ -201,7 +181,7 @@ async def run(options: Options, folder: Path) -> list[Phase]:
                 await on.gate.turn(Manner.OPEN)
             phase.healed_s = await on.converged()
             phases.append(phase)
-        phases[-1].manner = "alive again"
+        phases[-1].manner = AGAIN
         return phases
 
 
@@ -253,45 +233,6 @@ async def _pause(seconds: float) -> None:
     await came(asyncio.Event(), seconds)
 
 
-def share_of(values: Sequence[float], share: float) -> float | None:
-    """Return the value below which a share of all values lies."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
-
-
-def figures(phase: Phase) -> dict[str, Any]:
-    """Return what is said of a phase."""
-    times = {
-        f"{name} {word}": share_of(values, share)
-        for name, values in (
-            ("accepted to published", phase.published_ms),
-            ("answered", phase.answered_ms),
-            ("dead primary's plans accepted", phase.accepted_ms),
-        )
-        for word, share in (("median", 0.5), ("p99", 0.99))
-    }
-    return {
-        "plans": phase.plans,
-        **{f"{name}, ms": None if value is None else round(value, 1) for name, value in times.items()},
-        "failed": len(phase.failed),
-        "daemon's share of a core": round(phase.cpu, 3),
-        "connections to the last primary": phase.connections,
-        "healed after, s": round(phase.healed_s, 2),
-    }
-
-
-def table(phases: Sequence[Phase]) -> str:
-    """Show all phases side by side."""
-    columns = [figures(phase) for phase in phases]
-    rows = [["last primary is", *(phase.manner for phase in phases)]]
-    rows += [[name, *("-" if each[name] is None else str(each[name]) for each in columns)] for name in columns[0]]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.many_zones", description=__doc__)
@@ -311,14 +252,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (NotStarted, RuntimeError, pytest.skip.Exception, pytest.fail.Exception) as error:
             print(f"many_zones: {error}", file=sys.stderr)
             return 2
-    failed = [said for phase in phases for said in phase.failed]
+    against = verdict(phases)
     if given.json:
-        print(json.dumps({"options": asdict(options), "phases": {each.manner: figures(each) for each in phases}}))
+        columns = {each.manner: figures(each) for each in phases}
+        print(json.dumps({"options": asdict(options), "phases": columns, "against": against}))
     else:
         print(f"{options.zones} zones on {options.primaries} primaries, a plan each every {options.every_s:g} s")
         print(table(phases))
-        print("\n".join(failed[:10]))
-    return 1 if failed else 0
+        print("\n".join(against[:10]))
+    return 1 if against else 0
 
 
 if __name__ == "__main__":
