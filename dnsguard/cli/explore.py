@@ -317,7 +317,7 @@ def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
     size: dict[str, Any] = {name: given[name] if _asked(ctx, name) else value for name, value in TABLE.items()}
     layout, message = given["layout"], given["rrsets"]
     faults = Faults(given["faults"].get("crashes", 0), given["faults"].get("losses", 0))
-    seconds_max = given["seconds_max"] if asked("seconds_max") else TABLE_SECONDS_MAX
+    seconds_max = given["seconds_max"] if _asked(ctx, "seconds_max") else TABLE_SECONDS_MAX
     found: list[tuple[int, Row]] = []
     for enactors in (given["enactors"],) if _asked(ctx, "enactors") else TABLE_ENACTORS:
         setting = replace(Setting(), enactors=enactors, layout=layout, message_rrsets_max=message, **size)
