@@ -33,7 +33,7 @@ import pytest
 
 from tests.campaigns.daemons import Daemon
 from tests.campaigns.load import exchange
-from tests.campaigns.many_zones import share_of
+from tests.campaigns.many_zones_account import share_of
 from tests.campaigns.pacing import came
 from tests.servers.bind import Bind
 from tests.servers.postgresql import Postgresql
