@@ -6,31 +6,32 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dnsguard.cli.asking import Verb
 from dnsguard.cli.display import Display
-from dnsguard.cli.outcome import CANNOT_ASK, DONE, REFUSED
+from dnsguard.cli.findings import figures, show, show_table, tell, told
+from dnsguard.cli.outcome import CANNOT_ASK, DONE, INTERRUPTED, REFUSED
+from dnsguard.cli.patience import heeding
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.lab.bounds import CHOICES, RANGES
-
-if TYPE_CHECKING:
-    from dnsguard.lab.exploring import Exploration, Story
-    from dnsguard.lab.search import Findings
-    from dnsguard.lab.table import Row
 
 STRATEGIES = ("states", "dpor", "plain", "random", "pct", "delays")
 FAULTS = {"crashes", "losses"}
 FAULTS_DIGITS_MAX = len(str(RANGES["crashes"][1]))
-UNORDERED = {"plain", "random", "pct", "delays"}
+UNORDERED = frozenset({"plain", "random", "pct", "delays"})
 """Strategies that have no say in what is tried first."""
-SECONDS_MAX = 600.0
-FIRST = {
-    "october": "tried first: October's order, in which the first enactor is slow (--order neutral begins without it)",
-    "neutral": "tried first: whoever was there first",
+UNCOUNTED = frozenset({"states", "dpor", "plain"})
+"""Strategies that try all there is, however many."""
+HEEDS = {
+    "replay": ("store", "database"),
+    "table": ("enactors", "plans", "endpoints", "keep", "layout", "rrsets", "read_back", "faults", "seconds_max"),
+    "all_": ("seconds_max",),
 }
+"""What each of the commands within the command listens to, beside --json: everything else it would pass over."""
+SECONDS_MAX = 600.0
 TABLE = {"plans": 5, "endpoints": 1, "keep": 2, "read_back": False}
 """The table's size, where nothing else is asked for."""
 TABLE_ENACTORS = (2, 3)
@@ -56,14 +57,21 @@ _SETTING: tuple[Callable[..., Any], ...] = (
     ),
     click.option("--without", multiple=True, metavar="GUARD", help="Leave a guard out; may be repeated."),
     click.option(
-        "--enactors", type=click.IntRange(*RANGES["enactors"]), default=2, show_default=True, help="Daemons that publish and clean up."
+        "--enactors", type=click.IntRange(*RANGES["enactors"]), default=2, show_default=True,
+        help="Daemons that publish and clean up.",
     ),
     click.option(
         "--plans", type=click.IntRange(*RANGES["plans"]), default=4, show_default=True,
         help="Full plans in all; the first is published before the search begins.",
     ),
-    click.option("--endpoints", type=click.IntRange(*RANGES["endpoints"]), default=1, show_default=True, help="Names in each plan."),
-    click.option("--keep", type=click.IntRange(*RANGES["keep"]), default=2, show_default=True, help="Generations that are kept."),
+    click.option(
+        "--endpoints", type=click.IntRange(*RANGES["endpoints"]), default=1, show_default=True,
+        help="Names in each plan.",
+    ),
+    click.option(
+        "--keep", type=click.IntRange(*RANGES["keep"]), default=2, show_default=True,
+        help="Generations that are kept.",
+    ),
     click.option(
         "--layout", type=click.Choice(CHOICES["layout"]), default="versioned", show_default=True,
         help="How records lie in the zone.",
@@ -81,7 +89,8 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         "What is made there is removed at the end. The password can be in PGPASSWORD or ~/.pgpass.",
     ),
     click.option(
-        "--rrsets", type=click.IntRange(*RANGES["rrsets"]), default=1, show_default=True, help="Endpoints in one message at most."
+        "--rrsets", type=click.IntRange(*RANGES["rrsets"]), default=1, show_default=True,
+        help="Endpoints in one message at most.",
     ),
     click.option(
         "--read-back/--no-read-back", default=True, show_default=True,
@@ -147,7 +156,9 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
 
     After every effect the invariants are asked. What breaks one is told as a story, the shortest that is found.
 
-    Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage, or no database.
+    Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage, or no database; 130 interrupted, with what was
+    counted so far. With --table, 1 says that a row is not what it is known to be at the size that it has by itself
+    (one enactor alone, or few plans, show less); with --all, that a scenario breaks something or was not exhausted.
     """  # fmt: skip
     display = Display(as_json=given["as_json"])
     try:
@@ -163,33 +174,36 @@ def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int
     from dnsguard.lab.exploring import explore as search
     from dnsguard.lab.variants import GuardUnknown
 
+    _check_heeded(ctx, given)
     if given["replay"] is not None:
         return _replay(display, given["replay"], given["store"] if _asked(ctx, "store") else None, given["database"])
-    if (given["table"] or given["all_"]) and given["store"] != "memory":
-        raise click.UsageError(f"expected --table and --all with --store memory, found {given['store']}: leave it out")
     _check_database(given["store"], given["database"])
-    if given["table"]:
-        return _table(display, ctx, given)
-    if given["all_"]:
-        return _all(display, given["seconds_max"])
-    names = ("guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store", "read_back")
-    exploration = Exploration(
-        **{name: given[name] for name in names}, **given["faults"], database=given["database"] or ""
-    )
-    try:
-        with display.waiting(f"searching, for {given['seconds_max']:.0f} s at most"):
-            findings = search(
-                exploration,
-                given["strategy"],
-                order=given["order"],
-                seeds=given["seeds"],
-                schedules_max=given["schedules_max"],
-                seconds_max=given["seconds_max"],
-                stop_at_first=not given["keep_going"],
-                rerun=given["rerun"],
-            )
-    except GuardUnknown as error:
-        raise click.BadParameter(str(error), param_hint="--without") from None
+    with heeding() as halted:
+        if given["table"]:
+            return _table(display, ctx, given, halted)
+        if given["all_"]:
+            return _all(display, given["seconds_max"], halted)
+        names = (
+            "guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store", "read_back",
+        )  # fmt: skip
+        exploration = Exploration(
+            **{name: given[name] for name in names}, **given["faults"], database=given["database"] or ""
+        )
+        try:
+            with display.waiting(f"searching, for {given['seconds_max']:.0f} s at most"):
+                findings = search(
+                    exploration,
+                    given["strategy"],
+                    order=given["order"],
+                    seeds=given["seeds"],
+                    schedules_max=given["schedules_max"],
+                    seconds_max=given["seconds_max"],
+                    stop_at_first=not given["keep_going"],
+                    rerun=given["rerun"],
+                    halted=halted,
+                )
+        except GuardUnknown as error:
+            raise click.BadParameter(str(error), param_hint="--without") from None
     story = gravest(exploration, findings)
     if story is not None and given["save"] is not None:
         try:
@@ -197,8 +211,10 @@ def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int
         except OSError as error:
             display.note(f"dnsguard: cannot write {given['save']}: {error.strerror}", "red")
             return CANNOT_ASK
-    searched = given["strategy"], ("" if given["strategy"] in UNORDERED else given["order"])
-    _show(display, exploration, searched, findings, story)
+    order = "" if given["strategy"] in UNORDERED else given["order"]
+    show(display, exploration, given["strategy"], order, findings, story)
+    if halted():
+        return INTERRUPTED
     return REFUSED if findings.violations else DONE
 
 
@@ -207,6 +223,27 @@ def _asked(ctx: click.Context, name: str) -> bool:
     from click.core import ParameterSource
 
     return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _check_heeded(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Refuse what would be passed over in silence."""
+    spelled = {each.name or "": each.opts[0] for each in ctx.command.params}
+    asked = [name for name in spelled if _asked(ctx, name)]
+    for mode in (name for name in HEEDS if given[name]):
+        for name in asked:
+            if name not in {mode, "as_json", *HEEDS[mode]}:
+                heeded = ", ".join(spelled[each] for each in HEEDS[mode])
+                raise click.UsageError(
+                    f"expected nothing but --json, {heeded} with {spelled[mode]}, found {spelled[name]}: "
+                    "leave one of the two out"
+                )
+    strategy = given["strategy"]
+    for name, strategies in (("order", UNORDERED), ("seeds", UNCOUNTED)):
+        if name in asked and strategy in strategies:
+            others = ", ".join(each for each in STRATEGIES if each not in strategies)
+            raise click.UsageError(
+                f"expected --{name} with one of the strategies {others}, found {strategy}: leave one of the two out"
+            )
 
 
 def _check_database(store: str, database: str | None) -> None:
@@ -219,71 +256,6 @@ def _check_database(store: str, database: str | None) -> None:
         raise click.UsageError(f"expected --store postgresql with --database, found {store}: give both, or neither")
 
 
-def _figures(findings: "Findings") -> dict[str, Any]:
-    return {
-        "schedules": findings.schedules,
-        "pruned": findings.pruned,
-        "moves": findings.moves,
-        "states": findings.states,
-        "exhausted": findings.exhausted,
-        "seconds": round(findings.seconds, 3),
-        "processor_seconds": round(findings.processor_s, 3),
-        "schedules_per_second": round(findings.schedules_per_second, 1),
-        "violations": dict(findings.violations),
-    }
-
-
-def _show(
-    display: Display,
-    exploration: "Exploration",
-    searched: tuple[str, str],
-    findings: "Findings",
-    story: "Story | None",
-) -> None:
-    strategy, order = searched
-    told = None if story is None else _told(story)
-    if display.as_json:
-        first = {name: found.schedules for name, found in findings.first.items()}
-        about = {"exploration": str(exploration), "strategy": strategy, "order": order or None}
-        document = {**about, **_figures(findings), "first": first}
-        display.raw(json.dumps(document | {"story": told}, ensure_ascii=False).encode())
-        return
-    display.line(f"{exploration}; strategy {strategy}")
-    if order:
-        display.line(FIRST[order])
-    states = "" if findings.states is None else f", {findings.states} states"
-    display.line(
-        f"{findings.schedules} schedules ({findings.pruned} pruned), {findings.moves} moves{states}; "
-        f"{findings.seconds:.1f} s ({findings.processor_s:.1f} s of processor time), "
-        f"{findings.schedules_per_second:.0f} schedules/s"
-    )
-    left = "not exhausted" + (": ended at the first schedule that breaks something" if findings.violations else "")
-    display.line("exhausted: nothing else can happen" if findings.exhausted else left)
-    if not findings.violations:
-        display.line("0 violations", "green")
-    for name, count in findings.violations.items():
-        display.line(f"broken: {name}, in {count} schedules, first in number {findings.first[name].schedules}", "red")
-    if told is not None:
-        _tell(display, told)
-
-
-def _told(story: "Story") -> dict[str, Any]:
-    sentences, broken = story.played()
-    detail = broken.get(story.violation)
-    return {"violation": story.violation if detail else None, "detail": detail, "sentences": list(sentences)}
-
-
-def _tell(display: Display, told: dict[str, Any]) -> None:
-    sentences = told["sentences"]
-    display.line(f"the shortest story found has {len(sentences)} steps:")
-    for number, sentence in enumerate(sentences, 1):
-        display.line(f"{number:>4}. {sentence}")
-    if told["violation"] is None:
-        display.line("  so: nothing of what the story says is broken", "green")
-    else:
-        display.line(f"  so: {told['violation']}: {told['detail']}", "red")
-
-
 def _replay(display: Display, path: Path, store: str | None, database: str | None) -> int:
     from dnsguard.lab.exploring import Story
     from dnsguard.lab.moves import ScheduleUnreadable
@@ -294,7 +266,7 @@ def _replay(display: Display, path: Path, store: str | None, database: str | Non
         store = store or story.exploration.store
         _check_database(store, database)
         story = replace(story, exploration=replace(story.exploration, store=store, database=database or ""))
-        told = _told(story)
+        found = told(story)
     except OSError as error:
         display.note(f"dnsguard: cannot read {path}: {error.strerror}", "red")
         return CANNOT_ASK
@@ -302,14 +274,14 @@ def _replay(display: Display, path: Path, store: str | None, database: str | Non
         display.note(f"dnsguard: {path}: {error}", "red")
         return CANNOT_ASK
     if display.as_json:
-        display.raw(json.dumps({"exploration": str(story.exploration), "story": told}, ensure_ascii=False).encode())
+        display.raw(json.dumps({"exploration": str(story.exploration), "story": found}, ensure_ascii=False).encode())
     else:
         display.line(str(story.exploration))
-        _tell(display, told)
-    return DONE if told["violation"] is None else REFUSED
+        tell(display, found)
+    return DONE if found["violation"] is None else REFUSED
 
 
-def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
+def _table(display: Display, ctx: click.Context, given: dict[str, Any], halted: Callable[[], bool]) -> int:
     from dnsguard.lab.moves import Faults
     from dnsguard.lab.setting import Setting
     from dnsguard.lab.table import Row, rows
@@ -320,60 +292,34 @@ def _table(display: Display, ctx: click.Context, given: dict[str, Any]) -> int:
     seconds_max = given["seconds_max"] if _asked(ctx, "seconds_max") else TABLE_SECONDS_MAX
     found: list[tuple[int, Row]] = []
     for enactors in (given["enactors"],) if _asked(ctx, "enactors") else TABLE_ENACTORS:
+        if halted():
+            break
         setting = replace(Setting(), enactors=enactors, layout=layout, message_rrsets_max=message, **size)
         display.note(
             f"{enactors} enactors, {size['plans']} plans, {size['endpoints']} endpoints, the last {size['keep']} kept, "
             f"{layout}{'' if size['read_back'] else ', not read back'}; a 'no' is an exhausted search"
         )
-        for row in rows(setting, faults, seconds_max):
+        for row in rows(setting, faults, seconds_max, halted):
             found.append((enactors, row))
             display.note(
                 f"{row.variant.check}, {row.variant.cleanup}: {row.schedules} schedules in {row.seconds:.1f} s"
             )
-    if display.as_json:
-        document = [{"enactors": enactors, **size, **_row(row)} for enactors, row in found]
-        display.raw(json.dumps({"table": document}).encode())
-    else:
-        head = ("ENACTORS", "CHECK WHEN WRITING", "CLEAN-UP", "EMPTY ANSWER", "STALE OVERWRITE", "WEDGED",
-                "SCHEDULES", "STATES", "EXHAUSTED")  # fmt: skip
-        said = {True: "yes", False: "no", None: "?"}
-        display.table(
-            head,
-            (
-                (
-                    str(enactors), row.variant.check, row.variant.cleanup,
-                    said[row.empty], said[row.stale], said[row.wedged],
-                    str(row.schedules), str(row.states), said[row.exhausted],
-                )
-                for enactors, row in found
-            ),
-        )  # fmt: skip
+    show_table(display, size, found)
+    if halted():
+        return INTERRUPTED
     return DONE if all(row.as_expected for _, row in found) else REFUSED
 
 
-def _row(row: "Row") -> dict[str, Any]:
-    return {
-        "check": row.variant.check,
-        "cleanup": row.variant.cleanup,
-        "empty": row.empty,
-        "stale": row.stale,
-        "wedged": row.wedged,
-        "schedules": row.schedules,
-        "states": row.states,
-        "exhausted": row.exhausted,
-        "seconds": round(row.seconds, 3),
-        "as_expected": row.as_expected,
-    }
-
-
-def _all(display: Display, seconds_max: float) -> int:
+def _all(display: Display, seconds_max: float, halted: Callable[[], bool]) -> int:
     from dnsguard.lab.exploring import SCENARIOS, explore
 
     table, clean = [], True
     for exploration in SCENARIOS:
-        findings = explore(exploration, seconds_max=seconds_max)
+        if halted():
+            break
+        findings = explore(exploration, seconds_max=seconds_max, halted=halted)
         clean &= findings.exhausted and not findings.violations
-        table.append({"exploration": str(exploration), **_figures(findings)})
+        table.append({"exploration": str(exploration), **figures(findings)})
         display.note(f"{exploration}: {findings.schedules} schedules in {findings.seconds:.1f} s")
     if display.as_json:
         display.raw(json.dumps({"scenarios": table}).encode())
@@ -384,6 +330,8 @@ def _all(display: Display, seconds_max: float) -> int:
         )  # fmt: skip
         rows = [(*(str(row[name]) for name in columns[:-1]), str(sum(row["violations"].values()))) for row in table]
         display.table(tuple(name.replace("_", " ").upper() for name in columns), rows)
+    if halted():
+        return INTERRUPTED
     return DONE if clean else REFUSED
 
 

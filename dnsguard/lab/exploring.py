@@ -130,8 +130,9 @@ def explore(
     seconds_max: float | None = None,
     stop_at_first: bool = False,
     rerun: bool = False,
+    halted: Callable[[], bool] = lambda: False,
 ) -> Findings:
-    """Search an exploration's schedules. Raises GuardUnknown.
+    """Search an exploration's schedules, until none is left, a bound is reached or it is halted. Raises GuardUnknown.
 
     In memory, steps of the workers that were run once are remembered; ``rerun`` runs every schedule in truth from its
     beginning instead, as is always done over SQL.
@@ -141,7 +142,7 @@ def explore(
     if strategy == "states" and remembers:
         survey = Survey(exploration.recalled(), prefer)
         enough: Callable[[Collection[str]], bool] = bool if stop_at_first else lambda _: False
-        return survey.search(schedules_max=schedules_max, seconds_max=seconds_max, enough=enough)
+        return survey.search(schedules_max=schedules_max, seconds_max=seconds_max, enough=enough, halted=halted)
     return search(
         exploration.recalled().run if remembers else exploration.simulator().run,
         STRATEGIES[strategy](setting, prefer, seeds),
@@ -149,6 +150,7 @@ def explore(
         seconds_max=seconds_max,
         stop_at_first=stop_at_first,
         minimise_runs_max=0,
+        halted=halted,
     )
 
 

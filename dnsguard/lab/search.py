@@ -2,6 +2,7 @@
 Knows neither the scenario nor how schedules are chosen, and keeps only counts and the shortest stories.
 """
 
+import enum
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
@@ -25,6 +26,25 @@ class Found:
     """After how many schedules it was first found."""
 
 
+class Ended(enum.Enum):
+    """Why a search is over."""
+
+    EXHAUSTED = "exhausted"
+    """Everything that can happen has been seen (under `ends_at_violation`: up to the first violation)."""
+    ALL_TRIED = "all tried"
+    """Every schedule that the strategy would try was tried; there are others."""
+    CUT = "cut"
+    """Every schedule was tried, and some were cut off before their end: more may come after it."""
+    FOUND = "found"
+    """What was broken was enough."""
+    SCHEDULES = "schedules"
+    """As many were tried as were asked for."""
+    SECONDS = "seconds"
+    """The time was up."""
+    HALTED = "halted"
+    """Somebody did not want to wait any longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a search came to."""
@@ -36,8 +56,7 @@ class Findings:
     """In all schedules together; a beginning that several have in common counts with each."""
     states: int | None
     """Distinct fingerprints, if the scenario takes any."""
-    exhausted: bool
-    """Everything that can happen has been seen (under `ends_at_violation`: up to the first violation)."""
+    ended: Ended
     endings: Mapping[Ending, int]
     violations: Mapping[str, int]
     """By name: in how many schedules."""
@@ -46,6 +65,11 @@ class Findings:
     seconds: float
     processor_s: float = 0.0
     """Seconds of processor time: what is left of the other ones where machines are shared."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether everything that can happen has been seen."""
+        return self.ended is Ended.EXHAUSTED
 
     @property
     def schedules_per_second(self) -> float:
@@ -66,12 +90,13 @@ def search(
     stop_at_first: bool = False,
     minimise_runs_max: int = 500,
     each: Callable[[Outcome], None] | None = None,
+    halted: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Findings:
     """Try schedules until none is left or a bound is reached. The strategy may be searched on afterwards.
 
-    ``each`` hears of every outcome. Violating schedules are made shorter with up to ``minimise_runs_max`` further
-    runs per name, which the counts and the seconds leave out.
+    ``each`` hears of every outcome; between two, ``halted`` is asked whether to end here. Violating schedules are made
+    shorter with up to ``minimise_runs_max`` further runs per name, which the counts and the seconds leave out.
     """
     begun, worked = clock(), time.process_time()
     schedules = moves = 0
@@ -80,10 +105,9 @@ def search(
     first: dict[str, Found] = {}
     shortest: dict[str, Found] = {}
     states: set[Hashable] = set()
-    nothing_left = False
-    while schedules != schedules_max and (seconds_max is None or clock() - begun < seconds_max):
+    while (ended := _bound(schedules, schedules_max, clock() - begun, seconds_max, halted)) is None:
         if not strategy.begin():
-            nothing_left = True
+            ended = _nothing_left(endings, strategy)
             break
         outcome = run(strategy)
         schedules += 1
@@ -96,6 +120,7 @@ def search(
         if each is not None:
             each(outcome)
         if stop_at_first and violations:
+            ended = Ended.FOUND
             break
     seconds, processor_s = clock() - begun, time.process_time() - worked
     return Findings(
@@ -103,7 +128,7 @@ def search(
         endings[Ending.STOPPED],
         moves,
         len(states) if states else None,
-        nothing_left and strategy.complete and _nothing_cut(endings, strategy),
+        ended,
         dict(endings),
         dict(violations),
         first,
@@ -138,6 +163,23 @@ def _keep(
     first.setdefault(violation.name, found)
     if known is None or cost(found.schedule) < cost(known.schedule):
         shortest[violation.name] = found
+
+
+def _bound(
+    schedules: int, schedules_max: int | None, seconds: float, seconds_max: float | None, halted: Callable[[], bool]
+) -> Ended | None:
+    if schedules == schedules_max:
+        return Ended.SCHEDULES
+    if seconds_max is not None and seconds >= seconds_max:
+        return Ended.SECONDS
+    return Ended.HALTED if halted() else None
+
+
+def _nothing_left(endings: Mapping[Ending, int], strategy: Strategy) -> Ended:
+    """Say what it means that the strategy has nothing left to try."""
+    if not strategy.complete:
+        return Ended.ALL_TRIED
+    return Ended.EXHAUSTED if _nothing_cut(endings, strategy) else Ended.CUT
 
 
 def _nothing_cut(endings: Mapping[Ending, int], strategy: Strategy) -> bool:

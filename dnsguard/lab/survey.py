@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 
 from dnsguard.lab.moves import Kind, Schedule
 from dnsguard.lab.recall import CODES, Recalled, Step
-from dnsguard.lab.search import Findings, Found
+from dnsguard.lab.search import Ended, Findings, Found
 from dnsguard.lab.simulation import Ending, Violation
 from dnsguard.lab.strategies import Prefer
 
@@ -84,21 +84,30 @@ class Survey:
         schedules_max: int | None = None,
         seconds_max: float | None = None,
         enough: Callable[[Collection[str]], bool] = lambda _: False,
+        halted: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> Findings:
-        """Try schedules until none is left, a bound is reached, or what was broken is enough."""
+        """Try schedules until none is left, a bound is reached, what was broken is enough, or somebody halts it."""
         begun, worked, looked = clock(), time.process_time(), 0
         stack, seen, recall = self._stack, self._seen, self._recalled.step
         counted = _Counted(self)
         if not self._begun:
             self._begun = True
             self._enter(self._first(), {}, counted)
-        while stack and counted.schedules != schedules_max:
+        ended = Ended.EXHAUSTED
+        while stack:
+            if counted.schedules == schedules_max:
+                ended = Ended.SCHEDULES
+                break
             looked += 1
             if looked % MOVES_BETWEEN_LOOKS == 0:
                 if counted.schedules > ORDERED_SCHEDULES:
                     self._prefer = None
                 if seconds_max is not None and clock() - begun >= seconds_max:
+                    ended = Ended.SECONDS
+                    break
+                if halted():
+                    ended = Ended.HALTED
                     break
             frame = stack[-1]
             if not frame.todo:
@@ -128,10 +137,13 @@ class Survey:
             frame.sleep[turn] = reads, writes
             self._enter(after, sleep, counted)
             if counted.ended and enough(counted.violations):
+                ended = Ended.FOUND
                 break
             counted.ended = False
         seconds = clock() - begun, time.process_time() - worked
-        return counted.findings(*seconds, exhausted=not stack and not self._cut, states=len(seen))
+        if not stack:  # also if the very last schedule was enough
+            ended = Ended.CUT if self._cut else Ended.EXHAUSTED
+        return counted.findings(*seconds, ended=ended, states=len(seen))
 
     def _anew(self) -> None:
         """Begin again, and let nobody go first."""
@@ -269,14 +281,14 @@ class _Counted:
             self.violations[name] += 1
         self.ended = True
 
-    def findings(self, seconds: float, processor_s: float, *, exhausted: bool, states: int) -> Findings:
+    def findings(self, seconds: float, processor_s: float, *, ended: Ended, states: int) -> Findings:
         """Return it in numbers."""
         return Findings(
             self.schedules,
             self.endings[Ending.STOPPED],
             self.moves,
             states,
-            exhausted,
+            ended,
             dict(self.endings),
             dict(self.violations),
             self.first,

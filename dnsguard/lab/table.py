@@ -2,7 +2,7 @@
 A "yes" is a schedule that was found; a "no" is a search that was exhausted without one.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from dnsguard.lab.moves import Faults
@@ -35,15 +35,21 @@ class Row:
         return (self.empty, self.stale, self.wedged) == (self.variant.empty, self.variant.stale, self.variant.wedged)
 
 
-def fill(variant: Variant, setting: Setting, faults: Faults = Faults(), seconds_max: float | None = None) -> Row:  # noqa: B008
-    """Search a variant until all three were found, nothing is left, or time is up. Faults are frozen."""
+def fill(
+    variant: Variant,
+    setting: Setting,
+    faults: Faults = Faults(),  # noqa: B008  frozen
+    seconds_max: float | None = None,
+    halted: Callable[[], bool] = lambda: False,
+) -> Row:
+    """Search a variant until all three were found, nothing is left, time is up, or somebody halts it."""
     setting = replace(setting, guards=variant.guards)
     survey = Survey(Recalled(setting, faults=faults, moves_max=MOVES_MAX), as_in_october(setting))
 
     def enough(broken: Collection[str]) -> bool:
         return all(name in broken for name in COLUMNS)
 
-    findings = survey.search(seconds_max=seconds_max, enough=enough)
+    findings = survey.search(seconds_max=seconds_max, enough=enough, halted=halted)
     found = findings.violations
     empty, stale, wedged = (True if name in found else False if findings.exhausted else None for name in COLUMNS)
     return Row(
@@ -51,7 +57,14 @@ def fill(variant: Variant, setting: Setting, faults: Faults = Faults(), seconds_
     )
 
 
-def rows(setting: Setting, faults: Faults = Faults(), seconds_max: float | None = None) -> Iterator[Row]:  # noqa: B008
-    """Fill the table, row by row, whatever guards the setting has. Faults are frozen."""
+def rows(
+    setting: Setting,
+    faults: Faults = Faults(),  # noqa: B008  frozen
+    seconds_max: float | None = None,
+    halted: Callable[[], bool] = lambda: False,
+) -> Iterator[Row]:
+    """Fill the table, row by row, whatever guards the setting has; the row at which somebody halts it is the last."""
     for variant in VARIANTS:
-        yield fill(variant, setting, faults, seconds_max)
+        yield fill(variant, setting, faults, seconds_max, halted)
+        if halted():
+            return

@@ -1,14 +1,19 @@
 from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 
+from dnsguard.lab.exploring import Exploration
 from dnsguard.lab.minimise import cost, minimise
 from dnsguard.lab.moves import Faults, Schedule, ScheduleUnreadable, Step
 from dnsguard.lab.reduction import Reduced
-from dnsguard.lab.search import Findings, replay, search
+from dnsguard.lab.search import Ended, Findings, replay, search
+from dnsguard.lab.setting import as_in_october
 from dnsguard.lab.simulation import Ending, Simulation, Violation
 from dnsguard.lab.simulator import Simulator
 from dnsguard.lab.strategies import Exhaustive, Pct, RandomWalk
+from dnsguard.lab.survey import Survey
 
 
 def lost_update(simulation: Simulation) -> None:
@@ -62,6 +67,37 @@ def test_a_long_random_story_is_made_as_short_as_any(seed: int) -> None:
     findings = search(simulator.run, RandomWalk(seed * 1000, 1000), stop_at_first=True)
     assert cost(findings.shortest["lost update"].schedule) == SHORTEST
     assert cost(findings.first["lost update"].schedule) >= SHORTEST
+
+
+def test_a_search_says_why_it_ended_whatever_it_has_found() -> None:
+    run, ticks, asked = Simulator(lost_update).run, count(), count()
+    whole = Simulator(lost_update, ends_at_violation=False).run
+    ended = {
+        Ended.EXHAUSTED: search(whole, Reduced(), minimise_runs_max=0),
+        Ended.ALL_TRIED: search(run, RandomWalk(0, 100), minimise_runs_max=0),
+        Ended.FOUND: search(run, Reduced(), minimise_runs_max=0, stop_at_first=True),
+        Ended.SCHEDULES: search(run, RandomWalk(0), minimise_runs_max=0, schedules_max=100),
+        Ended.SECONDS: search(run, RandomWalk(0), minimise_runs_max=0, seconds_max=100.0, clock=lambda: next(ticks)),
+        Ended.HALTED: search(run, RandomWalk(0), minimise_runs_max=0, halted=lambda: next(asked) == 100),
+        Ended.CUT: search(Simulator(lost_update, moves_max=6).run, Exhaustive(), minimise_runs_max=0),
+    }
+    assert {why: findings.ended for why, findings in ended.items()} == {why: why for why in ended}
+    assert all(findings.violations for findings in ended.values())
+    assert [why for why, findings in ended.items() if findings.exhausted] == [Ended.EXHAUSTED]
+
+
+def test_a_search_on_memories_says_why_it_ended_too() -> None:
+    october = Exploration(guards="unguarded")
+    setting = october.setting
+
+    def survey(**bounds: Any) -> Ended:
+        return Survey(october.recalled(), as_in_october(setting)).search(**bounds).ended
+
+    assert survey(schedules_max=10) is Ended.SCHEDULES
+    assert survey(enough=bool) is Ended.FOUND
+    assert survey(seconds_max=0.0) is Ended.SECONDS
+    assert survey(halted=lambda: True) is Ended.HALTED
+    assert survey() is Ended.EXHAUSTED
 
 
 def test_pct_finds_the_race() -> None:
