@@ -55,6 +55,19 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = examples
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; who gives the daemon's settings to a command that asks it is told what to give."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name != "--config" or not any("--url" in param.opts for param in self.params):
+                raise
+            raise click.UsageError(
+                f"expected the daemon to ask, found --config: '{ctx.info_name}' asks a running daemon over HTTP and "
+                "reads no settings; name it by --url (with --token-file), or by --data-dir, its data folder",
+                ctx,
+            ) from None
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         super().format_epilog(ctx, formatter)

@@ -81,7 +81,9 @@ def _summary(found: VerificationShown) -> Iterator[str]:
     if found.base != found.generation:
         at += f" (being published, from {found.base} on)"
     yield f"{found.zone} at {at}: {found.compared} RRsets compared, {differ}; {found.unmanaged} not managed"
-    if found.finding_count and found.policy == "repair":
+    suspended = {(rrset.name, rrset.type) for rrset in found.suspended}
+    mended = any(each.generation is not None and (each.name, each.type) not in suspended for each in found.findings)
+    if found.policy == "repair" and (mended or found.finding_count > listed):
         yield "the zone's policy is to repair: what plans cover is published anew by the daemon"
     for rrset in found.suspended:
         yield f"repairs are suspended: {rrset.name} {rrset.type} was changed again each time; find out who writes there"

@@ -30,6 +30,7 @@ DEFAULT_DNS = "127.0.0.1:5300"
 DEFAULT_ZONE = "example.test."
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class ConfigRefused(Exception):
@@ -106,7 +107,7 @@ class TokenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[log]``: how much, and in which form ("auto": readable on a terminal, JSON otherwise)."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 

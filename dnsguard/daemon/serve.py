@@ -30,6 +30,7 @@ from dnsguard.daemon import compose
 from dnsguard.daemon.check import Check
 from dnsguard.daemon.config import (
     ConfigRefused,
+    LogLevel,
     Options,
     Settings,
     default_data_dir,
@@ -108,15 +109,17 @@ def examine(
         folder = Path(settings.data_dir) if settings.data_dir else default_data_dir()
         show([check async for check in examine_all(settings, folder, zone, powerdns_database)])
 
-    return _spoken(options, act)
+    return _spoken(options, act, "error")  # what it finds are its checks
 
 
-def _spoken(options: Options, act: Callable[[Options, Settings], Coroutine[None, None, None]]) -> int:
+def _spoken(
+    options: Options, act: Callable[[Options, Settings], Coroutine[None, None, None]], level: LogLevel | None = None
+) -> int:
     """Run an act; turn what it could not open into a sentence and an exit code."""
     try:
         options = with_environment(options)
         settings = read_settings(options)
-        configure_logs(settings.log.level, settings.log.format)
+        configure_logs(level or settings.log.level, settings.log.format)
         asyncio.run(act(options, settings))
     except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
         sys.stderr.write(f"dnsguard: {error}\n")

@@ -74,7 +74,9 @@ class Connection:
         try:
             answer = Responses(signer, request).open(wire, self._now())
         except NotAuthentic as reason:
-            log.warning("answer.distrusted", primary=str(self._primary), reason=str(reason))
+            # Many servers do not sign a no to what they do not know at all; whoever asked says it where it matters.
+            level = log.debug if reason.rcode else log.warning
+            level("answer.distrusted", server=str(self._primary), reason=str(reason))
             raise Unanswered(str(reason), reason.rcode) from None
         if (
             not answer[2] & _RESPONSE_BIT
@@ -142,7 +144,7 @@ class Connection:
                 )
         except (OSError, TimeoutError) as error:
             return Unanswered(f"no connection to {primary}: {worded(error)}")
-        log.info("primary.connected", primary=str(primary))
+        log.debug("connection.opened", server=str(primary))
         return pipe
 
 
@@ -255,7 +257,7 @@ class _Pipe(asyncio.Protocol):
             if not exchange.answer.done():
                 exchange.answer.set_exception(Unanswered(why))
         self._waiting.clear()
-        log.info("primary.disconnected", primary=str(self._primary), reason=why)
+        log.debug("connection.closed", server=str(self._primary), reason=why)
         self.lost.set_result(None)
 
 

@@ -160,7 +160,7 @@ class Responses:
             case 17:
                 return (
                     f"{rcode_of(wire)}, BADKEY: the server does not know the TSIG key {key} with this algorithm, "
-                    "or does not let it do this (Knot says the same to both)"
+                    "or does not let it do this; compare name, algorithm and what it allows"
                 )
             case 18:
                 return f"{rcode_of(wire)}, BADTIME: {_apart(now, found.other or found.time)}"

@@ -124,6 +124,14 @@ def test_serving_with_an_unusable_setting_is_one_sentence_and_exit_code_2(nobody
     assert "no-such-file.toml" in missing.stderr
 
 
+def test_who_gives_settings_to_a_command_that_asks_a_daemon_is_told_what_to_give(nobody: Cli) -> None:
+    done = nobody("status", "--config", "dnsguard.toml")
+    assert done.exit_code == 2
+    assert "found --config: 'status' asks a running daemon" in done.stderr
+    assert "--data-dir" in done.stderr
+    assert "No such option" in nobody("version", "--config", "dnsguard.toml").stderr
+
+
 def test_a_command_whose_errors_cannot_be_written_ends_as_it_would(nobody: Cli) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -80,7 +80,7 @@ def test_what_differs_is_repaired_by_itself_where_the_policy_says_so_and_account
     with open_site(tmp_path, FAST) as site:
         site.publish("www", "192.0.2.1")
         site.write("www 0 - A", "www 300 A 192.0.2.66", "www 300 TXT theirs")
-        site.until(1, "verify")
+        assert "is published anew by the daemon" in site.until(1, "verify").stdout
         shown = site.cli("verify")
         for _ in range(TRIES_MAX):
             if "A: expected" not in shown.stdout:
@@ -100,6 +100,7 @@ def test_what_differs_is_repaired_by_itself_where_the_policy_says_so_and_account
             if "repairs are suspended" in told.stdout:
                 break
         assert "repairs are suspended: www.example.test. A" in told.stdout
+        assert "is published anew" not in told.stdout
         assert "repairs of 1 suspended" in site.cli("status", "example.test.").stdout
         assert any("repair.suspended" in line and "error" in line for line in site.log_lines)
         assert any("192.0.2.66" in line for line in site.shown())

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import dns.message
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from dnsguard.core.message import Message
 from dnsguard.wire.encode import MessageTooLarge, encode_question, encode_update
@@ -97,6 +98,34 @@ async def test_swapped_answers_are_not_believed(connection: Connection, embedded
     for task in tasks:
         with pytest.raises(Unanswered, match="does not hold"):
             await task
+
+
+@pytest.mark.parametrize(
+    ("altered", "level"),
+    [
+        (lambda frame: b"\0\x0c" + frame[2:4] + b"\x80\x04" + bytes(8), "debug"),
+        (lambda frame: frame[:5] + bytes((frame[5] ^ 5,)) + frame[6:], "warning"),
+    ],
+    ids=["an unsigned NOTIMP", "a signature that does not hold"],
+)
+async def test_a_signature_that_does_not_hold_is_worth_a_warning_and_an_unsigned_no_is_not(
+    connection: Connection, embedded_proxy: Proxy, altered: Callable[[bytes], bytes], level: str
+) -> None:
+    (task,) = await held(connection, embedded_proxy, SOA)
+    embedded_proxy.held[:] = [(altered(frame), writer) for frame, writer in embedded_proxy.held]
+    with capture_logs() as logs:
+        release(embedded_proxy)
+        with pytest.raises(Unanswered):
+            await task
+    assert [(each["event"], each["log_level"]) for each in logs] == [("answer.distrusted", level)]
+
+
+async def test_connections_come_and_go_without_a_word(embedded_proxy: Proxy) -> None:
+    with capture_logs() as logs:
+        connection = connection_to(embedded_proxy.address)
+        await connection.exchange(SOA)
+        await connection.close()
+    assert {each["log_level"] for each in logs} == {"debug"}
 
 
 async def test_an_id_is_not_used_again_while_its_answer_may_come(connection: Connection, embedded_proxy: Proxy) -> None:
