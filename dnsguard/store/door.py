@@ -76,8 +76,8 @@ def _is_written(conn: sa.Connection, ledger: Ledger, seen: sa.Row[Any]) -> bool:
     The chain says what was appended after what; actor, time and key say by whom. Another who submits the very same
     plans as the same actor in the same microsecond is answered the same generations, and gets the same contents.
     """
-    if seen.newest == ledger.seen.newest:
-        return False
+    if not ledger.plans or seen.newest == ledger.seen.newest:
+        return False  # nothing was to be written, or nothing has been
     last = ledger.plans[-1]
     if last["generation"] < seen.kept_from:
         raise StoreUnavailable(

@@ -1,14 +1,16 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
 from dnsguard.core.guards import GUARDED
-from dnsguard.core.history import Accepted, KeyReused, ZoneUnknown
+from dnsguard.core.history import Accepted, KeyReused, Submission, ZoneUnknown
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import Submitted
+from dnsguard.store.door import Caller, decide
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, key, publish, submit
 
@@ -41,6 +43,17 @@ async def test_a_repetition_under_an_idempotency_key_gives_the_first_answer(stor
     stranger = await submit(store, {key("www"): a(3)}, actor="other", idempotency_key="k", body_digest=b"two")
     assert (first, again, other) == (Accepted(1), Accepted(1, repeated=True), KeyReused(1))
     assert stranger == Accepted(3)
+
+
+async def test_who_was_told_nothing_of_a_repetition_is_told_once_the_database_is_back(store: SqlStore) -> None:
+    await submit(store, {key("www"): a(1)}, idempotency_key="k", body_digest=b"one")
+    plan = make_plan(ZONE, {key("www"): a(1)}, reason="a test")
+    caller = Caller(Submission(plan, "planner", 1000.0, "k", b"one"), GUARDED, Policy(), None)
+    look = partial(decide, zone=ZONE, callers=[caller])
+    unclear = await store._database.glance(look)  # the connection is lost before it writes, and it had nothing to write
+    await accepted(store, {key("www"): a(2)}, actor="other")
+    found = await store._database.glance(partial(look, unclear=(unclear,)))
+    assert (unclear.outcomes, found.outcomes) == ([Accepted(1, repeated=True)],) * 2
 
 
 async def test_a_plan_made_from_what_another_has_changed_since_is_refused(store: SqlStore) -> None:
