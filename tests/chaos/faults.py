@@ -49,6 +49,8 @@ _CAUGHT_S_MAX = 5.0
 _OVERTAKEN_S_MAX = 8.0
 _START_TRIES_MAX = 60
 _START_AGAIN_S = 0.3
+_PASSING = (75, -signal.SIGKILL)
+"""What a daemon ends with if it may be started again: EX_TEMPFAIL, or killed here since it took too long."""
 _RESET_SHARE = 0.2
 """Of the messages between a daemon and the primary."""
 _CLOCKS = ("+30", "+250", "+3600", "-250", "-7200", "+86400")
@@ -316,13 +318,16 @@ class Storm:
 
 
 async def started(member: Member) -> None:
-    """Start a daemon, again and again while what it needs is away, as a service's supervisor does."""
+    """Start a daemon, again and again while it ends because what it needs is away, as a service's supervisor does.
+
+    Raises NotStarted if it ends otherwise: that says that a person has to change something, and nobody has.
+    """
     for tries_left in reversed(range(_START_TRIES_MAX)):
         try:
             return await member.daemon.start()
         except NotStarted:
-            await member.daemon.kill()
-            if not tries_left:
+            status = await member.daemon.stop()
+            if not tries_left or status not in _PASSING:
                 raise
             await _pause(_START_AGAIN_S)
     return None
