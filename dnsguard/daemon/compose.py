@@ -19,7 +19,7 @@ from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
-from dnsguard.store.address import SQLITE, StoreUnusable, read_address
+from dnsguard.store.address import SQLITE, TLS_FILES, StoreUnusable, read_address
 from dnsguard.store.engine import Bounds
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.primary import Primary
@@ -35,10 +35,21 @@ def database_url(settings: Settings, folder: Path) -> str:
         url = read_address(settings.database)
     except StoreUnusable as error:
         raise ConfigRefused(f"database: {error}") from None
+    for name in TLS_FILES:
+        if path := url.query.get(name):
+            _readable(str(path), f"database: {name}")
     if settings.database_password_file is None:
         return url.render_as_string(hide_password=False)
     password = _line(settings.database_password_file, "database_password_file", "password")
     return url.set(password=password).render_as_string(hide_password=False)
+
+
+def _readable(path: str, what: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            return
+    except OSError as error:
+        raise ConfigRefused(f"{what}: cannot read {path} ({error.strerror}); name another file") from None
 
 
 def bounds(settings: Settings) -> Bounds:

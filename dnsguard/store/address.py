@@ -13,7 +13,8 @@ from dnsguard.core.history import StoreUnavailable
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _DRIVERS = {SQLITE: ("aiosqlite", "pysqlite"), POSTGRESQL: ("asyncpg",)}
-_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl")
+TLS_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_TLS = ("sslmode", "sslpassword", *TLS_FILES)
 TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _OPTIONS = {SQLITE: ("uri",), POSTGRESQL: ("host", "port", "target_session_attrs", *_TLS)}
 _SESSIONS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")

@@ -33,3 +33,18 @@ def test_a_file_without_its_secret_is_named(tmp_path: Path, contents: str | None
     with pytest.raises(ConfigRefused, match=said) as refused:
         compose.database_url(Settings(database=DATABASE, database_password_file=str(path)), tmp_path)
     assert str(path) in str(refused.value)
+
+
+def test_a_certificate_that_cannot_be_read_is_named_with_its_option(tmp_path: Path) -> None:
+    here, gone = tmp_path / "ca.crt", tmp_path / "gone.crt"
+    here.write_text("a certificate")
+    url = f"{DATABASE}?sslmode=verify-full&sslrootcert="
+    assert compose.database_url(Settings(database=f"{url}{here}"), tmp_path).startswith(DATABASE)
+    with pytest.raises(ConfigRefused, match="database: sslrootcert: cannot read") as refused:
+        compose.database_url(Settings(database=f"{url}{gone}"), tmp_path)
+    assert str(gone) in str(refused.value)
+
+
+def test_an_address_that_is_none_is_a_setting_that_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match="database: expected"):
+        compose.database_url(Settings(database="postgresql://u:p@db:abc/x"), tmp_path)

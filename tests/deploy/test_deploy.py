@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dnsguard.daemon.config import Options, Settings, read_settings
+from dnsguard.daemon.serve import EXIT_BROKEN, EXIT_POSTPONED, EXIT_USAGE
 from tests.servers import require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -38,6 +39,15 @@ def module(name: str, *argv: str | Path) -> str:
 def documents(*paths: Path) -> Iterable[dict[str, Any]]:
     for path in paths:
         yield from yaml.safe_load_all(path.read_text())
+
+
+def test_the_unit_tries_again_for_ever_unless_a_person_has_to_change_something() -> None:
+    lines = (DEPLOY / "dnsguard.service").read_text().splitlines()
+    said = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert (said["Restart"], said["StartLimitIntervalSec"]) == ("always", "0")
+    prevented = {int(code) for code in said["RestartPreventExitStatus"].split()}
+    assert prevented == {EXIT_USAGE}
+    assert not prevented & {EXIT_POSTPONED, EXIT_BROKEN}
 
 
 def one(kind: str) -> dict[str, Any]:
