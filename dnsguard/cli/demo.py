@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dnsguard.lab.demo.verdict import Verdict
     from dnsguard.lab.exploring import Story
 
-LENGTH_S = 95.0
+LENGTH_S = 97.0
 """How long it takes at speed 1, about."""
 _LOOKS_S = 0.125
 _NOT_FOR_A_STORY = ("seed", "speed", "report", "pictures")

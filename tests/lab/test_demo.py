@@ -198,12 +198,10 @@ def test_a_side_that_does_not_end_on_the_newest_plan_everywhere_costs_the_exit_c
 
 def test_plans_that_were_lost_before_the_copy_are_counted_apart_from_those_that_it_loses(run: Run) -> None:
     lost = replace(run, lost_before={RESCUED_SIDE: (11, 12)}, lost={**run.lost, RESCUED_SIDE: (11, 12)})
-    assert ("plans thrown away", str(len(run.lost[UNGUARDED_SIDE])), "0", "0 (2 before it was copied)") in judge(
-        lost
-    ).rows()
+    assert ("plans thrown away", str(len(run.lost[UNGUARDED_SIDE])), "0", "0 (2 before it)") in judge(lost).rows()
     assert judge(lost).guarded_held
     worse = judge(replace(lost, lost={**run.lost, RESCUED_SIDE: (11, 12, 14)}))
-    assert "1 (2 before it was copied)" in {row[3] for row in worse.rows()}
+    assert "1 (2 before it)" in {row[3] for row in worse.rows()}
     assert not worse.guarded_held
 
 
@@ -347,6 +345,15 @@ def test_the_pictures_are_files_of_their_own(run: Run) -> None:
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert len(svg) < 60_000
         assert "data-m" not in svg
+
+
+def test_on_paper_the_short_picture_keeps_its_size_on_a_portrait_page_too() -> None:
+    style = Path(report.__file__).with_name("report.css").read_text("utf-8")
+    blocks = style.split("@media ")
+    for block in (each for each in blocks if "svg.timeline { width: 100%" in each):
+        stretched, kept = block.index("svg.timeline { width: 100%"), block.index(".rescued svg.timeline { width: auto")
+        assert stretched < kept, block
+    assert sum("svg.timeline { width: 100%" in each for each in blocks) == 2
 
 
 def test_the_screen_shows_both_sides_the_copy_and_the_story(run: Run) -> None:

@@ -66,6 +66,12 @@ def _goes_back(run: Run, event: Event) -> bool:
     return switched_on and 0 < _answered_plan(event) < max(by_hand, default=0)
 
 
+def _begun(run: Run, event: Event) -> str:
+    flips = [s for s in run.journal(event.side).sent if s.act == "flip" and s.applied and s.answered_at <= event.at]
+    label = flips[-1].label if flips else f"{PLAN}{_answered_plan(event)}"
+    return label.replace(", put back", " (put back when newer ones were thrown away)")
+
+
 def _is_installed(number: int) -> Callable[[Run, Event], bool]:
     return lambda _run, event: (
         _sent_plan(event) == number and event.sent is not None and event.sent.about == short(MAIN.name)
@@ -237,7 +243,7 @@ STORY = (
         f"answer.{PLAN}",
         lambda r, e: (
             f"The copy answers again, {e.at - r.chapters['copied']:.1f} s later, without a person: the publication "
-            f"that it was found in, of {PLAN}{_answered_plan(e)}, is finished first."
+            f"that it was found in, of {_begun(r, e)}, is finished first."
         ),
         RESCUED_SIDE,
         lambda r, e: _was_empty(r, e) and not _is_newest_at_last(r, e),
@@ -289,9 +295,9 @@ STORY = (
         UNGUARDED_SIDE,
         ZONE_LANE,
         f"answer.{PLAN}",
-        lambda _r, e: (
-            f"The enactors first finish what they had begun: {PLAN}{_answered_plan(e)} goes over the newer one that "
-            "people had put there. Nobody asks."
+        lambda r, e: (
+            f"The enactors first finish what they had begun: {_begun(r, e)} goes over the newer one that people had "
+            "put there. Nobody asks."
         ),
         UNGUARDED_SIDE,
         _goes_back,

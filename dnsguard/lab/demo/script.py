@@ -102,8 +102,8 @@ class Script:
     resumed_after: float = 37.5
     current_by: float = 60.0
     """By so long after the first empty answer every side should serve the newest plan, at all endpoints."""
-    epilogue_s: float = 3.0
-    """How long it is watched when it is so."""
+    epilogue_s: float = TTL_S + 0.5
+    """How long it is watched when it is so: until the client knows it, too."""
 
     def plan(self, number: int) -> Plan:
         """Return the planner's plan of a number: the complete records of every endpoint."""

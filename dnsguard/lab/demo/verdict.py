@@ -144,6 +144,7 @@ class Verdict:
             row("refused at the fence", *(str(side.refused_at_fence) for side in sides)),
             row("plans thrown away", *(_lost(side) for side in sides)),
             row("recovered by itself", *(_word(side) for side in sides)),
+            row("and serves the newest plan after", *(_until_newest(side) for side in sides)),
             row("serves the newest plan at the end", *("yes" if side.newest_at_end else "no" for side in sides)),
         ]
 
@@ -168,12 +169,17 @@ def _word(side: Tally) -> str:
         return "nothing to recover"
     if side.recovered_s is None:
         return "no: by hand"
-    newest = "never" if side.current_s is None else f"in {side.current_s:.1f} s"
-    return f"yes, in {side.recovered_s:.1f} s; newest plan {newest}"
+    return f"yes, in {side.recovered_s:.1f} s"
+
+
+def _until_newest(side: Tally) -> str:
+    if side.empty_s == 0:
+        return "-"
+    return "never by itself" if side.current_s is None else f"{side.current_s:.1f} s"
 
 
 def _lost(side: Tally) -> str:
-    before = f" ({side.plans_lost_before} before it was copied)" if side.plans_lost_before else ""
+    before = f" ({side.plans_lost_before} before it)" if side.plans_lost_before else ""
     return f"{side.plans_lost - side.plans_lost_before}{before}"
 
 
