@@ -109,7 +109,7 @@ def demo(
         given = [name for name in _NOT_FOR_A_STORY if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             left_out = ", ".join(f"--{name}" for name in given)
-            raise click.UsageError(f"--replay plays a recorded story, effect by effect, and nothing else: {left_out}?")
+            raise click.UsageError(f"--replay plays a recorded story as it is, effect by effect: leave out {left_out}")
     if report is not None and not report.parent.is_dir():
         raise click.BadParameter(f"expected a folder {report.parent}, found none", param_hint="--report")
     configure_logs("error", "auto")

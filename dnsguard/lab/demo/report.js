@@ -46,14 +46,29 @@
     }
   };
 
+  // Marks of one moment lie over each other: of those under the pointer, the one whose middle is nearest is meant.
+  const nearest = (event) => {
+    const off = (mark) => {
+      const box = mark.querySelector(".reach").getBoundingClientRect();
+      return Math.abs(box.left + box.width / 2 - event.clientX);
+    };
+    const under = document.elementsFromPoint(event.clientX, event.clientY).map((each) => each.closest(".mark"));
+    return under.filter((mark) => mark && mark.dataset.m).sort((one, other) => off(one) - off(other))[0];
+  };
+
   for (const figure of document.querySelectorAll("svg.timeline")) {
     const all = Array.from(figure.querySelectorAll(".mark"));
     all.forEach((mark, at) => {
-      mark.addEventListener("pointerenter", () => show(mark));
+      mark.addEventListener("pointermove", (event) => {
+        const meant = nearest(event);
+        if (meant && meant !== shown) {
+          show(meant);
+        }
+      });
       mark.addEventListener("focus", () => show(mark));
       mark.addEventListener("click", (event) => {
         event.stopPropagation();
-        show(mark);
+        show(nearest(event) || mark);
       });
       mark.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
