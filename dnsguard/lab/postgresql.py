@@ -21,6 +21,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dnsguard.core.history import StoreUnavailable
+from dnsguard.lab.history import MemoryHistory
+from dnsguard.lab.sql_history import history_of
 from dnsguard.store.address import place_of
 from dnsguard.store.database import told
 from dnsguard.store.engine import Bounds, make_engine
@@ -126,6 +128,10 @@ class PostgresqlSchema:
         keeper = self._keeper = Keeper(url, bounds)
         engine = self._engine = make_engine(url, bounds=bounds)
         elsewhere = self._elsewhere = Elsewhere()
+        self.history: Callable[[], MemoryHistory] = partial(_read, elsewhere, keeper, zone)
+        """Returns what the schema holds now, by a connection that no run has. Raises StoreUnavailable. It does not keep
+        this value alive: whoever looks on is found by the garbage collector, at any time.
+        """
         self._remove = weakref.finalize(self, _remove, elsewhere, keeper)
 
         async def connect(*args: Any, **kwargs: Any) -> AtOnce:  # noqa: ANN401  the driver's
@@ -216,6 +222,13 @@ class Keeper:
             if self._conn is not None:
                 await self._conn.exec_driver_sql("SELECT put_back()")
 
+    async def history(self, zone: str) -> MemoryHistory:
+        """Read a zone's history. Raises StoreUnavailable."""
+        if self._conn is None:
+            raise StoreUnavailable(f"expected the schema {self.schema} to be there, found it removed: begin anew")
+        with told(self._place):
+            return await self._conn.run_sync(history_of, zone)
+
     async def remove(self) -> None:
         """Remove the schema and close all connections. Raises StoreUnavailable."""
         if self._conn is None:
@@ -243,6 +256,10 @@ def _lead(engine: AsyncEngine, schema: str, connect: Callable[..., Awaitable[AtO
         settings["server_settings"] = {**settings["server_settings"], "search_path": schema}
         if connect is not None:
             settings["async_creator_fn"] = connect
+
+
+def _read(elsewhere: Elsewhere, keeper: Keeper, zone: str) -> MemoryHistory:
+    return elsewhere.finish(keeper.history(zone))
 
 
 def _remove(elsewhere: Elsewhere, keeper: Keeper) -> None:

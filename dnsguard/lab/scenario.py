@@ -168,6 +168,10 @@ class World:
             self.fingerprint.afresh(who, *knows)
 
 
+Reading = Callable[[], MemoryHistory]
+"""Returns what a store holds now, past the gate."""
+
+
 @dataclass(slots=True)
 class Look:
     """Looks at one run: what was seen so far, and what becomes of the zone once nobody is busy any more."""
@@ -175,10 +179,11 @@ class Look:
     world: World
     simulation: Simulation
     watch: Watch
-    history: MemoryHistory | None
+    history: Reading
     broken: tuple[Violation, ...]
     _read: int = 0
     _contents: object = None
+    _found: MemoryHistory | None = None
     _after: tuple[Violation, ...] | None = None
 
     def register(self) -> None:
@@ -194,9 +199,12 @@ class Look:
         notes = self.world.notes[self._read :]
         self._read += len(notes)
         contents = self.world.primary.contents
-        if contents is not self._contents or any(note.act in WRITING for note in notes):
+        written = any(note.act in WRITING for note in notes)
+        if contents is not self._contents or written:
             self._contents = contents
-            self.watch, self.broken = self.watch.after(notes, contents, self.history)
+            if self._found is None or written:
+                self._found = self.history()
+            self.watch, self.broken = self.watch.after(notes, contents, self._found)
         return None
 
     def _said(self, name: str, _: Move | None) -> Violation | None:
@@ -228,9 +236,7 @@ def watched(setting: Setting) -> tuple[tuple[str, ...], ...]:
     return (*zone, *((*group, KEPT) for group in zone), (PLANS, KEPT))
 
 
-def first_look(
-    setting: Setting, primary: MemoryPrimary, history: MemoryHistory | None
-) -> tuple[Watch, tuple[Violation, ...]]:
+def first_look(setting: Setting, primary: MemoryPrimary, history: MemoryHistory) -> tuple[Watch, tuple[Violation, ...]]:
     """Look at a scenario before it begins."""
     published = tuple(Change(key, wanted, 1) for key, wanted in setting.wanted(1).items())
     watch = Watch(ZONE, setting.keys, setting.keep, Ledger(published, acknowledged=(1,), newest=1))
@@ -244,7 +250,8 @@ async def begin(setting: Setting, store: Store, primary: MemoryPrimary, notes: l
     await world.publish(setting.enactor_names[0])
 
 
-Fresh = Callable[[], tuple[Store, MemoryHistory | None]]
+Fresh = Callable[[], tuple[Store, MemoryHistory | None, Reading]]
+"""Makes a run's store, with the history that it shares if there is one to be looked into, and what reads it."""
 
 
 def opening(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> MemoryHistory:
@@ -258,9 +265,9 @@ def in_memory(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fr
     """Return what makes a store in memory for each run."""
     history = opening(setting, primary, notes)
 
-    def fresh() -> tuple[Store, MemoryHistory]:
+    def fresh() -> tuple[Store, MemoryHistory, Reading]:
         own = copied(history)
-        return MemoryStore({ZONE: own}), own
+        return MemoryStore({ZONE: own}), own, lambda: own
 
     return fresh
 
@@ -271,7 +278,7 @@ def in_sqlite(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fr
     from dnsguard.lab.sqlite import SqliteFile
 
     file = SqliteFile(ZONE, HISTORY, lambda store: begin(setting, store, primary, notes))
-    return lambda: (file.store(), None)
+    return lambda: (file.store(), None, file.history)
 
 
 def in_postgresql(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fresh:
@@ -280,7 +287,7 @@ def in_postgresql(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -
     from dnsguard.lab.postgresql import PostgresqlSchema
 
     schema = PostgresqlSchema(setting.database, ZONE, HISTORY, lambda store: begin(setting, store, primary, notes))
-    return lambda: (schema.store(), None)
+    return lambda: (schema.store(), None, schema.history)
 
 
 STORES = {"memory": in_memory, "sqlite": in_sqlite, "postgresql": in_postgresql}
@@ -303,7 +310,7 @@ def scenario(setting: Setting, tell: list[str] | None = None, onlookers: Onlooke
     aftermaths: dict[Hashable, tuple[Violation, ...]] = {}
 
     def scene(simulation: Simulation) -> None:
-        store, history = fresh()
+        store, history, read = fresh()
         world = World(setting, store, replace(primary), simulation.gate)
         world.aftermaths = aftermaths
         world.fingerprint = Fingerprint(numbers, history, world.primary, world.notes, setting.read_back)
@@ -313,8 +320,8 @@ def scenario(setting: Setting, tell: list[str] | None = None, onlookers: Onlooke
         for name in setting.enactor_names:
             live = partial(world.live, name)
             simulation.spawn(name, live, restart=live)
-        watch, broken = first_look(setting, primary, history)
-        Look(world, simulation, watch, history, broken).register()
+        watch, broken = first_look(setting, primary, read())
+        Look(world, simulation, watch, read, broken).register()
         if onlookers is not None:
             simulation.after_effect(onlookers(before, world.notes), reads=())
         if tell is not None:

@@ -8,11 +8,15 @@ import sqlite3
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import sqlalchemy as sa
 
+from dnsguard.lab.history import MemoryHistory
+from dnsguard.lab.sql_history import history_of
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
@@ -61,6 +65,11 @@ class SqliteFile:
         with_scene = sqlite3.connect(file)
         with_scene.backup(self._scene)
         self._file = with_scene
+        engine = sa.create_engine("sqlite://", creator=lambda: with_scene, poolclass=sa.StaticPool)
+        self.history: Callable[[], MemoryHistory] = partial(_read, engine, zone)
+        """Returns what the database holds now, by a connection that no run has. It does not keep this value alive:
+        whoever looks on is found by the garbage collector, at any time, and a folder must not be removed then.
+        """
 
         def connect() -> sqlite3.Connection:
             # Whatever thread the garbage collector is in may close it.
@@ -80,6 +89,11 @@ class SqliteFile:
         """Close the file; the folder goes after it."""
         self._scene.close()
         self._file.close()
+
+
+def _read(engine: sa.Engine, zone: str) -> MemoryHistory:
+    with engine.connect() as conn:
+        return history_of(conn, zone)
 
 
 async def _set_scene(url: str, zone: str, history: str, prepare: Prepare) -> None:

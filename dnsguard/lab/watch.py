@@ -84,12 +84,9 @@ class Watch:
     """The generation from which each endpoint's contents came when it last had any."""
 
     def after(
-        self, notes: Iterable[Note], contents: Mapping[Key, Records], history: MemoryHistory | None = None
+        self, notes: Iterable[Note], contents: Mapping[Key, Records], history: MemoryHistory
     ) -> "tuple[Watch, tuple[Violation, ...]]":
-        """Look again; return what was seen, and what is wrong.
-
-        Without the ``history`` at hand, what is asked of it is left out: 4, 5 as far as plans go, and 7.
-        """
+        """Look again; return what was seen, and what is wrong."""
         ledger = self.ledger
         for note in notes:
             if note.act in REMEMBERED:
@@ -110,8 +107,7 @@ class Watch:
             _named(PREFIX, invariants.prefix(ledger.changes, fence, shown, self.keys, ledger.rejected)),
             *(_rollback_kept(key, contents) for key in self.keys),
         )
-        if history is not None:
-            broken += _of_history(ledger, fence, shown, history, self.keep)
+        broken += _of_history(ledger, fence, shown, history, self.keep)
         seen = Watch(
             self.zone,
             self.keys,

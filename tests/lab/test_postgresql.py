@@ -20,6 +20,7 @@ from dnsguard.lab.search import search
 from dnsguard.lab.setting import HISTORY, ZONE
 from dnsguard.lab.simulation import Check, Outcome
 from dnsguard.lab.strategies import RandomWalk
+from dnsguard.lab.watch import ACCOUNTABLE
 from dnsguard.store.sql import SqlStore
 
 OCTOBER = Exploration(guards="unguarded")
@@ -97,6 +98,13 @@ def test_every_schedule_shows_the_same_as_in_memory(postgresql_url_empty: str) -
         assert findings.exhausted
     assert len(shown["memory"]) > 10
     assert shown["memory"] == shown["postgresql"]
+
+
+def test_every_invariant_is_asked_that_is_asked_in_memory(postgresql_url_empty: str) -> None:
+    in_memory = explore(OCTOBER, "dpor", schedules_max=3, rerun=True)
+    over_sql = explore(replace(OCTOBER, store="postgresql", database=postgresql_url_empty), "dpor", schedules_max=3)
+    assert ACCOUNTABLE in in_memory.violations
+    assert over_sql.violations == in_memory.violations
 
 
 def test_what_the_driver_is_asked_is_over_at_once(postgresql_url_empty: str) -> None:
@@ -197,7 +205,7 @@ async def test_inside_another_loop_the_asking_task_stays_the_current_one(postgre
 
 @pytest.mark.parametrize("url", ["sqlite:///history.sqlite", "", "mysql://there/it"])
 def test_another_kind_of_database_is_refused(url: str) -> None:
-    with pytest.raises(StoreUnavailable, match=r"expected a database .*postgresql://HOST/NAME"):
+    with pytest.raises(StoreUnavailable, match=r"expected a database .*postgresql://.*HOST/NAME"):
         PostgresqlSchema(url, ZONE, HISTORY, nothing)
 
 

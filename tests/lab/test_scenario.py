@@ -7,16 +7,19 @@ import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.lab.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
+from dnsguard.lab.history import with_backlog
 from dnsguard.lab.moves import Faults, Move, Offer, Schedule, ScheduleUnreadable
+from dnsguard.lab.primary import MemoryPrimary
 from dnsguard.lab.recognition import Recognised
 from dnsguard.lab.reduction import Reduced
-from dnsguard.lab.scenario import scenario
+from dnsguard.lab.scenario import begin, opening, scenario
 from dnsguard.lab.search import search
-from dnsguard.lab.setting import Setting, as_in_october
+from dnsguard.lab.setting import HISTORY, ZONE, Setting, as_in_october
 from dnsguard.lab.simulation import Outcome, Scenario, Simulation
 from dnsguard.lab.simulator import Simulator
+from dnsguard.lab.sqlite import SqliteFile
 from dnsguard.lab.strategies import Exhaustive, Strategy
-from dnsguard.lab.watch import EMPTY, STALE, WEDGED
+from dnsguard.lab.watch import ACCOUNTABLE, EMPTY, STALE, WEDGED
 
 OCTOBER = Exploration(guards="unguarded")
 
@@ -178,3 +181,21 @@ def test_in_memory_and_over_sql_every_schedule_shows_the_same() -> None:
         assert findings.exhausted
     assert len(shown["memory"]) > 10
     assert shown["memory"] == shown["sqlite"]
+
+
+def test_over_sqlite_every_invariant_is_asked_that_is_asked_in_memory() -> None:
+    in_memory, over_sql = (
+        explore(replace(OCTOBER, store=store), "dpor", schedules_max=8, rerun=True) for store in ("memory", "sqlite")
+    )
+    assert ACCOUNTABLE in in_memory.violations
+    assert over_sql.violations == in_memory.violations
+
+
+def test_what_is_read_back_from_a_database_is_what_memory_holds() -> None:
+    setting, primary = Setting(), MemoryPrimary(ZONE)
+    in_memory = opening(setting, primary, [])
+    file = SqliteFile(ZONE, HISTORY, lambda store: begin(setting, store, MemoryPrimary(ZONE), []))
+    read = file.history()
+    assert read.zone == with_backlog(in_memory)
+    for held in ("entries", "changes", "chains"):
+        assert getattr(read, held) == getattr(in_memory, held)
