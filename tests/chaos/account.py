@@ -127,6 +127,13 @@ class Account:
                 for story in self.stories.values()
                 for generation in story.listed
             ),
+            "refused, and an earlier attempt accepted later": sum(
+                answer.generation is None
+                and answer.retried
+                and answer.plan in {each.plan for listings in story.listed.values() for each in listings}
+                for story in self.stories.values()
+                for answer in story.answered
+            ),
             "probes of the fence left behind": sum(
                 is_probe(key, zone) for zone, story in self.stories.items() for key in story.last.get(PRIMARY, ())
             ),

@@ -33,7 +33,10 @@ class Submitted(Line, frozen=True, tag="submitted"):
 
 
 class Answered(Line, frozen=True, tag="answered"):
-    """A final answer: generation and state, or a refusal without one. ``propagated``: all name servers serve it."""
+    """A final answer: generation and state, or a refusal without one.
+
+    ``propagated``: all name servers serve it. ``retried``: it was asked for before, without a clear answer.
+    """
 
     zone: str
     plan: int
@@ -43,6 +46,7 @@ class Answered(Line, frozen=True, tag="answered"):
     generation: int | None = None
     state: str = ""
     propagated: bool = False
+    retried: bool = False
 
 
 class Listed(Line, frozen=True, tag="listed"):

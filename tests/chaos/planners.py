@@ -143,31 +143,35 @@ class Planners:
             headers["Prefer"] = f"wait={chance.randint(1, 4)}{everywhere}"
         body = json.dumps(request.body).encode()
         path = f"/v1/zones/{self._zone}/{request.path}"
+        retried = False
         while True:
             sent = time.monotonic()
             try:
                 found = await self._doors.ask(chance, "POST", path, headers, body)
             except NoReply as error:
-                self._unclear[request.wish.number] = f"no answer: {error}"
+                self._unclear[request.wish.number], retried = f"no answer: {error}", True
                 await came(asyncio.Event(), _AGAIN_S * chance.random())
                 continue
             if found.status in _UNCLEAR:
                 self.turned_away += 1
                 self._unclear[request.wish.number] = f"{found.status} {found.document.get('detail')}"
+                retried = True
                 await came(asyncio.Event(), _AGAIN_S)
                 continue
             self._unclear.pop(request.wish.number, None)
-            return self._note(request.wish.number, found, sent)
+            return self._note(request.wish.number, found, sent, retried=retried)
 
-    def _note(self, plan: int, found: Exchange, sent: float) -> bool:
+    def _note(self, plan: int, found: Exchange, sent: float, *, retried: bool) -> bool:
         document = found.document
         settled = _STATES.get(document.get("type", ""))
         durable = found.status in {200, 202} or settled is not None
         generation = int(document["generation"]) if durable else None
         state = settled or document.get("state", "")
         propagated = durable and bool(document.get("propagated"))
-        answered = Answered(self._zone, plan, sent, time.monotonic(), found.status, generation, state, propagated)
-        self._writer.write(answered)
+        at = time.monotonic()
+        self._writer.write(
+            Answered(self._zone, plan, sent, at, found.status, generation, state, propagated, retried=retried)
+        )
         if generation is not None and not document.get("repeated"):
             self.accepted += 1
         return generation is not None

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from tests.chaos.history import PRIMARY, WITHDRAWN, Contents, Fence
+from tests.chaos.history import PRIMARY, WITHDRAWN, Answered, Contents, Fence
 from tests.chaos.place import Place, place
 from tests.chaos.story import ON_THE_WIRE, Story, is_probe, standing
 from tests.chaos.violation import Violation
@@ -43,10 +43,10 @@ def _kept(story: Story) -> Iterator[Violation]:
         if times > 1:
             yield Violation(4, f"plan {plan} is in the history {times} times")
     told: dict[int, set[int]] = defaultdict(set)
-    refused: dict[int, int] = {}
+    refused: dict[int, Answered] = {}
     for answer in story.answered:
         if answer.generation is None:
-            refused[answer.plan] = answer.status
+            refused[answer.plan] = answer
         else:
             told[answer.plan].add(answer.generation)
     for plan, generations in told.items():
@@ -58,9 +58,21 @@ def _kept(story: Story) -> Iterator[Violation]:
                 yield Violation(4, f"plan {plan} was answered as generation {generation}, which is in no list")
             elif all(each.plan != plan for each in listings):
                 yield Violation(4, f"generation {generation} was told for plan {plan} and is {listings[0].reason!r}")
-    for plan, status in refused.items():
-        if numbers[plan]:
-            yield Violation(4, f"plan {plan} was refused with {status}, and is in the history")
+    yield from _refused_for_good(story, refused)
+
+
+def _refused_for_good(story: Story, refused: Mapping[int, Answered]) -> Iterator[Violation]:
+    """4: what was refused is not in the history.
+
+    Unless it was asked for before, without an answer: a refusal of the second request says nothing of the first, which
+    may still be under way. It does if the first was accepted already, as then the second is a repetition.
+    """
+    for generation, listings in story.listed.items():
+        answer = next((refused[plan] for each in listings if (plan := each.plan) is not None and plan in refused), None)
+        if answer is not None and (not answer.retried or story.known_by(generation) < answer.sent):
+            yield Violation(
+                4, f"plan {answer.plan} was refused with {answer.status}, and is in the history as {generation}"
+            )
 
 
 def _as_asked(story: Story) -> Iterator[Violation]:
@@ -170,7 +182,9 @@ def _healed(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     last = max(story.fences.get(PRIMARY, ()), key=lambda look: look.received, default=None)
     if last is not None and (places[last].generation, places[last].complete) != (ended.newest, True):
         yield Violation(6, f"the newest generation is {ended.newest}, and {story.zone} stands at '{last.text}'")
-    expected = {key: contents for key, contents in story.first.items() if contents is not None}
+    expected = {
+        key: contents for key, contents in story.first.items() if contents is not None and not is_probe(key, story.zone)
+    }
     for key in story.keys:
         contents = story.at(key, ended.newest)
         if contents == WITHDRAWN:

@@ -110,6 +110,12 @@ class Story:
             if (plan := listings[-1].plan) is not None and (submitted := self.submitted.get(plan)) is not None
         }
 
+    def known_by(self, generation: int) -> float:
+        """Return by when a generation had been accepted for certain: it was told, or a newer one was."""
+        told = [(listing.generation, listing.at) for listings in self.listed.values() for listing in listings]
+        told += [(answer.generation or 0, answer.at) for answer in self.answered]
+        return min((at for newer, at in told if newer >= generation), default=float("inf"))
+
     @property
     def keys(self) -> Iterable[str]:
         """Every RRset that some plan covers."""

@@ -267,6 +267,22 @@ def test_what_has_propagated_stands_in_lives_that_began_before_it_was_asked_for_
     assert 4 in numbers(replace(run, more=(*run.more, Down(SECONDARY, 37.0, 38.0))))
 
 
+def test_a_refusal_says_nothing_of_an_attempt_that_is_still_under_way_and_all_of_one_that_was_accepted() -> None:
+    first = (Submitted(ZONE, 17, 40.0, "some", {A: of(12)}), Listed(ZONE, 5, 56.0, "plan 17", "chaos", "published"))
+    run = Run(states={each: "published" for each in WANTED if each != 5}, looks=HONEST[:9])
+
+    def refused(at: float, *, retried: bool) -> Run:
+        answers = (Answered(ZONE, 17, at - 0.1, at, 422, retried=retried),)
+        return replace(run, more=(*first, *answers))
+
+    late, early, only = refused(58.0, retried=True), refused(48.0, retried=True), refused(48.0, retried=False)
+    said = [
+        any("was refused with 422" in each.detail for each in check(stories(each.lines())[ZONE]))
+        for each in (late, early, only)
+    ]
+    assert said == [True, False, True]
+
+
 def test_a_probe_of_the_fence_is_no_part_of_the_state() -> None:
     assert numbers(Run(last={**END, f"0123-0.probe._dnsguard.{ZONE} TXT": "0 round"})) == set()
     assert 1 in numbers(Run(last={**END, f"probe.{ZONE} TXT": "0 round"}))
