@@ -44,6 +44,10 @@ LEAVE_HISTORY = (
     "store.repairs_since",
 )
 """Effects that change nothing of the history."""
+DOOR = 0, "the door's word"
+"""None of the seven: what a yes at the door says beside them. The plan was made from what stands, it can be published
+as far as the door can know, it says something, and caches give its records up in the time that the policy has.
+"""
 PREREQUISITE_RCODES = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
 
 
@@ -111,12 +115,12 @@ def _look_at_promises(world: World) -> Broken | None:
             unseen = [other for other in here if entry.based_on < other < generation]
             if generation in here and unseen:
                 said = f"{key} of generation {unseen[0]} is overwritten by {generation}, made from {entry.based_on}"
-                return Broken(4, "nothing lost", f"{said} without a look at it")
+                return Broken(*DOOR, f"{said} without a look at it")
     world.accepted_upto = history.zone.newest
     for generation, why in world.hopeless.items():
         entry = history.entries.get(generation)
         if entry is not None and entry.state in {PlanState.REJECTED, PlanState.FAULTED}:
-            return Broken(4, "nothing lost", f"generation {generation} was answered with yes, and in vain: {why}")
+            return Broken(*DOOR, f"generation {generation} was answered with yes, and in vain: {why}")
     for entry in history.entries.values():
         if entry.state is PlanState.REJECTED and any(rcode in (entry.why or "") for rcode in PREREQUISITE_RCODES):
             said = f"generation {entry.generation} is rejected with '{entry.why}'"
@@ -181,7 +185,7 @@ def _accountable(world: World, fence: Fence, said: tuple[Change, ...], wire: dic
     """Ask where contents come from, of what was covered when the publication under way began; and what a fence says."""
     entry = world.history.entries.get(fence.generation)
     if entry is not None and not entry.rrsets and not _is_our_own(entry.actor):
-        return Broken(7, "accountable", f"the zone moved to generation {fence.generation}, of a plan that says nothing")
+        return Broken(*DOOR, f"the zone moved to generation {fence.generation}, of a plan that says nothing")
     covered = standing(said, fence.base) if fence.progress is not None else standing(said, fence.generation)
     return accountable(said, world.history.entries, wire, covered.keys())
 
@@ -192,9 +196,7 @@ def _short_lived(world: World, said: tuple[Change, ...], wire: dict[Key, Records
     for key in {change.key for change in said}:
         records = wire.get(key)
         if records is not None and records.ttl > most:
-            return Broken(
-                6, "self-healing", f"clients may keep {key} for {records.ttl} s once it is replaced, not {most}"
-            )
+            return Broken(*DOOR, f"clients may keep {key} for {records.ttl} s once it is replaced, not {most}")
     return None
 
 
