@@ -1,5 +1,7 @@
-"""Every schedule that `dnsguard explore` explores of the real code is a behaviour of the specification; and what the
-specification forbids, or the code does without one of its guards, is found.
+"""What `dnsguard explore` explores of the real code is a behaviour of the specification: here six guarded scenarios state
+by state and four schedule by schedule, one without any guard, and the story of October. The large ones are followed by
+`python -m tests.model.following`; a plan that is rejected is in none of them, and is followed in `test_refinement`. What
+the specification forbids, or the code does without one of its guards, is found.
 """
 
 from collections.abc import Iterator
@@ -7,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from dnsguard.lab.exploring import QUICK, Exploration
+from dnsguard.lab.exploring import QUICK, Exploration, explore, gravest
+from dnsguard.lab.search import replay
 from tests.model import refinement
 from tests.model.following import NOT_SPECIFIED, Followed, explored
 from tests.model.refinement import Event, Replay, States
-from tests.model.world import Check, Rules, State
+from tests.model.world import Bound, Check, Rules, State, Sweep
 
 CLEANING = Exploration(enactors=1, plans=4, keep=1, crashes=1)
 LOSING = Exploration(enactors=2, plans=2, layout="inline", crashes=1, losses=1)
@@ -150,3 +153,50 @@ def test_real_code_whose_messages_have_no_fence_breaks_a_promise_of_the_specific
     followed = Followed(Exploration(enactors=2, plans=3, without=("fence_as_seen",)), Rules(check=Check.START))
     found = explored(followed, stop_at_first=True).first[NOT_SPECIFIED]
     assert "it breaks" in found.violation.detail
+
+
+OCTOBER = Rules(
+    check=Check.START,
+    sweep=Sweep.AGE,
+    bound=Bound.AGE,
+    target_exists=False,
+    rollback_tolerated=False,
+    aliases_as_listed=False,
+)
+
+
+class PromisingNothing(Replay):
+    """Only writes down what is broken, and goes on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.found: set[str] = set()
+
+    def broken(self, before: State, after: State) -> str | None:
+        """Find nothing wrong."""
+        self.found.add(super().broken(before, after) or "")
+        return None
+
+
+def test_the_story_of_october_is_a_behaviour_of_the_specification_without_its_guards_and_of_no_other() -> None:
+    exploration = Exploration(guards="unguarded")
+    story = gravest(exploration, explore(exploration, stop_at_first=True))
+    assert story is not None
+    followed = Followed(exploration, OCTOBER, PromisingNothing)
+    outcome = replay(followed.simulator().run, story.schedule)
+    assert story.violation in {violation.name for violation in outcome.violations}
+    assert NOT_SPECIFIED not in {violation.name for violation in outcome.violations}
+    assert followed.last is not None
+    assert followed.last.heard > 15
+    assert isinstance(followed.last.replay, PromisingNothing)
+    assert "empty" in followed.last.replay.found
+    guarded = replay(Followed(exploration).simulator().run, story.schedule)
+    assert NOT_SPECIFIED in {violation.name for violation in guarded.violations}
+
+
+def test_every_schedule_of_a_scenario_without_guards_is_a_behaviour_of_the_specification_without_them() -> None:
+    unguarded = Exploration(guards="unguarded", plans=2, layout="inline")
+    findings = explored(Followed(unguarded, OCTOBER), "dpor")
+    assert findings.exhausted
+    assert findings.violations == {}
+    assert NOT_SPECIFIED in explored(Followed(unguarded), "dpor").violations
