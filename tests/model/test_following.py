@@ -1,7 +1,7 @@
-"""What `dnsguard explore` explores of the real code is a behaviour of the specification: here six guarded scenarios state
-by state and four schedule by schedule, one without any guard, and the story of October. The large ones are followed by
-`python -m tests.model.following`; a plan that is rejected is in none of them, and is followed in `test_refinement`. What
-the specification forbids, or the code does without one of its guards, is found.
+"""What `dnsguard explore` explores of the real code is a behaviour of the specification: here six guarded scenarios by
+states and four by schedules, one without any guard, and the story of October. The large ones are followed by
+`python -m tests.model.following`; a plan that is rejected is in none of them, and is followed in `test_refinement`.
+What the specification forbids, or the code does without one of its guards, is found.
 """
 
 from collections.abc import Iterator
