@@ -11,6 +11,9 @@ from dnsguard.lab.slips import ACTS, Slipping
 from dnsguard.lab.world import ADDRESSES, TRIES_MAX, ZONE, World
 from dnsguard.workers.planner import Planner
 
+JUST_THEN = 0.3
+"""How often a planner comes just when somebody, a verifier for instance, has listed the zone."""
+
 
 async def plan_on(world: World, planner_number: int, plans: int) -> None:
     """Submit plans, each under one idempotency key."""
@@ -19,6 +22,8 @@ async def plan_on(world: World, planner_number: int, plans: int) -> None:
     who = f"P{planner_number}"
     for number in range(plans):
         await world.simulation.pause(draw.uniform(0, swarm.storm_s / plans))
+        if swarm.verifiers and draw.random() < JUST_THEN:
+            await world.storm.until(world.storm.listed)
         now = number == plans - 1 or draw.random() < 0.5
         if slips and now and await _slip(world, who, number, slips[0]):
             del slips[0]

@@ -21,7 +21,7 @@ from dnsguard.lab.strategies import RandomWalk
 from dnsguard.lab.swarm import Swarm, swarm
 from dnsguard.lab.variants import guard_names, without
 
-SEEDS_AT_ONCE = 50
+SEEDS_AT_ONCE = 20
 MOVES_MAX = 50_000
 AGAIN = 1_000_003
 """Far from one seed to the next order of the same seed's world."""

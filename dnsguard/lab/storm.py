@@ -48,6 +48,8 @@ class Storm:
 
     recorded: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something is on record as published, and once all is over."""
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the zone was changed, by whomever, and once all is over."""
 
     def note(self, who: str, act: str, subject: object, result: object = None) -> None:
         """Note what happened."""
@@ -57,6 +59,18 @@ class Storm:
     def happens(self, chance: float) -> bool:
         """Draw whether something goes wrong now."""
         return not self.calm and chance > 0 and self.draw.random() < chance
+
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for the next time that an event is set; not at all once the storm is over."""
+        event.clear()
+        if not self.calm:
+            await event.wait()
+
+    def end(self) -> None:
+        """Have the storm be over: nobody waits any more for somebody else's moment."""
+        self.calm = True
+        for event in (self.listed, self.recorded, self.written):
+            event.set()
 
     async def hold_up(self, who: str) -> None:
         """Hold an actor up, for a moment or for hours."""
@@ -104,6 +118,8 @@ class StormyPublisher:
         if storm.poison and any(storm.poison & set(getattr(_records(u), "rdatas", ())) for u in message.updates):
             return Refused("SERVFAIL", "cannot hold these contents")
         outcome = await self.inner.publish(message)
+        if message.updates:
+            storm.written.set()
         if isinstance(outcome, Applied) and storm.happens(storm.swarm.doubled):
             storm.late.append(message)
         return outcome

@@ -3,6 +3,7 @@ alias by hand, restore the database from a backup. Afterwards an operator settle
 Each act is one effect, and leaves a note of what must hold from then on.
 """
 
+from asyncio import Event
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
@@ -23,7 +24,7 @@ QUIET_LOOKS = 10
 """After how many looks without anything to settle the operator leaves: longer than any daemon waits to look again."""
 
 HASTY_MAX = 20
-"""How many clean-ups an operator waits for who wants to go back just then."""
+"""How many moments somebody waits for who wants to do something just then."""
 
 OPERATOR = "the operator"
 THEIRS = parse_records("A", 60, ["203.0.113.7"])
@@ -51,7 +52,9 @@ async def meddle(world: World) -> None:
         elif kind == "adoption":
             await _adopt(world)
         elif kind == "hasty flip" or (kind in PATIENT and world.draw.random() < 0.5):
-            await _after_listings(world, kind)
+            await _just_after(world, world.storm.listed, kind)
+        elif kind == "no node" and world.swarm.layout == "versioned":
+            await _just_after(world, world.storm.written, kind)
         else:
             await _persist(world, kind)
         backup = deepcopy(world.history)
@@ -69,18 +72,17 @@ async def _act(world: World, kind: str) -> bool:
     if done:
         world.primary.contents = contents
         world.settle_views()
+        world.storm.written.set()
         world.storm.note("a stranger", TOLD, SAID[kind])
     return done
 
 
-async def _after_listings(world: World, kind: str) -> None:
-    """Do it just when somebody, a clean-up or a verifier, has listed the zone, as soon as that is possible."""
-    storm = world.storm
+async def _just_after(world: World, event: Event, kind: str) -> None:
+    """Do it, as soon as that is possible, just when the zone was listed, by a clean-up or a verifier, or changed."""
     for _ in range(HASTY_MAX):
-        storm.listed.clear()
-        if storm.calm:
+        await world.storm.until(event)
+        if world.storm.calm:
             return
-        await storm.listed.wait()
         if await _act(world, kind):
             return
 
@@ -115,10 +117,9 @@ async def _after_records(world: World) -> None:
     """Restore the primary from the backup before, just when something newer is on record as published."""
     storm, backup = world.storm, world.primary.contents
     for _ in range(HASTY_MAX):
-        storm.recorded.clear()
+        await storm.until(storm.recorded)
         if storm.calm:
             return
-        await storm.recorded.wait()
         before, now = (seen_in(ZONE, contents).fence for contents in (backup, world.primary.contents))
         if before is not None and now is not None and before.base < now.base and world.junk is None:
             await world.simulation.gate.pass_through("stranger: hasty restore", writes=(f"zone {ZONE}",))

@@ -109,12 +109,15 @@ def _look_at_promises(world: World) -> Broken | None:
     history = world.history
     for generation in range(world.accepted_upto + 1, history.zone.newest + 1):
         entry = history.entries.get(generation)
-        if entry is None or entry.based_on is None:
+        if entry is None:
             continue
+        if entry.reason.startswith(REASON) and (changed := _changed_by_repair(world, generation)) is not None:
+            return Broken(4, "nothing lost", f"generation {generation} is a repair, and {changed} was to be otherwise")
+        based_on = generation if entry.based_on is None else entry.based_on
         for key, here in history.changes.items():
-            unseen = [other for other in here if entry.based_on < other < generation]
+            unseen = [other for other in here if based_on < other < generation]
             if generation in here and unseen:
-                said = f"{key} of generation {unseen[0]} is overwritten by {generation}, made from {entry.based_on}"
+                said = f"{key} of generation {unseen[0]} is overwritten by {generation}, made from {based_on}"
                 return Broken(*DOOR, f"{said} without a look at it")
     world.accepted_upto = history.zone.newest
     for generation, why in world.hopeless.items():
@@ -125,6 +128,16 @@ def _look_at_promises(world: World) -> Broken | None:
         if entry.state is PlanState.REJECTED and any(rcode in (entry.why or "") for rcode in PREREQUISITE_RCODES):
             said = f"generation {entry.generation} is rejected with '{entry.why}'"
             return Broken(4, "nothing lost", f"{said}: that is our own prerequisite, and no reason")
+    return None
+
+
+def _changed_by_repair(world: World, generation: int) -> Key | None:
+    """Return an RRset of which a repair wants something else than the newest plan before it."""
+    for key, here in world.history.changes.items():
+        if generation in here:
+            before = world.history.newest_change(key, generation - 1)
+            if before is None or before[1] != here[generation]:
+                return key
     return None
 
 

@@ -9,8 +9,10 @@ from dnsguard.lab.world import TRIES_MAX, ZONE, World
 from dnsguard.workers.step import Step
 from dnsguard.workers.verifier import Verifier
 
-LOOKS = 3
+LOOKS = 6
 """About how often a verifier looks while the storm goes on."""
+JUST_THEN = 0.7
+"""How often it looks just when the zone has changed."""
 PAUSE_S_MAX = 400.0
 """How long a verifier waits at most from one look to the next once the storm is over."""
 LEFT_ALONE = frozenset({"zone.verified", "difference.found", "repair.refused"})
@@ -24,8 +26,7 @@ async def verify(world: World, number: int) -> None:
     verifier = Verifier(ZONE, store, publisher, world, world.guards, world.policy)
     quiet = tries = 0
     while quiet < 2 and tries < TRIES_MAX:
-        pause_s = PAUSE_S_MAX if world.storm.calm else world.swarm.storm_s / LOOKS
-        await world.simulation.pause(world.draw.uniform(0, 2 * pause_s))
+        await _come_round(world)
         settled, before = world.is_settled(), verifier.last
         tries += settled
         world.storm.note(who, TURN, "verifying")
@@ -39,6 +40,15 @@ async def verify(world: World, number: int) -> None:
         if settled and verifier.resumes_at is not None:
             await world.simulation.pause(max(0.0, verifier.resumes_at - world.now()))
     world.verifiers_done += 1
+
+
+async def _come_round(world: World) -> None:
+    """Wait some time; while there is a storm, often just until the zone changes: then it may go on changing."""
+    storm = world.storm
+    pause_s = PAUSE_S_MAX if storm.calm else world.swarm.storm_s / LOOKS
+    await world.simulation.pause(world.draw.uniform(0, 2 * pause_s))
+    if not storm.calm and world.draw.random() < JUST_THEN:
+        await storm.until(storm.written)
 
 
 def _leaves_all(world: World, step: Step | None) -> bool:

@@ -33,9 +33,8 @@ async def blow(world: World) -> None:
         world.clock_jump_s += draw.uniform(-1, 1) * swarm.clock_jump_s_max
     if primary.away:
         storm.note("the primary", TOLD, "is back")
-    primary.away, storm.poison, storm.calm = False, frozenset(), True
-    storm.listed.set()
-    storm.recorded.set()
+    primary.away, storm.poison = False, frozenset()
+    storm.end()
 
 
 async def carry(world: World) -> None:

@@ -5,13 +5,17 @@ from typing import cast
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.history import Submission
 from dnsguard.core.message import AddRecords
-from dnsguard.core.plan import Absence
+from dnsguard.core.plan import Absence, make_plan
 from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.core.repair import ACTOR, REASON
+from dnsguard.lab.history import append
 from dnsguard.lab.primary import Contents, apply_update
 from dnsguard.lab.simulation import Simulation
 from dnsguard.lab.swarm import swarm
-from dnsguard.lab.world import ZONE, World
+from dnsguard.lab.verdicts import look
+from dnsguard.lab.world import ADDRESSES, ZONE, World
 
 
 def test_a_name_is_ours_once_its_retirement_is_published_even_before_that_is_on_record() -> None:
@@ -42,3 +46,13 @@ def test_of_several_aliases_at_a_name_the_last_one_stays() -> None:
     contents: Contents = {}
     apply_update(ZONE, contents, AddRecords(alias, both))
     assert contents == {alias: parse_records("CNAME", 60, ["b.test."])}
+
+
+def test_a_repair_that_wants_something_else_than_the_history_is_no_repair() -> None:
+    for wanted, is_right in ((ADDRESSES[0], True), (ADDRESSES[1], False)):
+        world = World(cast("Simulation", None), swarm(0), GUARDED, Random(0))
+        key = world.keys[0]
+        append(world.history, Submission(make_plan(ZONE, {key: ADDRESSES[0]}), "P0", 1.0), 1)
+        append(world.history, Submission(make_plan(ZONE, {key: wanted}, reason=f"{REASON}it was gone"), ACTOR, 2.0), 2)
+        broken = look(world, None)
+        assert broken is None if is_right else broken is not None and "generation 2 is a repair" in broken.detail
