@@ -142,8 +142,12 @@ def test_it_is_said_why_a_search_ended_whatever_it_has_found(nobody: Cli, args: 
 
 @contextmanager
 def interrupted() -> Iterator[None]:
-    """Press Ctrl-C as soon as somebody listens to it in a way of his own."""
-    before, over = signal.getsignal(signal.SIGINT), threading.Event()
+    """Press Ctrl-C as soon as somebody listens to it in a way of his own.
+
+    Tests that run in the background begin with Ctrl-C ignored, so it is given Python's own meaning first.
+    """
+    outside, over = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
+    before = signal.getsignal(signal.SIGINT)
 
     def press() -> None:
         while not over.is_set() and signal.getsignal(signal.SIGINT) is before:
@@ -158,6 +162,7 @@ def interrupted() -> Iterator[None]:
     finally:
         over.set()
         finger.join()
+        signal.signal(signal.SIGINT, outside)
 
 
 LONG = ("--enactors", "4", "--plans", "6", "--endpoints", "2", "--seconds-max", "60")
