@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import structlog
 
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -21,6 +22,14 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("dnsguard")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_nobody_set_them() -> Iterator[None]:
+    """Take back what a command that ran in this process said about logs: it holds for all that come after."""
+    yield
+    structlog.reset_defaults()
+
 
 MIGRATED = "migrated"
 """A database with dnsguard's tables, to be copied."""
