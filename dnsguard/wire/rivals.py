@@ -79,7 +79,7 @@ class Finding:
 
     def refusal_of(self, rival: Rival) -> str:
         """Why nothing may be published to this zone because of one other server; empty if there is nothing."""
-        way_out = f"set dnsupdate=no on all PowerDNS instances but {self.primary}, and restart them all"
+        way_out = f"set dnsupdate=no on all PowerDNS instances but {self.primary}, restart these, and that one last"
         if rival.standing is Standing.PRIMARY_FAILS:
             return (
                 f"expected {self.primary} to take a record below the fence of {self.zone}, found {rival.detail}; its "
