@@ -89,7 +89,8 @@ _AUDITED = {
 }
 _OPENS = 5
 """So many frames above a file's opening, the import system is still there if it was that."""
-_IMPORTING = ("importlib.", "_frozen_importlib", "zipimport")
+_READING_SOURCE = ("importlib.", "_frozen_importlib", "zipimport", "linecache")
+"""Modules that read source: to import it late, or to show it in the traceback of what is being cleared away."""
 _TRUSTED = ("sqlalchemy.", "logging")
 """Modules that note when a connection or a line was made, and draw names that nobody sees: nothing is decided by it."""
 _CHANCE = (
@@ -127,18 +128,18 @@ def _audit() -> None:
     def hook(event: str, _: tuple[object, ...]) -> None:
         if event in _AUDITED:
             loop = _get_running_loop()
-            if isinstance(loop, Confining) and not (event == "open" and _is_import(sys._getframe(1))):  # noqa: SLF001
+            if isinstance(loop, Confining) and not (event == "open" and _is_source(sys._getframe(1))):  # noqa: SLF001
                 raise loop.refuse_escape(event)
 
     sys.addaudithook(hook)
 
 
-def _is_import(frame: FrameType | None) -> bool:
-    """Tell whether a file is opened in order to import it: where a module is loaded late, nobody decides."""
+def _is_source(frame: FrameType | None) -> bool:
+    """Tell whether a file is opened for its source: nobody decides by that."""
     for _ in range(_OPENS):
         if frame is None:
             return False
-        if str(frame.f_globals.get("__name__", "")).startswith(_IMPORTING):
+        if str(frame.f_globals.get("__name__", "")).startswith(_READING_SOURCE):
             return True
         frame = frame.f_back
     return False

@@ -1,5 +1,6 @@
 import _thread
 import asyncio
+import linecache
 import os
 import random
 import secrets
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -93,6 +95,20 @@ def test_a_module_may_be_imported_late() -> None:
 
     sys.modules.pop("colorsys", None)
     run_one(act)
+
+
+def test_a_traceback_may_show_its_lines() -> None:
+    shown: list[str] = []
+
+    async def act(_: Simulation) -> None:
+        linecache.clearcache()
+        try:
+            int("nothing")
+        except ValueError as error:
+            shown.extend(traceback.format_exception(error))
+
+    run_one(act)
+    assert 'int("nothing")' in "".join(shown)
 
 
 def test_what_draws_from_a_seed_and_a_loop_s_own_time_stay_open() -> None:
