@@ -15,6 +15,7 @@ from dnsguard.cli.client import Daemon, opened
 from dnsguard.cli.display import Display
 from dnsguard.cli.outcome import TERMINATED, CannotAsk, Refused
 from dnsguard.cli.target import Target, find_target
+from dnsguard.daemon.config import DEFAULT_HTTP
 
 P = ParamSpec("P")
 Talk = Callable[Concatenate[Daemon, Display, P], Awaitable[int]]
@@ -25,7 +26,8 @@ _OPTIONS = (
         envvar="DNSGUARD_URL",
         show_envvar=True,
         metavar="URL",
-        help="The daemon's address; by default the one that the data folder's http.address names.",
+        help="The daemon's address; by default the one that the data folder's http.address names, "
+        f"else http://{DEFAULT_HTTP} if no folder is given.",
     ),
     click.option(
         "--token-file",

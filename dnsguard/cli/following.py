@@ -105,10 +105,12 @@ async def _followers(daemon: Daemon, zone: str) -> list[str]:
 
 def name_server_line(server: NameServerStatus) -> str:
     """Say for people how a name server stands."""
-    at = "nothing of this history" if server.generation is None else f"generation {server.generation}"
+    at = "serves nothing of this history" if server.generation is None else f"serves generation {server.generation}"
+    if server.standing == "silent":
+        at = "nothing of this history was seen there" if server.generation is None else f"{at} as far as was seen"
     behind = f", {server.behind_generations} behind" if server.behind_generations else ""
     since = f" for {duration(server.behind_s)}" if server.behind_generations and server.behind_s is not None else ""
-    return f"{server.server} is {server.standing}: serves {at}{behind}{since}" + (
+    return f"{server.server} is {server.standing}: {at}{behind}{since}" + (
         f" ({server.detail})" if server.detail else ""
     )
 

@@ -54,7 +54,8 @@ _MANNER = (
         type=click.IntRange(1, WAIT_S_MAX),
         metavar="SECONDS",
         help=f"Wait so long for publication, and exit with 1 if it takes longer. Without it, {DEFAULT_WAIT_S} seconds "
-        "are waited, and a plan that is accepted and not yet published is exit code 0: it stands, and will be.",
+        "are waited, and a plan that is accepted and not yet published is exit code 0: it is durable, "
+        "and published as soon as the zone can be.",
     ),
     click.option(
         "--wait-for",

@@ -31,6 +31,9 @@ def find_target(
     """Find the daemon to ask. Raises CannotAsk where something named explicitly cannot be used."""
     folder = data_dir or default_data_dir(environ)
     own = _first_line(folder / HTTP_ADDRESS)
+    if data_dir is not None and url is None and own is None:
+        # Whoever listens at the usual place is somebody else, and is not told this folder's token.
+        raise CannotAsk(f"no daemon runs in {folder} (there is no {HTTP_ADDRESS}); start it, or name one with --url")
     base = _checked_url(url or own or f"http://{DEFAULT_HTTP}")
     if token_file is not None:
         token = _first_line(token_file)

@@ -49,6 +49,12 @@ class Reach:
     policy: Policy
 
 
+def _resync(zone: str) -> str:
+    """Return the way out of a halt, for people."""
+    command = f"dnsguard zone resync {zone} --keep"
+    return f"'{command} wire' (what the name server has) or '{command} store' (what the database has)"
+
+
 def fence_readable(facts: Enacted) -> Refusal | None:
     """What stands at the fence's name is a fence. Without this, somebody else's record is taken for "no fence"."""
     if facts.unreadable is None or facts.trusted:
@@ -56,7 +62,7 @@ def fence_readable(facts: Enacted) -> Refusal | None:
     return Refusal(
         "fence_readable",
         f"what stands at {fence_name(facts.zone)} TXT is not a fence; find out who wrote it, then "
-        f"'dnsguard zone resync {facts.zone}'",
+        f"{_resync(facts.zone)}",
         "a fence such as 'v=1 h=… g=42 d=…'",
         facts.unreadable,
     )
@@ -74,7 +80,7 @@ def fence_of_this_history(facts: Enacted) -> Refusal | None:
         return Refusal(
             "fence_of_this_history",
             f"the fence in {facts.zone} was written from another database; decide which one is right, then "
-            f"'dnsguard zone resync {facts.zone}'",
+            f"{_resync(facts.zone)}",
             f"history {facts.history}",
             f"history {fence.history} at generation {fence.generation}",
         )
@@ -82,7 +88,7 @@ def fence_of_this_history(facts: Enacted) -> Refusal | None:
         return Refusal(
             "fence_of_this_history",
             f"the fence in {facts.zone} is ahead of this database, which seems restored from a backup; decide which "
-            f"one is right, then 'dnsguard zone resync {facts.zone}'",
+            f"one is right, then {_resync(facts.zone)}",
             f"a generation ≤ {facts.newest}",
             f"generation {fence.generation}",
         )
@@ -91,7 +97,7 @@ def fence_of_this_history(facts: Enacted) -> Refusal | None:
             "fence_of_this_history",
             f"generation {fence.generation} in {facts.zone} is not the one in this database: the history was "
             f"restored from a backup and went on differently; decide which one is right, then "
-            f"'dnsguard zone resync {facts.zone}'",
+            f"{_resync(facts.zone)}",
             f"digest {facts.known_digest}",
             f"digest {fence.digest}",
         )

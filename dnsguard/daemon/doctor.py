@@ -75,7 +75,7 @@ async def _history(settings: Settings, folder: Path, known: dict[str, Zone]) -> 
         return
     finally:
         await store.close()
-    yield Check("database", Verdict.GOOD, expected, f"one, with {len(known)} zones on record")
+    yield Check("database", Verdict.GOOD, expected, f"one; zones on record: {len(known)}")
 
 
 def _is_missing(url: str) -> bool:

@@ -7,6 +7,8 @@ import pytest
 from dnsguard.cli.outcome import CannotAsk
 from dnsguard.cli.target import find_target
 
+HERE = "http://127.0.0.1:8053"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -18,6 +20,13 @@ def folder(tmp_path: Path) -> Path:
 def test_the_data_folder_says_where_the_daemon_is_and_with_which_token(folder: Path) -> None:
     target = find_target(None, None, folder, {})
     assert (target.url, target.token) == ("http://127.0.0.1:8765", "local-token")
+
+
+def test_a_folder_of_a_daemon_that_does_not_run_leads_to_nobody_else(folder: Path) -> None:
+    (folder / "http.address").unlink()
+    with pytest.raises(CannotAsk, match=r"no daemon runs in .* name one with --url"):
+        find_target(None, None, folder, {})
+    assert find_target("http://127.0.0.1:8053", None, folder, {}).token == "local-token"
 
 
 def test_the_default_data_folder_is_the_daemons_own(tmp_path: Path) -> None:
@@ -52,7 +61,7 @@ def test_the_local_token_goes_where_the_folder_itself_says(folder: Path) -> None
 
 
 def test_without_a_token_there_is_none_and_the_place_where_it_was_sought_is_known(tmp_path: Path) -> None:
-    target = find_target(None, None, tmp_path, {})
+    target = find_target(HERE, None, tmp_path, {})
     assert target.token is None
     assert target.sought == str(tmp_path / "admin.token")
 
@@ -91,18 +100,18 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated(tmp_path: Path, url: str)
 def test_a_token_that_is_none_is_refused_and_not_repeated(tmp_path: Path, token: str) -> None:
     (tmp_path / "t").write_text(token)
     with pytest.raises(CannotAsk, match="expected a token") as refused:
-        find_target(None, tmp_path / "t", tmp_path, {})
+        find_target(HERE, tmp_path / "t", tmp_path, {})
     assert not token or token not in str(refused.value)
 
 
 def test_a_named_token_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CannotAsk, match="does not exist; name another"):
-        find_target(None, tmp_path / "none", tmp_path, {})
+        find_target(HERE, tmp_path / "none", tmp_path, {})
     with pytest.raises(CannotAsk, match="cannot read"):
-        find_target(None, tmp_path, tmp_path, {})
+        find_target(HERE, tmp_path, tmp_path, {})
     (tmp_path / "binary").write_bytes(b"\xff")
     with pytest.raises(CannotAsk, match="one line of ASCII"):
-        find_target(None, tmp_path / "binary", tmp_path, {})
+        find_target(HERE, tmp_path / "binary", tmp_path, {})
 
 
 def test_a_token_is_not_in_the_values_text(folder: Path) -> None:
