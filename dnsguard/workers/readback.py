@@ -32,16 +32,18 @@ async def read_back(
         if isinstance(outcome, Applied):
             continue
         for _, here in at_names(carried.changes):
-            newest = max(change.generation for change in here)
+            generations = {change.generation for change in here}
             alone = verification(part.stage, replace(carried, changes=here))
-            if newest in faults:
+            if generations <= faults.keys():
                 continue
             outcome = await publisher.publish(alone)
             if isinstance(outcome, Unknown):
                 return Unreachable(outcome.reason)
             if isinstance(outcome, Refused):
                 keys = ", ".join(str(change.key) for change in here)
-                faults[newest] = f"{keys}: published, and reads back otherwise; look at what else stands at that name"
+                why = f"{keys}: published, and reads back otherwise; look at what else stands at that name"
+                # Each of them: what one generation alone is marked for is all that is ever written once more.
+                faults |= dict.fromkeys(generations, why)
     if faults:
         now = await publisher.observe(zone)
         if isinstance(now, Unreachable):

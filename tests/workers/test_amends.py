@@ -3,13 +3,14 @@
 import pytest
 
 from dnsguard.core.history import PlanState
-from dnsguard.core.layout import resolved
+from dnsguard.core.layout import LAYOUTS, resolved
 from dnsguard.core.message import Message, Outcome, Unknown, Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import parse_records
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.history import make_history
 from dnsguard.workers.cleanup import Cleanup
+from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Then
 from tests.workers.rig import HISTORY, ZONE, PickyPublisher, Rig, a, key
 
@@ -61,6 +62,19 @@ async def test_what_stood_in_the_way_goes_and_the_name_comes_back_by_itself(layo
     assert resolved(rig.primary.contents, WWW) == a("192.0.2.1")
     assert (rig.entry(1).state, rig.entry(1).why) == (PlanState.PUBLISHED, None)
     assert (await rig.enactor().run_once()).event == "zone.current"
+
+
+async def test_a_name_that_reads_back_otherwise_is_the_fault_of_every_generation_that_stands_there() -> None:
+    rig = Rig()
+    await rig.submit({WWW: a("192.0.2.1"), API: a("192.0.2.2")})
+    await rig.submit({key("www", "TXT"): parse_records("TXT", 60, ['"here"'])})
+    await rig.settle()
+    seen = seen_in(ZONE, rig.primary.contents)
+    changes = (await rig.store.pending(ZONE, None)).changes
+    rig.primary.contents = {k: records for k, records in rig.primary.contents.items() if k.name != WWW.name}
+    found = await read_back(rig.publisher, LAYOUTS["inline"], ZONE, seen, changes, rig.policy)
+    assert not isinstance(found, Unreachable)
+    assert [generation for generation, _ in found] == [1, 2]
 
 
 async def test_a_plan_that_has_the_generation_of_one_that_was_set_aside_is_none_the_less_published() -> None:
