@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from dnsguard.cli.main import program
-from dnsguard.lab.demo.servers import ServerUnavailable, serving
 from dnsguard.lab.exploring import Exploration, Story, explore, gravest
 from dnsguard.lab.minimise import Wishes
 from dnsguard.lab.watch import EMPTY, STALE
+from tests.servers import require
 
 UNGUARDED = Exploration(guards="unguarded")
 WITHOUT = {
@@ -49,12 +49,8 @@ def test_the_shortest_unguarded_story_ends_empty_and_wedged_on_real_sockets(shor
     assert "and regional.example.test. is: NOERROR, no address" in said
 
 
-async def test_the_same_story_on_bind(shortest: Story, tmp_path: Path) -> None:
-    try:
-        async with serving("bind", tmp_path):
-            pass
-    except ServerUnavailable as unavailable:
-        pytest.skip(f"named cannot be started here: {unavailable}")
+async def test_the_same_story_on_bind(shortest: Story) -> None:
+    require("named")
     # Late: a play has an event loop of its own.
     from dnsguard.lab.demo.replayed import play
 
