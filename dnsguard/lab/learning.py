@@ -4,7 +4,7 @@ under the deterministic loop, on real ends in the state that matters, and rememb
 Nothing here is derived by reading code, or guessed: what was not run yet, is run.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dnsguard.core.records import Key, Records
@@ -73,7 +73,7 @@ class Learned:
     touched: tuple[int, int] | None
     """What it read and wrote, where that was less than declared."""
     notes: tuple[Note, ...]
-    """What a watch must hear of."""
+    """What was noted of it, as far as anybody must hear of it."""
     faults: tuple[str, ...]
 
 
@@ -99,10 +99,12 @@ class Learning:
         table: MoveTable,
         *,
         forgets: bool = True,
+        heard: Collection[str] = REMEMBERED,
     ) -> None:
         """Take the ends as they are at the beginning, and of each role (by its actor's name) how it starts.
 
-        ``forgets``: what no longer matters to anybody tells no states apart.
+        ``forgets``: what no longer matters to anybody tells no states apart. ``heard``: of which effects the notes are
+        kept with the steps.
         """
         self.zones: list[Contents] = []
         self.histories: list[MemoryHistory] = []
@@ -113,6 +115,7 @@ class Learning:
         """How many steps were run in truth, repetitions included."""
         self._setting = setting
         self._forgets = forgets
+        self._heard = heard
         self._table = table
         self._parts: dict[tuple[int, int], int] = {}
         self._roles = roles
@@ -277,7 +280,7 @@ class Learning:
         number = self._zone(world.primary.contents)
         zone_after = None if number == zone else number
         arrived = self._arrive(puppet, (life, kind, zone, history))
-        heard = tuple(note for note in notes if note.act in REMEMBERED)
+        heard = tuple(note for note in notes if note.act in self._heard)
         return Learned(arrived, zone_after, history_after, touched, heard, faults)
 
     def _drain(self) -> None:

@@ -3,7 +3,7 @@ A state is a value here; so a search that turns back goes on from where it turne
 same moves, asks the same checks and comes to the same outcomes as `simulator` does, which runs everything every time.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from dnsguard.lab.scenario import World, copied, drive, first_look, opening, wat
 from dnsguard.lab.setting import PLANNER, ZONE, Setting
 from dnsguard.lab.simulation import Attentive, Chooser, Ending, Outcome, Recognising, Violation
 from dnsguard.lab.store import MemoryStore
-from dnsguard.lab.watch import Watch
+from dnsguard.lab.watch import REMEMBERED, Watch
 
 ENACTOR = "E0"
 """The enactor that is run in truth; the others are alike."""
@@ -72,8 +72,9 @@ class Recalled:
         faults: Faults = Faults(),  # noqa: B008  frozen
         moves_max: int = 10_000,
         forgets: bool = True,
+        heard: Collection[str] = REMEMBERED,
     ) -> None:
-        """Take a setting whose history is in memory. ``forgets``: as in `Learning`."""
+        """Take a setting whose history is in memory. ``forgets`` and ``heard``: as in `Learning`."""
         self._setting = setting
         self._faults = faults
         self.moves_max = moves_max
@@ -82,7 +83,7 @@ class Recalled:
         self._table = MoveTable(watched(setting))
         self.names = (PLANNER, *setting.enactor_names)
         self._roles = (PLANNER, *(ENACTOR for _ in setting.enactor_names))
-        self.learning = Learning(setting, primary, history, ROLES, self._table, forgets=forgets)
+        self.learning = Learning(setting, primary, history, ROLES, self._table, forgets=forgets, heard=heard)
         self._gone = frozenset(self.learning.gone.values())
         self._watches: list[Watch] = []
         self._watch_numbers: dict[Watch, int] = {}
@@ -93,7 +94,7 @@ class Recalled:
         self._offers: dict[tuple[int, int, int], Offer] = {}
         self._codes: dict[Move, tuple[int, int]] = {}
         """Of each move: whose it is, and of which kind."""
-        self._ends: dict[int, tuple[Violation, ...]] = {}
+        self._ends: dict[tuple[int, int], tuple[Violation, ...]] = {}
         self._owner: Chooser | None = None
         self._resume: Callable[[int], int] | None = None
         self._arrived: Callable[[Callable[[], Hashable]], Hashable | None] | None = None
@@ -118,8 +119,7 @@ class Recalled:
     def ends(self) -> set[Hashable]:
         """Return the zones and, as far as they matter, the histories in which runs have ended, for comparison."""
         found: set[Hashable] = set()
-        for world in self._ends:
-            zone, history, _ = self._worlds[world]
+        for zone, history in self._ends:
             held = mattering(self.learning.histories[history], record_told=self._setting.read_back)
             found.add((frozenset(self.learning.zones[zone].items()), held))
         return found
@@ -229,6 +229,11 @@ class Recalled:
             step = self._steps[key] = self._made(world, life, code)
         return step
 
+    def learned(self, world: int, life: int, code: int) -> Learned:
+        """Return what was learned of a turn; of a crash and a new beginning there is nothing to learn."""
+        zone, history, _ = self._worlds[world]
+        return self.learning.step(life, KINDS[code], zone, history)
+
     def _made(self, world: int, life: int, code: int) -> Step:
         role = self.learning.lives[life].role
         if code == _CRASH:
@@ -236,7 +241,7 @@ class Recalled:
         if code == _RESTART:
             return Step(world, self.learning.first[role], 0, 0, narrowed=False, broken=())
         zone, history, watch = self._worlds[world]
-        learned = self.learning.step(life, KINDS[code], zone, history)
+        learned = self.learned(world, life, code)
         after = (
             zone if learned.zone is None else learned.zone,
             history if learned.history is None else learned.history,
@@ -252,14 +257,15 @@ class Recalled:
     def _look(
         self, watch: int, learned: Learned, zone: int, history: int, before: tuple[int, int]
     ) -> tuple[int, tuple[Violation, ...]]:
-        if (zone, history) == before and not learned.notes:
+        told = any(note.act in REMEMBERED for note in learned.notes)
+        if (zone, history) == before and not told:
             return watch, ()
-        found = self._looks.get((watch, zone, history)) if not learned.notes else None
+        found = self._looks.get((watch, zone, history)) if not told else None
         if found is None:
             ends = self.learning.zones[zone], self.learning.histories[history]
             seen, broken = self._watches[watch].after(learned.notes, *ends)
             found = self._watch(seen), broken
-            if not learned.notes:
+            if not told:
                 self._looks[watch, zone, history] = found
         return found
 
@@ -277,10 +283,10 @@ class Recalled:
 
     def ended(self, world: int, lives: Sequence[int]) -> tuple[Violation, ...]:
         """Look at a world in which nothing more can happen."""
-        found = self._ends.get(world)
+        ends = self._worlds[world][:2]
+        found = self._ends.get(ends)
         if found is None:
-            zone, history, _ = self._worlds[world]
-            found = self._ends[world] = self._after(zone, history)
+            found = self._ends[ends] = self._after(*ends)
         stuck = [str(life) for life in lives if not self.learning.lives[life].ended]
         if stuck:
             said = f"nothing can happen any more, and {len(stuck)} still wait"

@@ -10,10 +10,11 @@ left; so if there were any in truth, the first of them would have been met.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
-from dnsguard.lab.moves import Kind, Schedule
-from dnsguard.lab.recall import CODES, Recalled, Step
+from dnsguard.lab.moves import Kind, Move, Schedule
+from dnsguard.lab.recall import CODES, Place, Step
 from dnsguard.lab.search import Ended, Findings, Found
 from dnsguard.lab.simulation import Ending, Violation
 from dnsguard.lab.strategies import Prefer
@@ -30,6 +31,34 @@ LIFE_BITS, FAULTS_BITS = 24, 16
 """A state is one number: in tuples, millions of them would not fit."""
 ORDERED_SCHEDULES = 10_000
 """After so many, no order is preferred any more: what it was to find it has found, and asking for it takes time."""
+
+
+class Remembering(Protocol):
+    """What can be searched: moves that are looked up by who is where in which world, all of them numbers."""
+
+    names: tuple[str, ...]
+    first: Place
+    moves_max: int
+
+    def step(self, world: int, life: int, code: int) -> Step:
+        """Return what a turn leads to."""
+        ...
+
+    def ended(self, world: int, lives: Sequence[int]) -> tuple[Violation, ...]:
+        """Look at a world in which nothing more can happen."""
+        ...
+
+    def ways(self, life: int, budget: int) -> tuple[int, ...]:
+        """Return by which turns, as codes, an actor goes on from a point in life."""
+        ...
+
+    def only_reads(self, life: int) -> int:
+        """Return what somebody reads next that can go on in one way only and will write nothing; 0 for anybody else."""
+        ...
+
+    def move(self, life: int, code: int, name: str) -> Move:
+        """Return a turn as the move of a named actor."""
+        ...
 
 
 class _Frame:
@@ -64,7 +93,7 @@ class _Frame:
 class Survey:
     """Searches one setting. It may be searched on after a bound was reached."""
 
-    def __init__(self, recalled: Recalled, prefer: Prefer | None = None) -> None:
+    def __init__(self, recalled: Remembering, prefer: Prefer | None = None) -> None:
         """Take what runs the setting, and an order."""
         self._recalled = recalled
         self._prefer = prefer

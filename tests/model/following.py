@@ -1,8 +1,10 @@
 """Has the specification look on while `dnsguard explore`'s own strategies drive the real code: each effect of each
 schedule is replayed through `refinement`, and what the specification forbids is a violation like any other.
-`python -m tests.model.following` does so for all scenarios that are exhausted, the large ones too: many minutes.
+`python -m tests.model.following` does so for all scenarios that are exhausted, the large ones too, and for some without
+guards, which the specification without its guards has to let: some minutes.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,12 +21,29 @@ from dnsguard.lab.search import Findings, search
 from dnsguard.lab.setting import PLANNER, ZONE
 from dnsguard.lab.simulation import Scenario, Simulation, Violation
 from dnsguard.lab.simulator import Simulator
+from dnsguard.lab.survey import Survey
+from tests.model.alongside import Alongside
 from tests.model.recording import Recorder
-from tests.model.refinement import Replay, States
-from tests.model.world import Place, Rules, Setup, State
+from tests.model.refinement import NOT_SPECIFIED, Replay, States
+from tests.model.world import Bound, Check, Place, Rules, Setup, State, Sweep
 
 GUARDED = Rules()
-NOT_SPECIFIED = "no behaviour of the specification"
+OCTOBER = Rules(
+    check=Check.START,
+    sweep=Sweep.AGE,
+    bound=Bound.AGE,
+    target_exists=False,
+    rollback_tolerated=False,
+    aliases_as_listed=False,
+)
+"""What the specification asks of `UNGUARDED`."""
+WITHOUT_GUARDS = (
+    Exploration(guards="unguarded", plans=2, layout="inline"),
+    Exploration(guards="unguarded", plans=3, layout="inline"),
+    Exploration(guards="unguarded", plans=2),
+    Exploration(guards="unguarded", plans=3, crashes=1),
+    Exploration(guards="unguarded"),
+)
 
 
 @dataclass
@@ -77,14 +96,17 @@ class Followed:
     acts: set[type] = field(default_factory=set)
     last: Follower | None = None
 
-    def simulator(self) -> Simulator:
-        """Return what runs it. What the specification knows is part of each state, so that a search by states
-        takes nothing for seen that was not replayed.
-        """
+    def replay(self) -> Replay:
+        """Return what replays it."""
         setting = self.exploration.setting
         setup = Setup(self.rules, versioned=setting.layout == "versioned", keep=setting.keep)
-        replay = self.specification(setting.keys, (PLANNER, *setting.enactor_names), setup)
-        within, numbers = scenario(setting), Numbers()
+        return self.specification(setting.keys, (PLANNER, *setting.enactor_names), setup)
+
+    def simulator(self) -> Simulator:
+        """Return what runs each schedule in truth. What the specification knows is part of each state, so that a
+        search by states takes nothing for seen that was not replayed.
+        """
+        replay, within, numbers = self.replay(), scenario(self.exploration.setting), Numbers()
 
         def scene(simulation: Simulation) -> None:
             self.count()
@@ -120,22 +142,57 @@ def begun(replay: Replay) -> State:
 
 
 def explored(followed: Followed, strategy: str = "states", *, stop_at_first: bool = False) -> Findings:
-    """Explore with the specification looking on, and say what was replayed."""
+    """Explore with the specification looking on, and say what was replayed.
+
+    Of the strategies, ``states`` goes on from what is remembered; ``truth`` runs every schedule of its search by states
+    in truth, and ``dpor`` those of partial-order reduction.
+    """
     setting = followed.exploration.setting
-    chosen = Recognised(alike=setting.enactor_names) if strategy == "states" else Reduced()
-    findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
-    followed.count()
+    if strategy == "states":
+        replay = followed.replay()
+        alongside = Alongside(followed.exploration, replay, frozenset({begun(replay)}))
+        findings = Survey(alongside).search(enough=lambda broken: stop_at_first and NOT_SPECIFIED in broken)
+        followed.events += alongside.events
+        followed.acts |= alongside.acts
+    else:
+        chosen = Recognised(alike=setting.enactor_names) if strategy == "truth" else Reduced()
+        findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
+        followed.count()
+    refused = findings.violations.get(NOT_SPECIFIED)
     print(
         f"{followed.exploration}, {strategy}: {'exhausted' if findings.exhausted else 'stopped'} after "
         f"{findings.schedules:,} schedules, {findings.seconds:.1f} s; {followed.events:,} effects replayed; "
-        f"{dict(findings.violations) or 'each a behaviour of the specification'}",
-        *(found.violation.detail for found in findings.first.values()),
+        + (f"{refused:,} are {NOT_SPECIFIED}" if refused else "each a behaviour of the specification"),
+        *(found.violation.detail for name, found in findings.first.items() if name == NOT_SPECIFIED),
         sep="\n  ",
         flush=True,
     )
     return findings
 
 
+class PromisingNothing(Replay):
+    """Only writes down what is broken, and goes on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.found: set[str] = set()
+
+    def broken(self, before: State, after: State) -> str | None:
+        """Find nothing wrong."""
+        self.found.add(super().broken(before, after) or "")
+        return None
+
+
+def main() -> int:
+    """Follow all; return how many were not followed to the end without a refusal."""
+    unguarded = [Followed(each, OCTOBER, PromisingNothing) for each in WITHOUT_GUARDS]
+    failed = 0
+    for followed in (*map(Followed, SCENARIOS), *unguarded):
+        findings = explored(followed)
+        failed += not findings.exhausted or NOT_SPECIFIED in findings.violations
+        failed += followed.rules is GUARDED and bool(findings.violations)
+    return failed
+
+
 if __name__ == "__main__":
-    for each in SCENARIOS:
-        explored(Followed(each))
+    sys.exit(1 if main() else 0)

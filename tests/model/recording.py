@@ -22,14 +22,29 @@ from tests.model import refinement
 from tests.model.refinement import Event, Outcome, place_of
 from tests.model.world import ABSENT, Place
 
+NOTED = frozenset(
+    {
+        "observe",
+        "transfer",
+        "publish",
+        "store.accept",
+        "store.pending",
+        "store.record",
+        "store.reject",
+        "store.prune",
+    }
+)
+"""The effects of which a recorder must hear."""
+
 
 @dataclass(slots=True)
 class Recorder:
-    """Writes a trace of one zone."""
+    """Writes a trace of one zone. By actor: what it was given last to be published, and what it could not reject."""
 
     zone: str
     events: list[Event] = field(default_factory=list)
-    _fetched: dict[str, tuple[Change, ...]] = field(default_factory=dict)
+    fetched: dict[str, tuple[Change, ...]] = field(default_factory=dict)
+    aside: dict[str, frozenset[tuple[Key, int]]] = field(default_factory=dict)
 
     def note(self, who: str, act: str, subject: object, result: object) -> None:
         """Write down an effect; those of which the specification says nothing are left out."""
@@ -44,21 +59,28 @@ class Recorder:
                 self._add(who, refinement.Accepted(generation, submission.plan.keys))
             case "store.pending", fence, Pending() as pending:
                 base = fence.base if isinstance(fence, Fence) else 0
-                self._fetched[who] = pending.changes
+                self.fetched[who] = pending.changes
                 changes = tuple((change.key, change.generation) for change in pending.changes)
-                self._add(who, refinement.Fetched(base, pending.target, changes))
+                aside = self.aside.get(who, frozenset()) & frozenset(changes)
+                self._add(who, refinement.Fetched(base, pending.target, changes, aside))
             case "store.record", Fence() as fence, _:
                 self._add(who, refinement.Recorded(place_of(fence)))
             case "store.reject", int() as generation, (int() | None) as appended:
                 self._add(who, refinement.Rejected(generation, appended))
+                if appended is None:
+                    fetched = self.fetched.get(who, ())
+                    refused = {(change.key, generation) for change in fetched if change.generation == generation}
+                    self.aside[who] = self.aside.get(who, frozenset()) | refused
             case "store.prune", int() as upto, _:
                 self._add(who, refinement.Pruned(upto))
             case _:
                 pass
 
     def crashed(self, who: str) -> None:
-        """Write down that an actor is gone."""
+        """Write down that an actor is gone, and what it knew."""
         self._add(who, refinement.Crashed())
+        self.fetched.pop(who, None)
+        self.aside.pop(who, None)
 
     def _add(self, who: str, act: refinement.Act) -> None:
         self.events.append(Event(who, act))
@@ -69,7 +91,7 @@ class Recorder:
         if after:
             place = place_of(parse_fence(after[0].rdatas))
             touched = tuple(sorted(set(self._touched(who, message))))
-            fetched = self._fetched.get(who, ())
+            fetched = self.fetched.get(who, ())
             silent = frozenset(change.key for change in fetched if change.wanted is Absence.WITHDRAWN)
             self._add(who, refinement.Published(_prerequisite(message, fence), place, touched, outcome, silent))
             return
@@ -81,7 +103,7 @@ class Recorder:
 
     def _touched(self, who: str, message: Message) -> list[tuple[Key, int]]:
         """Return the RRsets that a message changes, and the generation of what it gives them; 0 for other contents."""
-        changes = {change.key: change for change in self._fetched.get(who, ())}
+        changes = {change.key: change for change in self.fetched.get(who, ())}
         added = {u.key: u.records for u in message.updates if isinstance(u, AddRecords)}
         touched = []
         for key in dict.fromkeys(update.key for update in message.updates):

@@ -15,15 +15,19 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.plan import sort_key
 from dnsguard.core.records import Key
 from tests.model.search import ALWAYS
-from tests.model.spec import record, without_node
+from tests.model.spec import reach, record, without_node
 from tests.model.world import (
     ABSENT,
     BUILD,
     FRESH,
     SEEN,
+    WRITE,
     WRITING,
     WRITTEN,
+    Check,
+    Cleaner,
     Enactor,
+    Message,
     Place,
     Rules,
     Setup,
@@ -37,6 +41,7 @@ from tests.model.world import (
     rejected,
 )
 
+NOT_SPECIFIED = "no behaviour of the specification"
 Outcome = Literal["applied", "refused", "unknown"]
 
 
@@ -57,11 +62,15 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The store gave what there is to publish, each RRset with the generation of its contents."""
+    """The store gave what there is to publish, each RRset with the generation of its contents.
+
+    ``aside``: what of it could not be rejected any more when the primary refused it; its enactor may leave that out.
+    """
 
     base: int
     target: int
     changes: tuple[tuple[Key, int], ...]
+    aside: frozenset[tuple[Key, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,8 @@ class Replay:
             case Observed(fence):
                 if fence == state.fence:
                     yield put(state, number, Enactor(SEEN, fence))
+                    if enactor.at == WRITING and fence == enactor.seen:
+                        yield state  # it has looked again, and goes on with what it fetched
                 else:
                     yield f"the fence is {state.fence}"
             case Fetched() as fetched:
@@ -228,6 +239,9 @@ class Replay:
             case Published() as published:
                 yield from self._published(state, event.actor, published)
             case Recorded(fence):
+                if enactor.at == WRITING and fence == enactor.seen and fence.base <= state.published:
+                    yield state  # the zone went back, or somebody else has published since it fetched
+                    return
                 # Reading back may have shown it a newer fence than the one that it wrote and records.
                 if enactor.at in {SEEN, WRITTEN} and (fence == enactor.seen or fence.base <= enactor.seen.base):
                     recorded = put(state, number, Enactor(WRITTEN, fence))
@@ -235,7 +249,7 @@ class Replay:
                 else:
                     yield f"it last saw {enactor.seen}"
             case Pruned(upto):
-                bound = min(enactor.seen.base, newest(state) - self.setup.keep)
+                bound = self._reach(state, enactor)
                 if enactor.at == SEEN and upto <= bound:
                     yield state._replace(kept=max(state.kept, min(upto, state.published)))
                 else:
@@ -254,6 +268,10 @@ class Replay:
                     yield put(after, number, FRESH)
             case Crashed():
                 yield put(state, number, FRESH)
+
+    def _reach(self, state: State, enactor: Enactor) -> int:
+        """Return up to where clean-up may go, by what it saw."""
+        return reach(self.setup, state, Cleaner(enactor.seen, state.wire, state.back))
 
     def _named(self, keys: Iterable[Key]) -> tuple[int, ...]:
         return tuple(sorted(self.rrsets[key] for key in keys))
@@ -291,17 +309,24 @@ class Replay:
         if not changes and fetched.target == seen.generation and not seen.of:
             yield state
             return
-        of = len(changes) * (2 if self.setup.versioned else 1)
-        for done in {0, seen.done if resumed and seen.of == of else 0}:
-            yield put(state, number, Enactor(WRITING, seen, fetched.target, changes, done))
+        aside = {(self.rrsets[key], generation) for key, generation in fetched.aside}
+        for left in {changes, tuple(change for change in changes if change not in aside)}:
+            of = len(left) * (2 if self.setup.versioned else 1)
+            for done in {0, seen.done if resumed and seen.of == of else 0}:
+                yield put(state, number, Enactor(WRITING, seen, fetched.target, left, done))
 
     def _published(self, state: State, actor: str, published: Published) -> Iterator[State | str]:
         number = self.numbers[actor]
         enactor = state.enactors[number]
-        if published.next == published.prerequisite and not published.touched:
-            # It says what stands already: to learn whether the primary takes anything, or to read back.
-            if published.outcome != "applied" or published.prerequisite == state.fence:
+        fenced = self.setup.rules.check is Check.WRITE
+        believed = published.prerequisite if fenced else enactor.seen
+        if published.next == believed and not published.touched:
+            # It says what stands already, by what it saw: to learn whether the primary takes anything, or to read back.
+            message = Message(published.prerequisite, published.next, WRITE, ())
+            if published.outcome != "applied":
                 yield state
+            elif (after := applied(self.setup.rules, state, message)) is not None:
+                yield after
             else:
                 yield f"the fence is {state.fence}"
             return
@@ -341,8 +366,8 @@ class Replay:
         rrset, generation, listed = self.rrsets[deleted.rrset], deleted.generation, deleted.aliases
         if self.setup.rules.aliases_as_listed and (listed is None or generation in listed):
             yield "the prerequisite would be that neither alias names the node"
-        elif generation > enactor.seen.base:
-            yield f"the zone stood at {enactor.seen} when it was listed"
+        elif generation > (bound := self._reach(state, enactor)):
+            yield f"nodes up to {bound} could go, by what was listed at {enactor.seen}"
         elif deleted.outcome == "applied" and listed not in {None, (state.wire[rrset], state.back[rrset])}:
             yield f"the aliases name {state.wire[rrset]} and {state.back[rrset]}"
         else:

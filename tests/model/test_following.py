@@ -1,6 +1,7 @@
-"""What `dnsguard explore` explores of the real code is a behaviour of the specification: here six guarded scenarios by
-states and four by schedules, one without any guard, and the story of October. The large ones are followed by
-`python -m tests.model.following`; a plan that is rejected is in none of them, and is followed in `test_refinement`.
+"""What `dnsguard explore` explores of the real code is a behaviour of the specification: here all guarded scenarios but
+the largest, by states as they are remembered; the smallest in truth too, and four by schedules; of the code without any
+guard several scenarios, and the story of October. The largest are followed by `python -m tests.model.following`; a plan
+that is rejected is in none of the guarded ones, and is followed in `test_refinement`.
 What the specification forbids, or the code does without one of its guards, is found.
 """
 
@@ -9,24 +10,40 @@ from dataclasses import replace
 
 import pytest
 
-from dnsguard.lab.exploring import QUICK, Exploration, explore, gravest
+from dnsguard.lab.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
 from dnsguard.lab.search import replay
 from tests.model import refinement
-from tests.model.following import NOT_SPECIFIED, Followed, explored
-from tests.model.refinement import Event, Replay, States
-from tests.model.world import Bound, Check, Rules, State, Sweep
+from tests.model.following import OCTOBER, WITHOUT_GUARDS, Followed, PromisingNothing, explored
+from tests.model.refinement import NOT_SPECIFIED, Event, Replay, States
+from tests.model.world import Check, Rules, State
 
 CLEANING = Exploration(enactors=1, plans=4, keep=1, crashes=1)
 LOSING = Exploration(enactors=2, plans=2, layout="inline", crashes=1, losses=1)
+THREE_BY_THREE_BY_TWO = SCENARIOS[11]
+WAYS = ("states", "truth")
 
 
-@pytest.mark.parametrize("exploration", [*QUICK[:5], CLEANING], ids=str)
+@pytest.mark.parametrize("exploration", [*QUICK, THREE_BY_THREE_BY_TWO, CLEANING], ids=str)
 def test_in_every_state_that_the_explorer_visits_the_real_code_is_where_the_specification_may_be(
     exploration: Exploration,
 ) -> None:
     findings = explored(Followed(exploration))
     assert findings.exhausted
     assert findings.violations == {}
+
+
+@pytest.mark.parametrize("exploration", [*QUICK[:3], CLEANING], ids=str)
+def test_so_it_is_where_every_schedule_is_run_in_truth(exploration: Exploration) -> None:
+    findings = explored(Followed(exploration), "truth")
+    assert findings.exhausted
+    assert findings.violations == {}
+
+
+@pytest.mark.parametrize("exploration", WITHOUT_GUARDS, ids=str)
+def test_what_the_code_does_without_guards_the_specification_without_guards_lets(exploration: Exploration) -> None:
+    findings = explored(Followed(exploration, OCTOBER, PromisingNothing))
+    assert findings.exhausted
+    assert NOT_SPECIFIED not in findings.violations
 
 
 @pytest.mark.parametrize(
@@ -47,11 +64,12 @@ def test_every_schedule_of_the_partial_order_reduction_is_a_behaviour_of_the_spe
     assert findings.violations == {}
 
 
-def test_every_kind_of_effect_is_replayed() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_every_kind_of_effect_is_replayed(way: str) -> None:
     acts: set[type] = set()
     for exploration in (LOSING, CLEANING):
         followed = Followed(exploration)
-        explored(followed)
+        explored(followed, way)
         acts |= followed.acts
     assert acts == {
         refinement.Accepted,
@@ -131,11 +149,12 @@ class NobodyIsRefused(Replay):
         (CLEANING, NobodyPrunes),
     ],
 )
+@pytest.mark.parametrize("way", WAYS)
 def test_a_specification_that_forbids_something_that_the_code_does_is_told_apart(
-    exploration: Exploration, specification: type[Replay]
+    exploration: Exploration, specification: type[Replay], way: str
 ) -> None:
     followed = Followed(exploration, specification=specification)
-    assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
+    assert NOT_SPECIFIED in explored(followed, way, stop_at_first=True).violations
 
 
 def test_a_specification_of_blind_writes_is_not_that_of_the_guarded_code() -> None:
@@ -144,38 +163,16 @@ def test_a_specification_of_blind_writes_is_not_that_of_the_guarded_code() -> No
 
 
 @pytest.mark.parametrize("guard", ["fence_as_seen", "aliases_as_listed", "spare_live", "spare_rollback"])
-def test_real_code_without_a_guard_of_the_protocol_is_no_behaviour_of_the_specification(guard: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_real_code_without_a_guard_of_the_protocol_is_no_behaviour_of_the_specification(guard: str, way: str) -> None:
     followed = Followed(replace(CLEANING, without=(guard,)))
-    assert NOT_SPECIFIED in explored(followed, stop_at_first=True).violations
+    assert NOT_SPECIFIED in explored(followed, way, stop_at_first=True).violations
 
 
 def test_real_code_whose_messages_have_no_fence_breaks_a_promise_of_the_specification_that_lets_it() -> None:
     followed = Followed(Exploration(enactors=2, plans=3, without=("fence_as_seen",)), Rules(check=Check.START))
     found = explored(followed, stop_at_first=True).first[NOT_SPECIFIED]
     assert "it breaks" in found.violation.detail
-
-
-OCTOBER = Rules(
-    check=Check.START,
-    sweep=Sweep.AGE,
-    bound=Bound.AGE,
-    target_exists=False,
-    rollback_tolerated=False,
-    aliases_as_listed=False,
-)
-
-
-class PromisingNothing(Replay):
-    """Only writes down what is broken, and goes on."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.found: set[str] = set()
-
-    def broken(self, before: State, after: State) -> str | None:
-        """Find nothing wrong."""
-        self.found.add(super().broken(before, after) or "")
-        return None
 
 
 def test_the_story_of_october_is_a_behaviour_of_the_specification_without_its_guards_and_of_no_other() -> None:
