@@ -20,12 +20,12 @@ NAMES = {
     "dnsguard/core/guards.py": "where they are defined",
     "dnsguard/daemon/serve.py": "a door: dnsguard serve --unguarded",
     "dnsguard/cli/simulate.py": "a door: dnsguard simulate --unguarded",
-    "dnsguard/lab/variants.py": "a door: the names that dnsguard explore takes, and the table's rows",
+    "dnsguard/lab/explore/variants.py": "a door: the names that dnsguard explore takes, and the table's rows",
     "dnsguard/lab/demo/play.py": "a door: the demo's sides",
     "dnsguard/daemon/desk.py": "the mark on every status, health and metric; and a default",
-    "dnsguard/lab/seeds.py": "a default",
-    "dnsguard/lab/setting.py": "a default",
-    "dnsguard/lab/shortening.py": "a default",
+    "dnsguard/lab/simulate/seeds.py": "a default",
+    "dnsguard/lab/explore/setting.py": "a default",
+    "dnsguard/lab/simulate/shortening.py": "a default",
 }
 MARK = ("dnsguard/daemon/desk.py", "guarded")
 """The one place, by file and by what it says, where a `Guards` is compared: to say which it is."""

@@ -25,7 +25,7 @@ from dnsguard.cli.sheet import Sheet
 if TYPE_CHECKING:
     from dnsguard.lab.demo.play import Run
     from dnsguard.lab.demo.verdict import Verdict
-    from dnsguard.lab.exploring import Story
+    from dnsguard.lab.explore.exploring import Story
 
 LENGTH_S = 97.0
 """How long it takes at speed 1, about."""
@@ -240,8 +240,8 @@ def _conclude(verdict: "Verdict") -> None:
 
 def _read_story(path: Path) -> "Story":
     """Read a story that the explorer saved. Raises CannotAsk."""
-    from dnsguard.lab.exploring import Story
-    from dnsguard.lab.moves import ScheduleUnreadable
+    from dnsguard.lab.explore.exploring import Story
+    from dnsguard.lab.scheduler.moves import ScheduleUnreadable
 
     try:
         return Story.from_json(path.read_text(encoding="utf-8"))
@@ -258,8 +258,8 @@ def _replay(path: Path, server: str, *, as_json: bool) -> int:
     """
     from dnsguard.lab.demo.replayed import StoryDoesNotFit, play
     from dnsguard.lab.demo.servers import ServerUnavailable
-    from dnsguard.lab.moves import ScheduleUnreadable
-    from dnsguard.lab.strategies import ScheduleDoesNotFit
+    from dnsguard.lab.scheduler.moves import ScheduleUnreadable
+    from dnsguard.lab.search.strategies import ScheduleDoesNotFit
 
     number = count(1)
     unsaid: list[OSError] = []

@@ -16,7 +16,7 @@ from dnsguard.cli.findings import figures, show, show_table, tell, told
 from dnsguard.cli.outcome import CANNOT_ASK, DONE, INTERRUPTED, REFUSED
 from dnsguard.cli.patience import heeding
 from dnsguard.core.history import StoreUnavailable
-from dnsguard.lab.bounds import CHOICES, RANGES
+from dnsguard.lab.explore.bounds import CHOICES, RANGES
 
 STRATEGIES = ("states", "dpor", "plain", "random", "pct", "delays")
 FAULTS = {"crashes", "losses"}
@@ -170,9 +170,9 @@ def explore(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401  click
 
 def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int:
     # Late: nothing else of the command line needs the laboratory.
-    from dnsguard.lab.exploring import Exploration, gravest
-    from dnsguard.lab.exploring import explore as search
-    from dnsguard.lab.variants import GuardUnknown
+    from dnsguard.lab.explore.exploring import Exploration, gravest
+    from dnsguard.lab.explore.exploring import explore as search
+    from dnsguard.lab.explore.variants import GuardUnknown
 
     _check_heeded(ctx, given)
     if given["replay"] is not None:
@@ -257,9 +257,9 @@ def _check_database(store: str, database: str | None) -> None:
 
 
 def _replay(display: Display, path: Path, store: str | None, database: str | None) -> int:
-    from dnsguard.lab.exploring import Story
-    from dnsguard.lab.moves import ScheduleUnreadable
-    from dnsguard.lab.strategies import ScheduleDoesNotFit
+    from dnsguard.lab.explore.exploring import Story
+    from dnsguard.lab.scheduler.moves import ScheduleUnreadable
+    from dnsguard.lab.search.strategies import ScheduleDoesNotFit
 
     try:
         story = Story.from_json(path.read_text(encoding="utf-8"))
@@ -282,9 +282,9 @@ def _replay(display: Display, path: Path, store: str | None, database: str | Non
 
 
 def _table(display: Display, ctx: click.Context, given: dict[str, Any], halted: Callable[[], bool]) -> int:
-    from dnsguard.lab.moves import Faults
-    from dnsguard.lab.setting import Setting
-    from dnsguard.lab.table import Row, rows
+    from dnsguard.lab.explore.setting import Setting
+    from dnsguard.lab.explore.table import Row, rows
+    from dnsguard.lab.scheduler.moves import Faults
 
     size: dict[str, Any] = {name: given[name] if _asked(ctx, name) else value for name, value in TABLE.items()}
     layout, message = given["layout"], given["rrsets"]
@@ -311,7 +311,7 @@ def _table(display: Display, ctx: click.Context, given: dict[str, Any], halted: 
 
 
 def _all(display: Display, seconds_max: float, halted: Callable[[], bool]) -> int:
-    from dnsguard.lab.exploring import SCENARIOS, explore
+    from dnsguard.lab.explore.exploring import SCENARIOS, explore
 
     table, clean = [], True
     for exploration in SCENARIOS:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from dnsguard.cli.display import Display
 
 if TYPE_CHECKING:
-    from dnsguard.lab.exploring import Exploration, Story
-    from dnsguard.lab.search import Findings
-    from dnsguard.lab.table import Row
+    from dnsguard.lab.explore.exploring import Exploration, Story
+    from dnsguard.lab.explore.table import Row
+    from dnsguard.lab.search.findings import Findings
 
 FIRST = {
     "october": "tried first: October's order, in which the first enactor is slow (--order neutral begins without it)",

@@ -16,8 +16,8 @@ from dnsguard.cli.outcome import DONE, REFUSED
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 
 if TYPE_CHECKING:
-    from dnsguard.lab.seeds import Bad, Needed, Tally
-    from dnsguard.lab.shortening import Told
+    from dnsguard.lab.simulate.seeds import Bad, Needed, Tally
+    from dnsguard.lab.simulate.shortening import Told
 
 LINE_EVERY_S = 30.0
 """How often a long campaign says how far it is where there is no terminal to draw on."""
@@ -25,7 +25,7 @@ LINE_EVERY_S = 30.0
 
 def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
     """Return guards with some taken out by name. Raises click.BadParameter for a name that is none of them."""
-    from dnsguard.lab.variants import GuardUnknown, without
+    from dnsguard.lab.explore.variants import GuardUnknown, without
 
     for name in names:
         try:
@@ -99,8 +99,8 @@ def simulate(
     its seed replays it.
     """
     # Late: nothing else of the command line needs the laboratory.
-    from dnsguard.lab import seeds as laboratory
-    from dnsguard.lab.shortening import shortest_story
+    from dnsguard.lab.simulate import seeds as laboratory
+    from dnsguard.lab.simulate.shortening import shortest_story
 
     if each_guard and without:
         raise click.UsageError(

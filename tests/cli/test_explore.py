@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.lab.exploring import Exploration, explore, gravest
+from dnsguard.lab.explore.exploring import Exploration, explore, gravest
 from tests.cli.rig import Cli
 
 SMALL = ("--plans", "2", "--layout", "inline")

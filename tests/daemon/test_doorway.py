@@ -9,7 +9,7 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key, Records
 from dnsguard.daemon import doorway
 from dnsguard.daemon.doorway import Doorway
-from dnsguard.lab.primary import MemoryPrimary, MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPrimary, MemoryPublisher
 
 ZONE = "example.test."
 

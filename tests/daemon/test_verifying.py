@@ -15,7 +15,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.verifying import Verifying
-from dnsguard.lab.primary import MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore

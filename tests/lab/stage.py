@@ -14,8 +14,8 @@ from dnsguard.core.plan import Absence, Change, Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
-from dnsguard.lab.primary import MemoryPublisher
-from dnsguard.lab.scenario import drive
+from dnsguard.lab.ends.primary import MemoryPublisher
+from dnsguard.lab.explore.scenario import drive
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.planner import Planner
 from tests.workers.rig import ZONE, Rig, a, key

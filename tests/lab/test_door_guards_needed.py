@@ -15,11 +15,11 @@ from dnsguard.core.message import AddRecords, Message, Outcome, octets_of
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records, parse_records
-from dnsguard.lab.scenario import drive
-from dnsguard.lab.variants import without
-from dnsguard.lab.verdicts import DOOR as DOORS_WORD
+from dnsguard.lab.explore.scenario import drive
+from dnsguard.lab.explore.variants import without
+from dnsguard.lab.simulate.verdicts import DOOR as DOORS_WORD
+from tests.lab.simulate.test_seeds import FIRST
 from tests.lab.stage import ALIAS, ELSEWHERE, THEIRS, WWW, Story, emptied, healed, lost, prefix, settled, taken
-from tests.lab.test_seeds import FIRST
 from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key
 
 OUTSIDE = Key("www.elsewhere.test.", "A")

@@ -20,14 +20,14 @@ from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, parse_records
 from dnsguard.core.written import Seen
-from dnsguard.lab.history import make_history
-from dnsguard.lab.recognition import Recognised
-from dnsguard.lab.scenario import copied, scenario
-from dnsguard.lab.search import search
-from dnsguard.lab.setting import Setting, as_in_october
-from dnsguard.lab.simulator import Simulator
-from dnsguard.lab.store import MemoryStore
-from dnsguard.lab.variants import guard_names, without
+from dnsguard.lab.ends.history import make_history
+from dnsguard.lab.ends.store import MemoryStore
+from dnsguard.lab.explore.scenario import copied, scenario
+from dnsguard.lab.explore.setting import Setting, as_in_october
+from dnsguard.lab.explore.variants import guard_names, without
+from dnsguard.lab.scheduler.simulator import Simulator
+from dnsguard.lab.search.findings import search
+from dnsguard.lab.search.recognition import Recognised
 from dnsguard.workers.cleanup import Cleanup
 from tests.lab.stage import (
     ALIAS,

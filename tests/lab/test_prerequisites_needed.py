@@ -29,7 +29,7 @@ from dnsguard.core.message import (
 )
 from dnsguard.core.plan import Absence
 from dnsguard.core.records import Key, Records
-from dnsguard.lab.scenario import drive
+from dnsguard.lab.explore.scenario import drive
 from tests.lab.stage import (
     ALIAS,
     ELSEWHERE,

@@ -11,12 +11,12 @@ from dataclasses import replace
 from dnsguard.core.message import Unknown
 from dnsguard.core.plan import Change
 from dnsguard.core.records import Key
-from dnsguard.lab.exploring import MOVES_MAX, Exploration
-from dnsguard.lab.learning import Learned
-from dnsguard.lab.moves import Kind, Move
-from dnsguard.lab.recall import KINDS, LIVES_MAX, Recalled, Step
-from dnsguard.lab.setting import ZONE
-from dnsguard.lab.simulation import Violation
+from dnsguard.lab.explore.exploring import MOVES_MAX, Exploration
+from dnsguard.lab.explore.learning import Learned
+from dnsguard.lab.explore.recall import KINDS, LIVES_MAX, Recalled, Step
+from dnsguard.lab.explore.setting import ZONE
+from dnsguard.lab.scheduler.moves import Kind, Move
+from dnsguard.lab.scheduler.simulation import Violation
 from tests.model.recording import NOTED, Recorder
 from tests.model.refinement import NOT_SPECIFIED, Replay, States
 

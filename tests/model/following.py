@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dnsguard.core.message import Unknown
-from dnsguard.lab.ends import Note
-from dnsguard.lab.exploring import MOVES_MAX, SCENARIOS, Exploration
-from dnsguard.lab.fingerprint import Fingerprint, Numbers
-from dnsguard.lab.fingerprint import State as Known
-from dnsguard.lab.moves import Kind, Move
-from dnsguard.lab.recognition import Recognised
-from dnsguard.lab.reduction import Reduced
-from dnsguard.lab.scenario import scenario
-from dnsguard.lab.search import Findings, search
-from dnsguard.lab.setting import PLANNER, ZONE
-from dnsguard.lab.simulation import Scenario, Simulation, Violation
-from dnsguard.lab.simulator import Simulator
-from dnsguard.lab.survey import Survey
+from dnsguard.lab.ends.gated import Note
+from dnsguard.lab.explore.exploring import MOVES_MAX, SCENARIOS, Exploration
+from dnsguard.lab.explore.fingerprint import Fingerprint, Numbers
+from dnsguard.lab.explore.fingerprint import State as Known
+from dnsguard.lab.explore.scenario import scenario
+from dnsguard.lab.explore.setting import PLANNER, ZONE
+from dnsguard.lab.explore.survey import Survey
+from dnsguard.lab.scheduler.moves import Kind, Move
+from dnsguard.lab.scheduler.simulation import Scenario, Simulation, Violation
+from dnsguard.lab.scheduler.simulator import Simulator
+from dnsguard.lab.search.findings import Findings, search
+from dnsguard.lab.search.recognition import Recognised
+from dnsguard.lab.search.reduction import Reduced
 from tests.model.alongside import Alongside
 from tests.model.recording import Recorder
 from tests.model.refinement import NOT_SPECIFIED, Replay, States

@@ -16,8 +16,8 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import Seen, seen_in
-from dnsguard.lab.primary import MemoryPublisher
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.ends.primary import MemoryPublisher
+from dnsguard.lab.ends.store import MemoryStore
 from tests.model import refinement
 from tests.model.refinement import Event, Outcome, place_of
 from tests.model.world import ABSENT, Place

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from dnsguard.lab.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
-from dnsguard.lab.search import replay
+from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
+from dnsguard.lab.search.findings import replay
 from tests.model import refinement
 from tests.model.following import OCTOBER, WITHOUT_GUARDS, Followed, PromisingNothing, explored
 from tests.model.refinement import NOT_SPECIFIED, Event, Replay, States

@@ -15,9 +15,9 @@ from dnsguard.core.history import Submission
 from dnsguard.core.message import AddRecords, Message, Outcome, Refused
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
-from dnsguard.lab.gate import Turn
-from dnsguard.lab.history import make_history
-from dnsguard.lab.primary import MemoryPrimary, first_refusal
+from dnsguard.lab.ends.history import make_history
+from dnsguard.lab.ends.primary import MemoryPrimary, first_refusal
+from dnsguard.lab.scheduler.gate import Turn
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner

@@ -15,8 +15,8 @@ from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.history import Accepted, Covered, Pending
 from dnsguard.core.plan import Wanted
 from dnsguard.core.records import Key
-from dnsguard.lab.history import make_history
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.ends.history import make_history
+from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore

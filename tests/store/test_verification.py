@@ -5,8 +5,8 @@ from dnsguard.core.history import Accepted, Covered, Submission
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.repair import ACTOR, REASON
-from dnsguard.lab.history import make_history
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.ends.history import make_history
+from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, key
 

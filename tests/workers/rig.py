@@ -9,9 +9,9 @@ from dnsguard.core.message import Message, Outcome, Refused, Unknown
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
-from dnsguard.lab.history import make_history
-from dnsguard.lab.primary import MemoryPrimary, MemoryPublisher
-from dnsguard.lab.store import MemoryStore
+from dnsguard.lab.ends.history import make_history
+from dnsguard.lab.ends.primary import MemoryPrimary, MemoryPublisher
+from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then

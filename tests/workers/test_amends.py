@@ -8,7 +8,7 @@ from dnsguard.core.message import Message, Outcome, Unknown, Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import parse_records
 from dnsguard.core.written import Seen, seen_in
-from dnsguard.lab.history import make_history
+from dnsguard.lab.ends.history import make_history
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Then

@@ -10,7 +10,7 @@ from dnsguard.core.message import Message, Outcome, Unknown
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Records, parse_records
-from dnsguard.lab.primary import MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.workers.step import Then
 from tests.workers.rig import HISTORY, ZONE, PickyPublisher, Rig, a, key
 

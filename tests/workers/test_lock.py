@@ -10,7 +10,7 @@ from dnsguard.core.layout import alias_to, node_name
 from dnsguard.core.message import Message, Outcome, RRsetAbsent, RRsetIs, Unknown
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key
-from dnsguard.lab.primary import MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.workers import lock as locks
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.lock import Lease, LockingPublisher, flipped, lease_records, lock_key, read_lease

@@ -15,7 +15,7 @@ from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.repair import ACTOR
-from dnsguard.lab.primary import MemoryPrimary, MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPrimary, MemoryPublisher
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore

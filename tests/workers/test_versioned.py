@@ -7,7 +7,7 @@ from dnsguard.core.message import Message, Outcome
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
-from dnsguard.lab.primary import MemoryPublisher
+from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.step import Step
 from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key

@@ -18,15 +18,15 @@ from dnsguard.core.written import Seen
 from dnsguard.lab.demo.hands import send
 from dnsguard.lab.demo.resolver import Answer, Questions
 from dnsguard.lab.demo.servers import SOA, serving
-from dnsguard.lab.ends import GatedPublisher, Note
-from dnsguard.lab.exploring import Story
-from dnsguard.lab.gate import Gate, OpenGate, Turn
-from dnsguard.lab.moves import Kind, Move, Step
-from dnsguard.lab.primary import MemoryPrimary
-from dnsguard.lab.scenario import LATER, StillClock, World
-from dnsguard.lab.setting import HISTORY, PLANNER, ZONE, Setting
-from dnsguard.lab.story import Teller
-from dnsguard.lab.watch import EMPTY, WEDGED
+from dnsguard.lab.ends.gated import GatedPublisher, Note
+from dnsguard.lab.ends.primary import MemoryPrimary
+from dnsguard.lab.ends.story import Teller
+from dnsguard.lab.explore.exploring import Story
+from dnsguard.lab.explore.scenario import LATER, StillClock, World
+from dnsguard.lab.explore.setting import HISTORY, PLANNER, ZONE, Setting
+from dnsguard.lab.explore.watch import EMPTY, WEDGED
+from dnsguard.lab.scheduler.gate import Gate, OpenGate, Turn
+from dnsguard.lab.scheduler.moves import Kind, Move, Step
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore

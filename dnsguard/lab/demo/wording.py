@@ -20,7 +20,7 @@ from dnsguard.core.message import (
 )
 from dnsguard.core.records import Key, Records, records_text
 from dnsguard.lab.demo.script import REGION, ZONE, Script
-from dnsguard.lab.primary import first_refusal
+from dnsguard.lab.ends.primary import first_refusal
 from dnsguard.workers.lock import LOCK_LABEL, flipped, read_lease
 
 FENCE = fence_key(ZONE)

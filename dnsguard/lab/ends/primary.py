@@ -1,0 +1,147 @@
+"""A primary in memory: UPDATE semantics by RFC 2136 section 3, on one zone, all or nothing.
+It keeps the same promises as the real ones (the same contract tests), and shows its contents to checkers.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from dnsguard.core.message import (
+    AddRecords,
+    Applied,
+    DeleteRecords,
+    DeleteRRset,
+    Message,
+    NameInUse,
+    NameNotInUse,
+    Outcome,
+    Prerequisite,
+    Refused,
+    RRsetAbsent,
+    RRsetExists,
+    RRsetIs,
+    Unknown,
+    Unreachable,
+    Update,
+)
+from dnsguard.core.records import Key, Records, make_records
+from dnsguard.core.written import Seen, seen_in
+from dnsguard.lab.scheduler.gate import Gate, OpenGate, Turn
+
+Contents = dict[Key, Records]
+
+
+def first_refusal(contents: Mapping[Key, Records], prerequisites: Collection[Prerequisite]) -> str | None:
+    """Return the rcode of the first prerequisite that does not hold (RFC 2136 section 3.2), or None."""
+    names = {key.name for key in contents}
+    for prerequisite in prerequisites:
+        match prerequisite:
+            case RRsetIs(key, rdatas):
+                found = contents.get(key)
+                if found is None or set(found.rdatas) != set(rdatas):
+                    return "NXRRSET"
+            case RRsetExists(key):
+                if key not in contents:
+                    return "NXRRSET"
+            case RRsetAbsent(key):
+                if key in contents:
+                    return "YXRRSET"
+            case NameInUse(name):
+                if name not in names:
+                    return "NXDOMAIN"
+            case NameNotInUse(name):
+                if name in names:
+                    return "YXDOMAIN"
+    return None
+
+
+def apply_update(zone: str, contents: Contents, update: Update) -> None:
+    """Change contents by one update (RFC 2136 section 3.4.2), with what servers silently leave undone."""
+    match update:
+        case AddRecords(key, records):
+            cname = Key(key.name, "CNAME")
+            beside = cname in contents if key != cname else any(k.name == key.name and k != key for k in contents)
+            if beside:
+                return
+            before = contents.get(key)
+            if key == cname:
+                contents[key] = Records(records.ttl, records.rdatas[-1:])  # of several the last one stays
+            elif key != (zone, "SOA") or before is None:
+                rdatas = records.rdatas if before is None else (*before.rdatas, *records.rdatas)
+                contents[key] = make_records(records.ttl, rdatas)
+            elif _serial(records) > _serial(before):
+                contents[key] = records
+        case DeleteRRset(key):
+            if key not in {Key(zone, "SOA"), Key(zone, "NS")}:
+                contents.pop(key, None)
+        case DeleteRecords(key, rdatas):
+            before = contents.get(key)
+            if before is None or key == (zone, "SOA"):
+                return
+            left = tuple(rdata for rdata in before.rdatas if rdata not in rdatas)
+            if left:
+                contents[key] = Records(before.ttl, left)
+            elif key != (zone, "NS"):
+                del contents[key]
+
+
+def _serial(soa: Records) -> int:
+    """Return the serial, the first of the five numbers at the end of an SOA's rdata (RFC 1035 section 3.3.13)."""
+    return int.from_bytes(soa.rdatas[0][-20:-16], "big")
+
+
+@dataclass(slots=True)
+class MemoryPrimary:
+    """One zone and the server that has it. ``away`` makes it silent; contents are replaced, never changed."""
+
+    zone: str
+    contents: Contents = field(default_factory=dict)
+    away: bool = False
+
+
+@dataclass(slots=True)
+class MemoryPublisher:
+    """A `Publisher` over a primary in memory."""
+
+    primary: MemoryPrimary
+    gate: Gate = field(default_factory=OpenGate)
+
+    async def observe(self, zone: str) -> Seen | Unreachable:
+        """Read the fence."""
+        await self.gate.pass_through("observe", reads=(f"zone {zone}",))
+        if self.primary.away:
+            return Unreachable("the primary is away")
+        return seen_in(zone, self.primary.contents)
+
+    async def publish(self, message: Message) -> Outcome:
+        """Apply one UPDATE, or nothing of it."""
+        about = (f"zone {message.zone}",)
+        turn = await self.gate.pass_through("publish", reads=about, writes=about, losable=True)
+        if turn is Turn.LOST_REQUEST:
+            return Unknown("no answer")
+        outcome = self.take(message)
+        return Unknown("no answer") if turn is Turn.LOST_ANSWER else outcome
+
+    def take(self, message: Message) -> Outcome:
+        """Apply one UPDATE at once, as the server does."""
+        if self.primary.away:
+            return Unknown("the primary is away")
+        refused = first_refusal(self.primary.contents, message.prerequisites)
+        if refused is not None:
+            return Refused(refused)
+        contents = dict(self.primary.contents)
+        for update in message.updates:
+            apply_update(message.zone, contents, update)
+        self.primary.contents = contents
+        return Applied()
+
+    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+        """Return every RRset at these names."""
+        await self.gate.pass_through("read", reads=(f"zone {zone}",))
+        if self.primary.away:
+            return Unreachable("the primary is away")
+        return {key: records for key, records in self.primary.contents.items() if key.name in set(names)}
+
+    async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
+        """Return all RRsets of the zone."""
+        await self.gate.pass_through("transfer", reads=(f"zone {zone}",))
+        return Unreachable("the primary is away") if self.primary.away else dict(self.primary.contents)

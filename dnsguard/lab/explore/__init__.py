@@ -1,0 +1,1 @@
+"""`dnsguard explore`: the real workers of a setting, and every order in which they may go."""

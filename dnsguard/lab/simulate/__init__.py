@@ -1,0 +1,1 @@
+"""`dnsguard simulate`: seeded worlds in which everything goes wrong at once."""
