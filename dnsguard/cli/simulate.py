@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 """How often a long campaign says how far it is where there is no terminal to draw on."""
+FIRST_TOLD, LAST_TOLD = 60, 20
+"""How much of a story is shown: one of a world that never comes to rest would run on for pages."""
 
 
 def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
@@ -161,9 +163,12 @@ def _show(tally: "Tally", start: int, seconds: float, told: "Told | None", rules
         click.echo(f"seed {bad.seed}: {bad.violation.name}: {bad.violation.detail}")
     if told is not None:
         seed = tally.bad[0].seed
-        click.echo(f"the shortest story found of seed {seed} has {len(told.schedule)} steps:")
-        for number, sentence in enumerate((said for said in told.sentences if said), 1):
-            click.echo(f"{number:4}. {sentence}")
+        click.echo(f"the shortest story found of seed {seed} has {told.steps} steps:")
+        for number, sentence in enumerate(told.sentences, 1):
+            if number <= FIRST_TOLD or number > len(told.sentences) - LAST_TOLD:
+                click.echo(f"{number:4}. {sentence}")
+            elif number == FIRST_TOLD + 1:
+                click.echo(f"      … {len(told.sentences) - FIRST_TOLD - LAST_TOLD} lines, which --json has as well")
         click.echo(f"and so: {told.violation.name}: {told.violation.detail}")
         click.echo(f"replay: dnsguard simulate --seeds 1 --start {seed}{rules}")
 

@@ -158,17 +158,19 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.now = max(self.now, when)
         self._queue(actor, timer)
 
-    def advance(self, actors: Iterable[Actor]) -> bool:
-        """Pass to the next moment at which timers fire, and fire all of that moment. Returns whether there is one."""
+    def advance(self, actors: Iterable[Actor]) -> list[str]:
+        """Pass to the next moment at which timers fire, and fire all of that moment. Returns whose, in order."""
         upcoming = [(timer.when(), actor) for actor in actors if (timer := actor.next_timer()) is not None]
         if not upcoming:
-            return False
+            return []
         moment = max(self.now, min(when for when, _ in upcoming))
+        fired = []
         for _, actor in upcoming:
             while (timer := actor.next_timer()) is not None and timer.when() <= moment:
                 self.fire_timer(actor, timer)
+                fired.append(actor.name)
         self.now = moment
-        return True
+        return fired
 
     def time(self) -> float:
         """Return virtual seconds. Untimed, each actor has a clock of its own: a shared one would be a hidden effect."""

@@ -4,13 +4,14 @@ Nothing here decides anything: a scenario sets the scene, a chooser says who goe
 
 import asyncio
 import enum
+from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dnsguard.lab.scheduler.actor import Actor, Start
 from dnsguard.lab.scheduler.loop import SimulatedGate, SimulatedLoop
-from dnsguard.lab.scheduler.moves import Move, Offer, Schedule
+from dnsguard.lab.scheduler.moves import Kind, Move, Offer, Schedule, Step
 
 T = TypeVar("T")
 
@@ -87,6 +88,8 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
     states: tuple[Hashable, ...] = ()
     """The fingerprint after each move, if the scenario takes one."""
+    fired: tuple[tuple[int, str], ...] = ()
+    """Under one clock: after how many moves whose timer fired, in order."""
 
     def schedule(self) -> Schedule:
         """Return the run's moves, written down."""
@@ -95,6 +98,15 @@ class Outcome:
     def schedule_to(self, violation: Violation) -> Schedule:
         """Return the run's moves up to a violation."""
         return Schedule.of(self.moves[: violation.moves])
+
+    def freed_to(self, violation: Violation) -> Schedule:
+        """Return the same for a run in which each actor has a clock of its own: there, timers fire by moves."""
+        steps, fired = [], deque(self.fired)
+        for number, step in enumerate(self.schedule_to(violation).steps):
+            while fired and fired[0][0] <= number:
+                steps.append(Step(fired.popleft()[1], Kind.TIMER.value, Kind.TIMER.value))
+            steps.append(step)
+        return Schedule(tuple(steps))
 
 
 @dataclass(slots=True)

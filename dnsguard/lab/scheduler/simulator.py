@@ -94,6 +94,7 @@ class _Run:
         self._moves: list[Move] = []
         self._violations: list[Violation] = []
         self._states: list[Hashable] = []
+        self._fired: list[tuple[int, str]] = []
 
     def play(self) -> Outcome:
         """Run from beginning to end."""
@@ -103,7 +104,7 @@ class _Run:
             self._violate(Violation("livelock", f"{error} runs for ever without any effect"))
             ending = Ending.LIVELOCK
         self._raise_escaped()
-        return Outcome(ending, tuple(self._moves), tuple(self._violations), tuple(self._states))
+        return Outcome(ending, tuple(self._moves), tuple(self._violations), tuple(self._states), tuple(self._fired))
 
     def _play(self) -> Ending:
         simulation, loop, chooser, moves = self._simulation, self._loop, self._chooser, self._moves
@@ -117,7 +118,8 @@ class _Run:
                 return Ending.VIOLATED
             offers = self._offers()
             if not offers:
-                if loop.timed and loop.advance(self._actors.values()):
+                if loop.timed and (fired := loop.advance(self._actors.values())):
+                    self._fired += ((len(moves), name) for name in fired)
                     chooser.hidden("time passed")
                     self._drain()
                     continue

@@ -11,6 +11,7 @@ from dnsguard.lab.scheduler.simulation import Chooser, Outcome, Violation
 Run = Callable[[Chooser], Outcome]
 Wish = tuple[str, str]
 """An actor and a turn. Labels follow from them: when an actor's move is dropped, its later ones mean others."""
+FAULTS = frozenset(kind.value for kind in Kind) - {Kind.GO.value, Kind.TIMER.value}
 
 
 class Wishes:
@@ -30,39 +31,72 @@ class Wishes:
 
 def cost(schedule: Schedule) -> tuple[int, int, int]:
     """Return how hard a schedule is to follow: its moves, then its faults, then its changes of actor."""
-    return len(schedule), sum(step.turn != Kind.GO.value for step in schedule.steps), schedule.switches()
+    return len(schedule), sum(step.turn in FAULTS for step in schedule.steps), schedule.switches()
+
+
+def follow(schedule: Schedule) -> Wishes:
+    """Return what follows a schedule as far as its moves can be had."""
+    return Wishes([(step.actor, step.turn) for step in schedule.steps])
 
 
 def minimise(run: Run, schedule: Schedule, violation: Violation, *, runs_max: int) -> tuple[Violation, Schedule]:
     """Return a schedule that breaks the same check and costs no more, with what it broke."""
-    runs_left = runs_max
-    improved = True
-    while improved:
-        improved = False
-        for wishes in _attempts([(step.actor, step.turn) for step in schedule.steps]):
-            if runs_left == 0:
-                return violation, schedule
-            runs_left -= 1
-            outcome = run(Wishes(wishes))
-            found = next((found for found in outcome.violations if found.name == violation.name), None)
-            if found is not None and cost(outcome.schedule_to(found)) < cost(schedule):
-                violation, schedule = found, outcome.schedule_to(found)
-                improved = True
-                break
-    return violation, schedule
+    return _Shortening(run, schedule, violation, runs_max).done()
 
 
-def _attempts(wishes: list[Wish]) -> Iterator[list[Wish]]:
-    """Yield simpler lists of wishes, the boldest first."""
-    size = len(wishes) // 2
-    while size:
-        for start in range(0, len(wishes), size):
-            yield wishes[:start] + wishes[start + size :]
-        size //= 2
+class _Shortening:
+    """A schedule while it is made shorter: half of it is left out, a quarter, and so on down to single moves."""
+
+    def __init__(self, run: Run, schedule: Schedule, violation: Violation, runs_left: int) -> None:
+        self._run = run
+        self._schedule = schedule
+        self._violation = violation
+        self._runs_left = runs_left
+
+    def done(self) -> tuple[Violation, Schedule]:
+        """Try until nothing helps any more, or the runs are used up."""
+        improved = True
+        while improved and self._runs_left:
+            improved = self._drop() | self._simplify()
+        return self._violation, self._schedule
+
+    def _wishes(self) -> list[Wish]:
+        return [(step.actor, step.turn) for step in self._schedule.steps]
+
+    def _drop(self) -> bool:
+        improved, size = False, len(self._schedule) // 2
+        while size:
+            start = 0
+            while start < len(self._schedule):
+                wishes = self._wishes()
+                if self._helps(wishes[:start] + wishes[start + size :]):
+                    improved = True  # what comes next has moved up to here
+                else:
+                    start += size
+            size //= 2
+        return improved
+
+    def _simplify(self) -> bool:
+        """Take the first change for the simpler that helps."""
+        wishes = self._wishes()
+        return any(self._helps(each) for each in (*_without_faults(wishes), *_calmer(wishes)))
+
+    def _helps(self, wishes: Sequence[Wish]) -> bool:
+        if not self._runs_left:
+            return False
+        self._runs_left -= 1
+        outcome = self._run(Wishes(wishes))
+        found = next((found for found in outcome.violations if found.name == self._violation.name), None)
+        if found is None or cost(outcome.schedule_to(found)) >= cost(self._schedule):
+            return False
+        self._violation, self._schedule = found, outcome.schedule_to(found)
+        return True
+
+
+def _without_faults(wishes: list[Wish]) -> Iterator[list[Wish]]:
     for at, (actor, turn) in enumerate(wishes):
-        if turn != Kind.GO.value:
+        if turn in FAULTS:
             yield [*wishes[:at], (actor, Kind.GO.value), *wishes[at + 1 :]]
-    yield from _calmer(wishes)
 
 
 def _calmer(wishes: list[Wish]) -> Iterator[list[Wish]]:

@@ -2,7 +2,7 @@
 strangers in it. It hears what happened from notes, and decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dnsguard.core.history import Accepted, Submission
@@ -11,9 +11,16 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.story import Teller, short
-from dnsguard.lab.scheduler.moves import Move
+from dnsguard.lab.scheduler.moves import Kind, Move
 from dnsguard.lab.scheduler.simulation import Violation
 from dnsguard.lab.simulate.storm import TOLD, TURN
+
+AGAIN = "(again)"
+"""Told of a step in which nothing happens that was not told already."""
+DEEDS = frozenset({"store.accept", "store.reject", "store.prune", "store.halt", "store.resync", TOLD})
+"""The acts after which the same question may have another answer."""
+NAMES_MAX = 6
+"""So many are told one by one."""
 
 
 def is_verifier(who: str) -> bool:
@@ -26,13 +33,24 @@ class Chronicle(Teller):
     """Writes one sentence for each move of a world; it learns itself which plan contents are of."""
 
     plans: dict[Records, int] = field(default_factory=dict)
+    _since: set[str] = field(default_factory=set)
+    """What was told since something changed."""
 
     def hear(self, move: Move | None, contents: Mapping[Key, Records]) -> Violation | None:
-        """Take in one move and what the zone holds after it; finds nothing wrong with it."""
+        """Take in one move and what the zone holds after it; finds nothing wrong with it.
+
+        Where nothing has changed, what was told already is not told once more: its sentence is `AGAIN`.
+        """
         self.numbers = self.plans
+        acts = {note.act for note in self.notes[self._read :]}
+        fault = move is not None and move.kind not in {Kind.GO, Kind.TIMER}
+        if contents is not self.contents or acts & DEEDS or fault:
+            self._since.clear()
         super().hear(move, contents)
         if move is not None:
-            self.sentences[-1] = "; ".join(said for said in self.sentences[-1].split("; ") if said)
+            said = "; ".join(said for said in self.sentences[-1].split("; ") if said)
+            self.sentences[-1] = AGAIN if said in self._since else said
+            self._since |= {said} if said else set()
         return None
 
     def _change(self, message: Message) -> list[str]:
@@ -44,6 +62,8 @@ class Chronicle(Teller):
         match note:
             case Note(who, act, str() as text) if act == TOLD:
                 return f"{who} {text}"
+            case Note(who, "read", tuple() as names) if len(names) > NAMES_MAX:
+                return f"{who} looks at {_some([short(name) for name in names])}"
             case Note(who, act, what) if act == TURN:
                 self._cleaning.discard(who)
                 self._cleaning |= {who} if what == "clean-up" else set()
@@ -55,7 +75,7 @@ class Chronicle(Teller):
             case Note(who, "store.pending" | "store.zone") if is_verifier(who):
                 return f"{who} asks whose the zone is"
             case Note(who, "store.accept", Submission() as submission, Accepted(generation)):
-                covered = ", ".join(short(key.name) for key in submission.plan.keys) or "nothing"
+                covered = _some([short(key.name) for key in submission.plan.keys]) or "nothing"
                 for _, wanted in submission.plan.rrsets:
                     if isinstance(wanted, Records):
                         self.plans[wanted] = generation
@@ -79,3 +99,8 @@ class Chronicle(Teller):
             case Note(who, "store.resync"):
                 return f"{who} settles what is to hold: the zone goes on"
         return super()._said(note)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_MAX
+    return ", ".join(names[:NAMES_MAX]) + (f" and {more} more" if more > 0 else "")

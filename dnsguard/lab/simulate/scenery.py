@@ -4,13 +4,13 @@ Nothing is drawn or judged here but when a daemon runs again.
 
 from collections.abc import Callable
 from functools import partial
-from random import Random
 
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.scheduler.simulation import Simulation
 from dnsguard.lab.simulate.chronicle import Chronicle
+from dnsguard.lab.simulate.draws import Draws
 from dnsguard.lab.simulate.planning import plan_on
 from dnsguard.lab.simulate.storm import TURN
 from dnsguard.lab.simulate.strangers import meddle
@@ -65,8 +65,7 @@ def scene(swarm: Swarm, guards: Guards, tell: list[str] | None = None) -> Callab
 
     def set_up(simulation: Simulation, seed: int) -> None:
         notes: list[Note] | None = None if tell is None else []
-        draw = Random(f"world {seed}")  # noqa: S311  a simulation, no secret
-        world = World(simulation, swarm, guards, draw, notes=notes)
+        world = World(simulation, swarm, guards, Draws(f"world {seed}"), notes=notes)
         share, more = divmod(swarm.plans, swarm.planners)
         for number in range(swarm.planners):
             simulation.spawn(f"P{number}", partial(plan_on, world, number, share + (number < more)), may_crash=False)

@@ -57,9 +57,18 @@ class Tally:
 
 
 def simulator(
-    seed: int, guards: Guards = GUARDED, settings: Swarm | None = None, tell: list[str] | None = None
+    seed: int,
+    guards: Guards = GUARDED,
+    settings: Swarm | None = None,
+    tell: list[str] | None = None,
+    *,
+    timed: bool = True,
+    moves_max: int = MOVES_MAX,
 ) -> Simulator:
-    """Return what runs the world of a seed; into ``tell`` it writes each run's story anew."""
+    """Return what runs the world of a seed; into ``tell`` it writes each run's story anew.
+
+    ``timed``: one clock for all; otherwise each actor has its own, and whoever waits may go on at any time.
+    """
     drawn = settings or swarm(seed)
     set_up = scene(drawn, guards, tell)
 
@@ -67,16 +76,23 @@ def simulator(
         set_up(simulation, seed)
 
     faults = Faults(drawn.crashes_max, drawn.losses_max)
-    return Simulator(scenario, faults=faults, timed=True, moves_max=MOVES_MAX)
+    return Simulator(scenario, faults=faults, timed=timed, moves_max=moves_max)
 
 
-def live_through(seed: int, guards: Guards = GUARDED, settings: Swarm | None = None, again: int = 0) -> Outcome:
+def live_through(
+    seed: int,
+    guards: Guards = GUARDED,
+    settings: Swarm | None = None,
+    again: int = 0,
+    *,
+    moves_max: int = MOVES_MAX,
+) -> Outcome:
     """Run the world of a seed once; ``again`` numbers other orders of what happens in it."""
     drawn = settings or swarm(seed)
     weights = dict.fromkeys((Kind.LOST_REQUEST, Kind.LOST_ANSWER), drawn.loss_weight) | {Kind.CRASH: drawn.crash_weight}
     walk = RandomWalk(seed + again * AGAIN, 1, weights=weights)
     walk.begin()
-    return simulator(seed, guards, drawn).run(walk)
+    return simulator(seed, guards, drawn, moves_max=moves_max).run(walk)
 
 
 def _tally(guards: Guards, seeds: range) -> Tally:

@@ -5,7 +5,6 @@ Around ends in memory, which stay what they are; everything is drawn from the wo
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any
 
 from dnsguard.core.history import StoreUnavailable
@@ -17,6 +16,7 @@ from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.lab.ends.state_store import MemoryStateStore
 from dnsguard.lab.scheduler.simulation import Simulation
+from dnsguard.lab.simulate.draws import Draws
 from dnsguard.lab.simulate.swarm import Swarm
 
 TOLD = "told"
@@ -35,7 +35,7 @@ class Storm:
 
     simulation: Simulation
     swarm: Swarm
-    draw: Random
+    draw: Draws
     calm: bool = False
     late: list[Message] = field(default_factory=list)
     """Messages that the network still has."""
@@ -56,9 +56,10 @@ class Storm:
         if self.notes is not None:
             self.notes.append(Note(who, act, subject, result))
 
-    def happens(self, chance: float) -> bool:
-        """Draw whether something goes wrong now."""
-        return not self.calm and chance > 0 and self.draw.random() < chance
+    def happens(self, kind: str, act: str = "") -> bool:
+        """Draw whether a kind of thing goes wrong now, in an act; how often it does is in the settings by that name."""
+        chance: float = getattr(self.swarm, kind)
+        return not self.calm and chance > 0 and self.draw.of(f"{kind} {act}").random() < chance
 
     async def until(self, event: asyncio.Event) -> None:
         """Wait for the next time that an event is set; not at all once the storm is over."""
@@ -72,10 +73,10 @@ class Storm:
         for event in (self.listed, self.recorded, self.written):
             event.set()
 
-    async def hold_up(self, who: str) -> None:
-        """Hold an actor up, for a moment or for hours."""
-        if self.happens(self.swarm.pause):
-            pause_s = self.draw.uniform(0, self.swarm.pause_s_max)
+    async def hold_up(self, who: str, act: str) -> None:
+        """Hold an actor up before an act, for a moment or for hours."""
+        if self.happens("pause", act):
+            pause_s = self.draw.of(act).uniform(0, self.swarm.pause_s_max)
             if pause_s >= PAUSE_TOLD_S:
                 self.note(who, TOLD, f"is held up for {pause_s / 60:.0f} minutes")
             await self.simulation.pause(pause_s)
@@ -93,7 +94,7 @@ class StormyPublisher:
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the fence."""
-        await self.storm.hold_up(self.who)
+        await self.storm.hold_up(self.who, "observe")
         seen = await self.inner.observe(zone)
         self.storm.note(self.who, "observe", zone, seen)
         return seen
@@ -101,7 +102,7 @@ class StormyPublisher:
     async def publish(self, message: Message) -> Outcome:
         """Send one UPDATE through the storm."""
         storm = self.storm
-        await storm.hold_up(self.who)
+        await storm.hold_up(self.who, "publish")
         outcome = await self._sent(message)
         storm.note(self.who, "publish", message, outcome)
         return outcome
@@ -110,23 +111,23 @@ class StormyPublisher:
         storm = self.storm
         if (refused := _never_taken(message)) is not None:
             return refused
-        if storm.happens(storm.swarm.late):
+        if storm.happens("late"):
             storm.late.append(message)
             return Unknown("no answer in time")
-        if storm.happens(storm.swarm.refused):
+        if storm.happens("refused"):
             return Refused("SERVFAIL", "a bad neighbour in the batch")
         if storm.poison and any(storm.poison & set(getattr(_records(u), "rdatas", ())) for u in message.updates):
             return Refused("SERVFAIL", "cannot hold these contents")
         outcome = await self.inner.publish(message)
         if message.updates:
             storm.written.set()
-        if isinstance(outcome, Applied) and storm.happens(storm.swarm.doubled):
+        if isinstance(outcome, Applied) and storm.happens("doubled"):
             storm.late.append(message)
         return outcome
 
     async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
         """Return every RRset at these names."""
-        await self.storm.hold_up(self.who)
+        await self.storm.hold_up(self.who, "read")
         found = await self.inner.read(zone, names)
         self.storm.note(self.who, "read", tuple(names), found)
         self.looked_at = {} if isinstance(found, Unreachable) else found
@@ -134,7 +135,7 @@ class StormyPublisher:
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
         """Return all RRsets of the zone."""
-        await self.storm.hold_up(self.who)
+        await self.storm.hold_up(self.who, "transfer")
         found = await self.inner.transfer(zone)
         self.storm.note(self.who, "transfer", zone, found)
         self.storm.listed.set()
@@ -180,16 +181,16 @@ class StormyStore(MemoryStateStore):
         storm, who, reads = self._storm, self._who, name in _READS
 
         async def call(*args: object, **kwargs: object) -> object:
-            await storm.hold_up(who)
+            await storm.hold_up(who, name)
             if not reads and self._is_full():
                 raise StoreUnavailable("the disk is full")
-            if storm.happens(storm.swarm.store_before):
+            if storm.happens("store_before", name):
                 raise StoreUnavailable("the database does not answer")
             result = await method(*args, **kwargs)
             if name == "record" and result:
                 storm.recorded.set()
             storm.note(who, f"store.{name}", args[name not in _ABOUT_FIRST], result)
-            if not reads and storm.happens(storm.swarm.store_after):
+            if not reads and storm.happens("store_after", name):
                 storm.note(who, TOLD, "loses the connection to the database, and does not know what came of that")
                 raise StoreUnavailable("the connection broke while committing")
             return result

@@ -30,6 +30,8 @@ OPERATOR = "the operator"
 THEIRS = parse_records("A", 60, ["203.0.113.7"])
 ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
 SHORT_TTL_S = 7
+OLD_BACKUP = 0.7
+"""How often it is an old backup from which somebody restores."""
 PERSISTENCE = 5
 RIVAL_MAX, RIVAL_PAUSE_S_MAX = 6, 600.0
 PATIENT = frozenset({"overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip"})
@@ -114,19 +116,23 @@ async def _rival(world: World) -> None:
 
 
 async def _after_records(world: World) -> None:
-    """Restore the primary from the backup before, just when something newer is on record as published."""
+    """Restore the primary from its last backup, just when something newer is on record as published; or from an old
+    one, just when clean-up might forget what that has.
+    """
     storm, backup = world.storm, world.primary.contents
+    reach = world.policy.history_generations_min if (old := world.draw.random() < OLD_BACKUP) else 0
     for _ in range(HASTY_MAX):
         await storm.until(storm.recorded)
         if storm.calm:
             return
         before, now = (seen_in(ZONE, contents).fence for contents in (backup, world.primary.contents))
-        if before is not None and now is not None and before.base < now.base and world.junk is None:
+        if before is not None and now is not None and before.base < now.base - reach and world.junk is None:
             await world.simulation.gate.pass_through("stranger: hasty restore", writes=(f"zone {ZONE}",))
             world.put_back(backup)
-            storm.note("a stranger", TOLD, "restores the primary from its last backup")
+            storm.note("a stranger", TOLD, f"restores the primary from {'an old' if old else 'its last'} backup")
             return
-        backup = world.primary.contents
+        if before is None or not old:
+            backup = world.primary.contents
 
 
 def _all() -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def look(world: World, move: Move | None) -> Violation | None:
         broken = _look_at_clean_up(world, move)
         world.kept_from = zone.kept_from
     if move is None or not move.label.startswith(LEAVE_HISTORY):
-        broken = broken or _look_at_promises(world)
+        broken = broken or _doubled(world) or _look_at_promises(world)
         world.changes_before = world.changes()
     if broken is None and world.false_alarm is not None:
         broken = Broken(7, "accountable", world.false_alarm)

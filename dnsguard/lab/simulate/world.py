@@ -4,7 +4,6 @@ Nobody acts or judges here: planners do in `planning`, the weather in `weather`,
 """
 
 from dataclasses import dataclass, field
-from random import Random
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
@@ -18,6 +17,7 @@ from dnsguard.lab.ends.history import MemoryHistory, make_history
 from dnsguard.lab.ends.primary import Contents, MemoryPrimary, MemoryPublisher
 from dnsguard.lab.ends.state_store import MemoryStateStore
 from dnsguard.lab.scheduler.simulation import Simulation
+from dnsguard.lab.simulate.draws import Draws
 from dnsguard.lab.simulate.slips import PLAN_RRSETS_MAX, TTL_S_MAX, covered_by_slips
 from dnsguard.lab.simulate.storm import Storm, StormyPublisher, StormyStore
 from dnsguard.lab.simulate.swarm import Swarm
@@ -48,7 +48,7 @@ class World:
     simulation: Simulation
     swarm: Swarm
     guards: Guards
-    draw: Random
+    draw: Draws
     history: MemoryHistory = field(default_factory=lambda: make_history(ZONE, "0123456789abcdef"))
     primary: MemoryPrimary = field(default_factory=lambda: MemoryPrimary(ZONE, dict(NEW_ZONE)))
     notes: list[Note] | None = None

@@ -1,6 +1,5 @@
 """What is taken for ours in a simulated world, and how its primary behaves as real ones do."""
 
-from random import Random
 from typing import cast
 
 from dnsguard.core.fence import Fence
@@ -13,13 +12,14 @@ from dnsguard.core.repair import ACTOR, REASON
 from dnsguard.lab.ends.history import append
 from dnsguard.lab.ends.primary import Contents, apply_update
 from dnsguard.lab.scheduler.simulation import Simulation
+from dnsguard.lab.simulate.draws import Draws
 from dnsguard.lab.simulate.swarm import swarm
 from dnsguard.lab.simulate.verdicts import look
 from dnsguard.lab.simulate.world import ADDRESSES, ZONE, World
 
 
 def test_a_name_is_ours_once_its_retirement_is_published_even_before_that_is_on_record() -> None:
-    world = World(cast("Simulation", None), swarm(0), GUARDED, Random(0))
+    world = World(cast("Simulation", None), swarm(0), GUARDED, Draws("world"))
     key = world.keys[0]
     world.history.changes[key] = {2: Absence.RETIRED}
     world.fence = Fence("0" * 16, 1, "0" * 16)
@@ -50,7 +50,7 @@ def test_of_several_aliases_at_a_name_the_last_one_stays() -> None:
 
 def test_a_repair_that_wants_something_else_than_the_history_is_no_repair() -> None:
     for wanted, is_right in ((ADDRESSES[0], True), (ADDRESSES[1], False)):
-        world = World(cast("Simulation", None), swarm(0), GUARDED, Random(0))
+        world = World(cast("Simulation", None), swarm(0), GUARDED, Draws("world"))
         key = world.keys[0]
         append(world.history, Submission(make_plan(ZONE, {key: ADDRESSES[0]}), "P0", 1.0), 1)
         append(world.history, Submission(make_plan(ZONE, {key: wanted}, reason=f"{REASON}it was gone"), ACTOR, 2.0), 2)
