@@ -204,7 +204,7 @@ def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int
                 )
         except GuardUnknown as error:
             raise click.BadParameter(str(error), param_hint="--without") from None
-    story = gravest(exploration, findings)
+        story = gravest(exploration, findings, halted=halted)
     if story is not None and given["save"] is not None:
         try:
             given["save"].write_text(story.to_json(), encoding="utf-8")

@@ -3,7 +3,7 @@ It prints and exits; what a world is made of, and what must hold in it, is the l
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dnsguard.cli.asking import Verb
-from dnsguard.cli.outcome import DONE, REFUSED
+from dnsguard.cli.outcome import DONE, INTERRUPTED, REFUSED
+from dnsguard.cli.patience import heeding
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def simulate(
     or repair what these changed. The invariants are asked after every effect, what a yes at the door says beside them
     ("the door's word"), and that strangers' records are let be ("strangers"); when the faults stop the world must
     converge. Exit code 1 if any world was violated (with --each-guard: if any guard could be left out unpunished);
-    its seed replays it.
+    its seed replays it. Ctrl-C ends it with the tally so far, and 130.
     """
     # Late: nothing else of the command line needs the laboratory.
     from dnsguard.lab.simulate import seeds as laboratory
@@ -113,28 +114,52 @@ def simulate(
     if each_guard:
         needed = laboratory.each_guard(start, seeds, guards, cores=cores)
         ctx.exit(DONE if _show_needed(needed, as_json=as_json) else REFUSED)
+    with heeding() as halted:
+        tally, seconds = _lived(seeds, start, guards, cores, lambda bad: halted() or (bad and not keep_going))
+        runs_max = 3_000 if story else 300
+        told = shortest_story(tally.bad[0].seed, guards, runs_max, halted) if tally.bad else None
+    if as_json:
+        click.echo(json.dumps(_as_document(tally, start, seconds, told, interrupted=halted())))
+    else:
+        rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
+        _show(tally, start, seconds, told, rules)
+    if halted():
+        click.echo(f"interrupted: this is the tally so far, of {tally.seeds} of {seeds} worlds", err=True)
+        ctx.exit(INTERRUPTED)
+    ctx.exit(REFUSED if tally.bad else DONE)
+
+
+def _lived(
+    seeds: int, start: int, guards: Guards, cores: int | None, enough: Callable[[bool], bool]
+) -> "tuple[Tally, float]":
+    """Live through the worlds, and say how far it is; return what they came to, in how many seconds.
+
+    ``enough`` tells whether to stop, by whether any world was violated so far.
+    """
+    from dnsguard.lab.simulate import seeds as laboratory
+
     tally, seconds = laboratory.Tally(), 0.0
     console = Console(stderr=True)
     columns = (TextColumn("worlds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    stop = None if keep_going else (lambda total: bool(total.bad))
     lines = Lines(seeds)
+
+    def stop(total: "Tally") -> bool:
+        return enough(bool(total.bad))
+
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("worlds", total=seeds)
         for tally, seconds in laboratory.campaign(start, seeds, guards, cores=cores, stop=stop):
             progress.update(task, completed=tally.seeds)
             if not console.is_terminal and (line := lines.due(tally, seconds)) is not None:
                 click.echo(line, err=True)
-    told = shortest_story(tally.bad[0].seed, guards, 3_000 if story else 300) if tally.bad else None
-    if as_json:
-        click.echo(json.dumps(_as_document(tally, start, seconds, told)))
-    else:
-        rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
-        _show(tally, start, seconds, told, rules)
-    ctx.exit(REFUSED if tally.bad else DONE)
+    return tally, seconds
 
 
-def _as_document(tally: "Tally", start: int, seconds: float, told: "Told | None") -> dict[str, Any]:
+def _as_document(
+    tally: "Tally", start: int, seconds: float, told: "Told | None", *, interrupted: bool
+) -> dict[str, Any]:
     return {
+        "interrupted": interrupted,
         "seeds": tally.seeds,
         "start": start,
         "effects": tally.moves,

@@ -204,3 +204,28 @@ def _served(kind: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def interrupted() -> Iterator[None]:
+    """Press Ctrl-C as soon as somebody listens to it in a way of his own.
+
+    Tests that run in the background begin with Ctrl-C ignored, so it is given Python's own meaning first.
+    """
+    outside, over = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def press() -> None:
+        while not over.is_set() and signal.getsignal(signal.SIGINT) is before:
+            os.sched_yield()
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=press)
+    finger.start()
+    try:
+        yield
+    finally:
+        over.set()
+        finger.join()
+        signal.signal(signal.SIGINT, outside)

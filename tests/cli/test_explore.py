@@ -1,17 +1,12 @@
 """`dnsguard explore`: what it prints, saves and plays again, and how it ends."""
 
 import json
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dnsguard.lab.explore.exploring import Exploration, explore, gravest
-from tests.cli.rig import Cli
+from tests.cli.rig import Cli, interrupted
 
 SMALL = ("--plans", "2", "--layout", "inline")
 
@@ -138,31 +133,6 @@ def test_it_is_said_why_a_search_ended_whatever_it_has_found(nobody: Cli, args: 
     done = nobody("explore", "--guards", "unguarded", *args)
     assert f"\nnot exhausted: {said}" in done.stdout
     assert "\nbroken: " in done.stdout
-
-
-@contextmanager
-def interrupted() -> Iterator[None]:
-    """Press Ctrl-C as soon as somebody listens to it in a way of his own.
-
-    Tests that run in the background begin with Ctrl-C ignored, so it is given Python's own meaning first.
-    """
-    outside, over = signal.signal(signal.SIGINT, signal.default_int_handler), threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def press() -> None:
-        while not over.is_set() and signal.getsignal(signal.SIGINT) is before:
-            os.sched_yield()
-        if not over.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    finger = threading.Thread(target=press)
-    finger.start()
-    try:
-        yield
-    finally:
-        over.set()
-        finger.join()
-        signal.signal(signal.SIGINT, outside)
 
 
 LONG = ("--enactors", "4", "--plans", "6", "--endpoints", "2", "--seconds-max", "60")

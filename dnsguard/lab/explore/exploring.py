@@ -213,7 +213,12 @@ def _names(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -> Story | None:
+def gravest(
+    exploration: Exploration,
+    findings: Findings,
+    runs_max: int = 500,
+    halted: Callable[[], bool] = lambda: False,
+) -> Story | None:
     """Return the story of what hurts most, made as short as so many further runs in memory can.
 
     Over SQL, what came out of it is played there too, and the longer story kept if that does not break the same.
@@ -223,7 +228,7 @@ def gravest(exploration: Exploration, findings: Findings, runs_max: int = 500) -
         return None
     found = findings.shortest[names[0]]
     run = replace(exploration, store="memory").simulator().run
-    violation, schedule = minimise(run, found.schedule, found.violation, runs_max=runs_max)
+    violation, schedule = minimise(run, found.schedule, found.violation, runs_max=runs_max, halted=halted)
     story = Story(exploration, schedule, violation.name, violation.detail)
     if exploration.store == "memory" or schedule == found.schedule or story.holds():
         return story

@@ -39,19 +39,32 @@ def follow(schedule: Schedule) -> Wishes:
     return Wishes([(step.actor, step.turn) for step in schedule.steps])
 
 
-def minimise(run: Run, schedule: Schedule, violation: Violation, *, runs_max: int) -> tuple[Violation, Schedule]:
-    """Return a schedule that breaks the same check and costs no more, with what it broke."""
-    return _Shortening(run, schedule, violation, runs_max).done()
+def minimise(
+    run: Run,
+    schedule: Schedule,
+    violation: Violation,
+    *,
+    runs_max: int,
+    halted: Callable[[], bool] = lambda: False,
+) -> tuple[Violation, Schedule]:
+    """Return a schedule that breaks the same check and costs no more, with what it broke.
+
+    Before each run ``halted`` is asked whether to leave it at what there is.
+    """
+    return _Shortening(run, schedule, violation, runs_max, halted).done()
 
 
 class _Shortening:
     """A schedule while it is made shorter: half of it is left out, a quarter, and so on down to single moves."""
 
-    def __init__(self, run: Run, schedule: Schedule, violation: Violation, runs_left: int) -> None:
+    def __init__(
+        self, run: Run, schedule: Schedule, violation: Violation, runs_left: int, halted: Callable[[], bool]
+    ) -> None:
         self._run = run
         self._schedule = schedule
         self._violation = violation
         self._runs_left = runs_left
+        self._halted = halted
 
     def done(self) -> tuple[Violation, Schedule]:
         """Try until nothing helps any more, or the runs are used up."""
@@ -82,7 +95,7 @@ class _Shortening:
         return any(self._helps(each) for each in (*_without_faults(wishes), *_calmer(wishes)))
 
     def _helps(self, wishes: Sequence[Wish]) -> bool:
-        if not self._runs_left:
+        if not self._runs_left or self._halted():
             return False
         self._runs_left -= 1
         outcome = self._run(Wishes(wishes))

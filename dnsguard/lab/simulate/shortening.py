@@ -4,7 +4,7 @@ is then freed from the clock that all share, if it breaks the same without: daem
 less, and nobody has to look round again and again until it is somebody else's time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,15 +42,21 @@ class Told:
         return sum(step.turn != Kind.TIMER.value for step in self.schedule.steps)
 
 
-def shortest_story(seed: int, guards: Guards = GUARDED, runs_max: int = STORY_RUNS_MAX) -> Told | None:
+def shortest_story(
+    seed: int,
+    guards: Guards = GUARDED,
+    runs_max: int = STORY_RUNS_MAX,
+    halted: Callable[[], bool] = lambda: False,
+) -> Told | None:
     """Return the shortest story found that violates as the world of a seed does; None if it does not.
 
-    ``runs_max`` bounds the runs for calming the world, and again those for shortening its schedule.
+    ``runs_max`` bounds the runs for calming the world, and again those for shortening its schedule; before each,
+    ``halted`` is asked whether to leave it at what there is.
     """
     outcome = live_through(seed, guards)
     if not outcome.violations:
         return None
-    settings, outcome = _calmed(seed, guards, swarm(seed), outcome, runs_max)
+    settings, outcome = _calmed(seed, guards, swarm(seed), outcome, runs_max, halted)
     violation = outcome.violations[0]
     schedule, timed = outcome.schedule_to(violation), True
     freed = simulator(seed, guards, settings, timed=False).run(follow(outcome.freed_to(violation)))
@@ -59,7 +65,7 @@ def shortest_story(seed: int, guards: Guards = GUARDED, runs_max: int = STORY_RU
             violation, schedule, timed = found, freed.schedule_to(found), False
     if outcome.ending is Ending.VIOLATED:  # what is seen only when all is over, a shorter run does not come to
         run = simulator(seed, guards, settings, timed=timed).run
-        violation, schedule = minimise(run, schedule, violation, runs_max=runs_max)
+        violation, schedule = minimise(run, schedule, violation, runs_max=runs_max, halted=halted)
     tell: list[str] = []
     replay(simulator(seed, guards, settings, tell, timed=timed).run, schedule)
     return Told(settings, violation, schedule, timed, in_short(tell))
@@ -81,13 +87,15 @@ def in_short(told: Iterable[str]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _calmed(seed: int, guards: Guards, settings: Swarm, outcome: Outcome, runs_max: int) -> tuple[Swarm, Outcome]:
+def _calmed(
+    seed: int, guards: Guards, settings: Swarm, outcome: Outcome, runs_max: int, halted: Callable[[], bool]
+) -> tuple[Swarm, Outcome]:
     name, runs, moves, improved = outcome.violations[0].name, 0, 0, True
     while improved:
         improved = False
         for calmer in _calmer(settings):
             for again in range(ORDERS):
-                if runs == runs_max or moves >= CALMING_MOVES_MAX:
+                if runs == runs_max or moves >= CALMING_MOVES_MAX or halted():
                     return settings, outcome
                 runs += 1
                 found = live_through(seed, guards, calmer, again, moves_max=1 + len(outcome.moves))
