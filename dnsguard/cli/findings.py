@@ -59,9 +59,10 @@ def show(
     display.line(f"{exploration}; strategy {strategy}")
     if order:
         display.line(FIRST[order])
-    states = "" if findings.states is None else f", {findings.states} states"
+    states = "" if findings.states is None else f", {counted(findings.states, 'state')}"
+    schedules, moves = counted(findings.schedules, "schedule"), counted(findings.moves, "move")
     display.line(
-        f"{findings.schedules} schedules ({findings.pruned} pruned), {findings.moves} moves{states}; "
+        f"{schedules} ({findings.pruned} pruned), {moves}{states}; "
         f"{findings.seconds:.1f} s ({findings.processor_s:.1f} s of processor time), "
         f"{findings.schedules_per_second:.0f} schedules/s"
     )
@@ -69,9 +70,16 @@ def show(
     if not findings.violations:
         display.line("0 violations", "green")
     for name, count in findings.violations.items():
-        display.line(f"broken: {name}, in {count} schedules, first in number {findings.first[name].schedules}", "red")
+        display.line(
+            f"broken: {name}, in {counted(count, 'schedule')}, first in number {findings.first[name].schedules}", "red"
+        )
     if found is not None:
         tell(display, found)
+
+
+def counted(count: int, noun: str) -> str:
+    """Say how many there are of something."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def told(story: "Story") -> dict[str, Any]:

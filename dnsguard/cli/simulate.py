@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dnsguard.cli.asking import Verb
+from dnsguard.cli.findings import counted
 from dnsguard.cli.outcome import DONE, INTERRUPTED, REFUSED
 from dnsguard.cli.patience import heeding
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
@@ -179,7 +180,7 @@ def _bad(bad: "Bad") -> dict[str, Any]:
 
 def _show(tally: "Tally", start: int, seconds: float, told: "Told | None", rules: str) -> None:
     click.echo(
-        f"{tally.seeds} worlds from seed {start}, {tally.moves} effects in {seconds:.1f} s "
+        f"{counted(tally.seeds, 'world')} from seed {start}, {counted(tally.moves, 'effect')} in {seconds:.1f} s "
         f"({tally.seeds / max(seconds, 1e-9):.0f} worlds/s): {len(tally.bad)} violated"
     )
     for name, count in sorted(tally.by_name.items()):
