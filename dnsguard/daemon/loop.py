@@ -16,6 +16,9 @@ from dnsguard.workers.step import Step, Then
 _BACKOFF_S_MIN = 0.05
 _RUNS_AT_ONCE_MAX = 1_000
 """After so many runs in a row without a pause the loop pauses all the same."""
+_SAME_AT_ONCE_MAX = 3
+"""So often in a row a run may come to the same, with no message answered, and be followed by the next at once: a
+primary that hangs up on every update is somebody else's trouble."""
 
 log = structlog.get_logger()
 
@@ -66,7 +69,8 @@ class Loop:
     async def run(self) -> None:
         """Run until cancelled."""
         delay_s = _BACKOFF_S_MIN
-        runs_at_once = 0
+        runs_at_once = same = 0
+        before: Step | None = None
         if self._first_s:
             await self._wait(self._hurried, self._first_s)
         while True:
@@ -77,8 +81,10 @@ class Loop:
             self._after(step)
             if step.messages:
                 delay_s = _BACKOFF_S_MIN  # it gets on: what stands in its way now is something else
+            same = same + 1 if step == before and not step.messages and not step.refused else 0
+            before = step
             match step.then:
-                case Then.AT_ONCE if runs_at_once < _RUNS_AT_ONCE_MAX:
+                case Then.AT_ONCE if runs_at_once < _RUNS_AT_ONCE_MAX and same < _SAME_AT_ONCE_MAX:
                     runs_at_once += 1
                     await asyncio.sleep(0)
                     continue

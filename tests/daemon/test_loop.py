@@ -56,6 +56,24 @@ def test_delays_grow_while_somebody_elses_trouble_lasts() -> None:
     assert 300.0 <= waits([step(Then.WOKEN)])[0] <= 800.0
 
 
+def test_runs_that_come_to_the_same_with_nothing_answered_do_not_follow_each_other_at_once_for_ever() -> None:
+    unclear = Step("publication.unclear", Then.AT_ONCE, ZONE, 7, "connection reset")
+    found = waits([unclear] * 15)
+    assert found[:3] == [0.0] * 3
+    assert all(delay > 0.0 for delay in found[3:])
+    assert found[14] >= 20.0
+    assert waits([*[unclear] * 15, step(Then.AT_ONCE, 1), *[unclear] * 5])[15:19] == [0.0] * 4
+
+
+def test_runs_that_get_on_follow_each_other_at_once() -> None:
+    published = step(Then.AT_ONCE, 1)
+    elsewhere = [Step("publication.overtaken", Then.AT_ONCE, ZONE, number) for number in range(50)]
+    assert waits([published] * 50) == [0.0] * 50
+    assert waits(elsewhere) == [0.0] * 50
+    narrowing = Step("publication.narrowed", Then.AT_ONCE, ZONE, 7, "REFUSED", refused=1)
+    assert waits([narrowing] * 9) == [0.0] * 9
+
+
 @pytest.mark.parametrize("messages", [0, 1])
 def test_a_publication_that_gets_on_begins_with_short_delays_again(messages: int) -> None:
     found = waits([*[step(Then.LATER)] * 12, step(Then.AT_ONCE, messages), step(Then.LATER)])
