@@ -113,8 +113,10 @@ def simulate(
         )
     guards = guards_without(without, UNGUARDED if unguarded else GUARDED)
     if each_guard:
-        needed = laboratory.each_guard(start, seeds, guards, cores=cores)
-        ctx.exit(DONE if _show_needed(needed, as_json=as_json) else REFUSED)
+        with heeding() as halted:
+            needed = laboratory.each_guard(start, seeds, guards, cores=cores, halted=halted)
+            all_missed = _show_needed(needed, as_json=as_json)
+        ctx.exit(INTERRUPTED if halted() else DONE if all_missed else REFUSED)
     with heeding() as halted:
         tally, seconds = _lived(seeds, start, guards, cores, lambda bad: halted() or (bad and not keep_going))
         runs_max = 3_000 if story else 300

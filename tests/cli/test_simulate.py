@@ -16,6 +16,13 @@ def test_interrupted_it_prints_what_it_has_counted(nobody: Cli, more: tuple[str,
     assert "interrupted: this is the tally so far" in done.stderr
 
 
+def test_interrupted_it_shows_the_guards_that_it_has_come_to(nobody: Cli) -> None:
+    with interrupted():
+        done = nobody("simulate", "--each-guard", "--json")
+    assert done.exit_code == 130
+    assert len(json.loads(done.stdout)["guards"]) < 27
+
+
 def test_interrupted_it_says_so_in_its_document(nobody: Cli) -> None:
     with interrupted():
         done = nobody("simulate", "--seeds", "100000", "--unguarded", "--json")

@@ -139,14 +139,25 @@ class Needed:
     seconds: float
 
 
-def each_guard(start: int, count: int, guards: Guards = GUARDED, *, cores: int | None = None) -> Iterator[Needed]:
-    """Leave out one guard after the other, and look for the first world that breaks without it."""
+def each_guard(
+    start: int,
+    count: int,
+    guards: Guards = GUARDED,
+    *,
+    cores: int | None = None,
+    halted: Callable[[], bool] = lambda: False,
+) -> Iterator[Needed]:
+    """Leave out one guard after the other, and look for the first world that breaks without it, until it is halted."""
     for name in guard_names(guards):
+        if halted():
+            return
         tally, seconds = Tally(), 0.0
-        worlds = campaign(start, count, without(guards, name), cores=cores, stop=lambda t: bool(t.bad))
+        worlds = campaign(start, count, without(guards, name), cores=cores, stop=lambda t: bool(t.bad) or halted())
         with closing(worlds):
             for tally, seconds in worlds:  # noqa: B007  the last ones count
                 pass
+        if halted() and not tally.bad:
+            return  # nothing is known of a guard whose worlds were not all looked at
         yield Needed(name, tally.bad[0] if tally.bad else None, tally.seeds, seconds)
 
 
