@@ -11,11 +11,11 @@ from dataclasses import replace
 from dnsguard.core.message import Unknown
 from dnsguard.core.plan import Change
 from dnsguard.core.records import Key
-from dnsguard.lab.explore.exploring import MOVES_MAX, Exploration
+from dnsguard.lab.explore.exploring import MOVES_MAX
 from dnsguard.lab.explore.learning import Learned
 from dnsguard.lab.explore.recall import KINDS, LIVES_MAX, Recalled, Step
-from dnsguard.lab.explore.setting import ZONE
-from dnsguard.lab.scheduler.moves import Kind, Move
+from dnsguard.lab.explore.setting import ZONE, Setting
+from dnsguard.lab.scheduler.moves import Faults, Kind, Move
 from dnsguard.lab.scheduler.simulation import Violation
 from tests.model.recording import NOTED, Recorder
 from tests.model.refinement import NOT_SPECIFIED, Replay, States
@@ -35,11 +35,9 @@ class Alongside:
     An actor's number is part of each point in its life.
     """
 
-    def __init__(self, exploration: Exploration, replay: Replay, begun: States) -> None:
+    def __init__(self, setting: Setting, faults: Faults, replay: Replay, begun: States) -> None:
         """Take what is explored, and where the specification is when it begins."""
-        self._recalled = Recalled(
-            exploration.setting, faults=exploration.faults, moves_max=MOVES_MAX, heard=NOTED | {BEGINS_TO_CLEAN}
-        )
+        self._recalled = Recalled(setting, faults=faults, moves_max=MOVES_MAX, heard=NOTED | {BEGINS_TO_CLEAN})
         self._replay = replay
         self.names = self._recalled.names
         self.moves_max = MOVES_MAX

@@ -6,16 +6,18 @@ guards, which the specification without its guards has to let: some minutes.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dnsguard.core.guards import Guards
 from dnsguard.core.message import Unknown
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.explore.exploring import MOVES_MAX, SCENARIOS, Exploration
 from dnsguard.lab.explore.fingerprint import Fingerprint, Numbers
 from dnsguard.lab.explore.fingerprint import State as Known
 from dnsguard.lab.explore.scenario import scenario
-from dnsguard.lab.explore.setting import PLANNER, ZONE
+from dnsguard.lab.explore.setting import PLANNER, ZONE, Setting
 from dnsguard.lab.explore.survey import Survey
+from dnsguard.lab.explore.variants import VARIANTS
 from dnsguard.lab.scheduler.moves import Kind, Move
 from dnsguard.lab.scheduler.simulation import Scenario, Simulation, Violation
 from dnsguard.lab.scheduler.simulator import Simulator
@@ -44,6 +46,25 @@ WITHOUT_GUARDS = (
     Exploration(guards="unguarded", plans=3, crashes=1),
     Exploration(guards="unguarded"),
 )
+
+
+STAGES = {
+    f"{variant.check}; {variant.cleanup}": (variant.guards, rules)
+    for variant, rules in zip(
+        VARIANTS,
+        (
+            OCTOBER,
+            replace(OCTOBER, check=Check.AGAIN),
+            replace(OCTOBER, sweep=Sweep.LISTED),
+            replace(OCTOBER, sweep=Sweep.INSIDE, aliases_as_listed=True),
+            replace(OCTOBER, rollback_tolerated=True),
+            replace(OCTOBER, check=Check.WRITE),
+            GUARDED,
+        ),
+        strict=True,
+    )
+}
+"""The rows of the table, each with what the specification asks of it."""
 
 
 @dataclass
@@ -91,14 +112,23 @@ class Followed:
 
     exploration: Exploration
     rules: Rules = GUARDED
+    """What the specification is to let."""
     specification: type[Replay] = Replay
     events: int = 0
     acts: set[type] = field(default_factory=set)
     last: Follower | None = None
+    guards: Guards | None = None
+    """Others than the exploration's, of which there are only the named ones."""
+
+    @property
+    def setting(self) -> Setting:
+        """What is explored."""
+        found = self.exploration.setting
+        return found if self.guards is None else replace(found, guards=self.guards)
 
     def replay(self) -> Replay:
         """Return what replays it."""
-        setting = self.exploration.setting
+        setting = self.setting
         setup = Setup(self.rules, versioned=setting.layout == "versioned", keep=setting.keep)
         return self.specification(setting.keys, (PLANNER, *setting.enactor_names), setup)
 
@@ -106,7 +136,7 @@ class Followed:
         """Return what runs each schedule in truth. What the specification knows is part of each state, so that a
         search by states takes nothing for seen that was not replayed.
         """
-        replay, within, numbers = self.replay(), scenario(self.exploration.setting), Numbers()
+        replay, within, numbers = self.replay(), scenario(self.setting), Numbers()
 
         def scene(simulation: Simulation) -> None:
             self.count()
@@ -147,10 +177,10 @@ def explored(followed: Followed, strategy: str = "states", *, stop_at_first: boo
     Of the strategies, ``states`` goes on from what is remembered; ``truth`` runs every schedule of its search by states
     in truth, and ``dpor`` those of partial-order reduction.
     """
-    setting = followed.exploration.setting
+    setting = followed.setting
     if strategy == "states":
         replay = followed.replay()
-        alongside = Alongside(followed.exploration, replay, frozenset({begun(replay)}))
+        alongside = Alongside(setting, followed.exploration.faults, replay, frozenset({begun(replay)}))
         findings = Survey(alongside).search(enough=lambda broken: stop_at_first and NOT_SPECIFIED in broken)
         followed.events += alongside.events
         followed.acts |= alongside.acts
@@ -159,8 +189,10 @@ def explored(followed: Followed, strategy: str = "states", *, stop_at_first: boo
         findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
         followed.count()
     refused = findings.violations.get(NOT_SPECIFIED)
+    stage = next((name for name, stage in STAGES.items() if stage[0] is followed.guards), None)
+    said = f"{followed.exploration}" if stage is None else f"{followed.exploration}, but {stage}"
     print(
-        f"{followed.exploration}, {strategy}: {'exhausted' if findings.exhausted else 'stopped'} after "
+        f"{said}, {strategy}: {'exhausted' if findings.exhausted else 'stopped'} after "
         f"{findings.schedules:,} schedules, {findings.seconds:.1f} s; {followed.events:,} effects replayed; "
         + (f"{refused:,} are {NOT_SPECIFIED}" if refused else "each a behaviour of the specification"),
         *(found.violation.detail for name, found in findings.first.items() if name == NOT_SPECIFIED),
@@ -183,11 +215,18 @@ class PromisingNothing(Replay):
         return None
 
 
+def staged(name: str, exploration: Exploration) -> Followed:
+    """Return what runs an exploration with the guards of a row of the table."""
+    guards, rules = STAGES[name]
+    return Followed(exploration, rules, PromisingNothing, guards=guards)
+
+
 def main() -> int:
     """Follow all; return how many were not followed to the end without a refusal."""
     unguarded = [Followed(each, OCTOBER, PromisingNothing) for each in WITHOUT_GUARDS]
+    stages = [staged(name, Exploration()) for name in STAGES]
     failed = 0
-    for followed in (*map(Followed, SCENARIOS), *unguarded):
+    for followed in (*map(Followed, SCENARIOS), *unguarded, *stages):
         findings = explored(followed)
         failed += not findings.exhausted or NOT_SPECIFIED in findings.violations
         failed += followed.rules is GUARDED and bool(findings.violations)

@@ -13,7 +13,7 @@ import pytest
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
 from dnsguard.lab.search.findings import replay
 from tests.model import refinement
-from tests.model.following import OCTOBER, WITHOUT_GUARDS, Followed, PromisingNothing, explored
+from tests.model.following import OCTOBER, STAGES, WITHOUT_GUARDS, Followed, PromisingNothing, explored, staged
 from tests.model.refinement import NOT_SPECIFIED, Event, Replay, States
 from tests.model.world import Check, Rules, State
 
@@ -44,6 +44,20 @@ def test_what_the_code_does_without_guards_the_specification_without_guards_lets
     findings = explored(Followed(exploration, OCTOBER, PromisingNothing))
     assert findings.exhausted
     assert NOT_SPECIFIED not in findings.violations
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_the_code_does_at_each_stage_of_the_table_the_specification_at_that_stage_lets(stage: str) -> None:
+    findings = explored(staged(stage, Exploration(plans=3)))
+    assert findings.exhausted
+    assert NOT_SPECIFIED not in findings.violations
+
+
+def test_what_the_code_does_at_a_stage_the_specification_with_all_guards_does_not_let() -> None:
+    for stage, (guards, rules) in STAGES.items():
+        followed = Followed(Exploration(plans=3), specification=PromisingNothing, guards=guards)
+        found = explored(followed, stop_at_first=True)
+        assert (NOT_SPECIFIED in found.violations) is (rules != Rules()), stage
 
 
 @pytest.mark.parametrize(
