@@ -8,11 +8,22 @@ from dataclasses import dataclass, field
 from dnsguard.core.fence import Fence, fence_key, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, KeyReused, Pending, Submission
-from dnsguard.core.layout import node_of, rollback_name, target_of
-from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Refused, RRsetAbsent, RRsetIs, Unreachable
+from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of, rollback_name, target_of
+from dnsguard.core.message import (
+    AddRecords,
+    Applied,
+    DeleteRecords,
+    DeleteRRset,
+    Message,
+    Refused,
+    RRsetAbsent,
+    RRsetIs,
+    Unreachable,
+)
 from dnsguard.core.message import Outcome as Answer
 from dnsguard.core.plan import Absence, Change
 from dnsguard.core.policy import Policy
+from dnsguard.core.publication import scratch_key
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import Seen, seen_in
@@ -86,42 +97,111 @@ class Recorder:
         self.events.append(Event(who, act))
 
     def _sent(self, who: str, message: Message, outcome: Outcome) -> None:
-        fence = fence_key(self.zone)
-        after = [u.records for u in message.updates if isinstance(u, AddRecords) and u.key == fence]
-        if after:
-            place = place_of(parse_fence(after[0].rdatas))
-            touched = tuple(sorted(set(self._touched(who, message))))
-            fetched = self.fetched.get(who, ())
-            silent = frozenset(change.key for change in fetched if change.wanted is Absence.WITHDRAWN)
-            self._add(who, refinement.Published(_prerequisite(message, fence), place, touched, outcome, silent))
+        """Write down what a message does to the zone: all of it, or that something of it is nothing known."""
+        said = _Said(self.zone, self.fetched.get(who, ()), message)
+        for key in said.strange:
+            self._add(who, refinement.Strange(key))
+        if said.fence is not None:
+            silent = frozenset(change.key for change in said.fetched if change.wanted is Absence.WITHDRAWN)
+            touched, backs = tuple(sorted(said.touched)), tuple(sorted(said.backs))
+            prerequisite = _prerequisite(message, fence_key(self.zone))
+            self._add(who, refinement.Published(prerequisite, said.fence, touched, outcome, silent, backs))
             return
-        for update in message.updates:
-            node = node_of(update.key.name)
-            if isinstance(update, DeleteRRset) and node is not None:
-                aliases = _aliases(message, node[1])
-                self._add(who, refinement.Deleted(Key(node[1], update.key.type), node[0], outcome, aliases))
-
-    def _touched(self, who: str, message: Message) -> list[tuple[Key, int]]:
-        """Return the RRsets that a message changes, and the generation of what it gives them; 0 for other contents."""
-        changes = {change.key: change for change in self.fetched.get(who, ())}
-        added = {u.key: u.records for u in message.updates if isinstance(u, AddRecords)}
-        touched = []
-        for key in dict.fromkeys(update.key for update in message.updates):
-            records, node = added.get(key), node_of(key.name)
-            target = node_of(target_of(records) or "") if key.type == "CNAME" else None
-            if node is not None:
-                touched.append(_given(changes, Key(node[1], key.type), records))
-            elif target is not None and target[1] == key.name:
-                touched += [(each, target[0]) for each in changes if each.name == key.name]
-            elif key in changes and (records is not None or changes[key].wanted is Absence.RETIRED):
-                touched.append(_given(changes, key, records))
-        return touched
+        for owner, generation in said.deleted:
+            self._add(who, refinement.Deleted(owner, generation, outcome, _aliases(message, owner.name)))
+        for name, generation in said.unmarked:
+            self._add(who, refinement.Unmarked(name, generation, outcome))
 
 
-def _given(changes: Mapping[Key, Change], key: Key, records: Records | None) -> tuple[Key, int]:
-    change = changes.get(key)
-    wanted = records if records is not None else Absence.RETIRED
-    return key, change.generation if change is not None and change.wanted == wanted else 0
+class _Said:
+    """What a message says of each RRset that it touches, in the words of the specification."""
+
+    def __init__(self, zone: str, fetched: tuple[Change, ...], message: Message) -> None:
+        self.fetched = fetched
+        self.fence: Place | None = None
+        """The fence that it writes."""
+        self.touched: set[tuple[Key, int]] = set()
+        """The RRsets that it changes, and the generation of what it gives them; 0 for other contents."""
+        self.backs: set[tuple[Key, int]] = set()
+        """The RRsets whose name gets a rollback, and the node's generation."""
+        self.deleted: list[tuple[Key, int]] = []
+        self.unmarked: list[tuple[str, int]] = []
+        self.strange: list[Key] = []
+        """What it touches and the specification does not know."""
+        self._changes = {change.key: change for change in fetched}
+        after = _afterwards(message)
+        fence = after.pop(fence_key(zone), None)
+        if fence is not None:
+            self.fence = place_of(parse_fence(fence.rdatas))
+        after.pop(scratch_key(zone), None)
+        for key, records in after.items():
+            self._take(key, records, after)
+        self.strange += [update.key for update in message.updates if isinstance(update, DeleteRecords)]
+        if fence is None:
+            self.strange += [key for key, _ in (*self.touched, *self.backs)]
+
+    def _take(self, key: Key, records: Records | None, after: Mapping[Key, Records | None]) -> None:
+        node, first = node_of(key.name), key.name.partition(".")[0]
+        if node is not None:
+            self._take_node(Key(node[1], key.type), node[0], records)
+        elif first == MARKER_LABEL:
+            self._take_marker(key, records, after)
+        elif key.type == "CNAME" and first == ROLLBACK_LABEL:
+            self._take_rollback(key, records)
+        elif key.type == "CNAME" and (target := node_of(target_of(records) or "")) is not None:
+            here = [each for each in self._changes if each.name == key.name]
+            ttl = min((w.ttl for each in here if isinstance(w := self._changes[each].wanted, Records)), default=None)
+            same = target[1] == key.name and records is not None and records.ttl == ttl
+            self.touched |= {(each, target[0] if same else 0) for each in here}
+            self.strange += [] if here else [key]
+        elif key not in self._changes:
+            self.strange.append(key)
+        elif records is not None or self._changes[key].wanted is Absence.RETIRED:
+            self.touched.add((key, self._generation(key, records)))
+        elif Key(key.name, "CNAME") not in after:
+            self.strange.append(key)  # deleted, and nothing comes in its place
+
+    def _take_node(self, owner: Key, generation: int, records: Records | None) -> None:
+        if self.fence is None and records is None:
+            self.deleted.append((owner, generation))
+        elif self.fence is None or owner not in self._changes:
+            self.strange.append(owner)
+        else:
+            self.touched.add((owner, generation if generation == self._generation(owner, records) else 0))
+
+    def _take_marker(self, key: Key, records: Records | None, after: Mapping[Key, Records | None]) -> None:
+        name = key.name.partition(".")[2]
+        node = node_of(name)
+        if node is not None and self.fence is None and records is None:
+            self.unmarked.append((node[1], node[0]))
+        elif self.fence is None or records is None or all(each.name != name for each in after):
+            self.strange.append(key)
+
+    def _take_rollback(self, key: Key, records: Records | None) -> None:
+        owner, target = key.name.partition(".")[2], node_of(target_of(records) or "")
+        here = [each for each in self._changes if each.name == owner]
+        if target is None or target[1] != owner or records is None or records.ttl != 0 or not here:
+            self.strange.append(key)
+        else:
+            self.backs |= {(each, target[0]) for each in here}
+
+    def _generation(self, key: Key, records: Records | None) -> int:
+        """Return the generation of what a message gives an RRset, by what was fetched; 0 for anything else."""
+        change = self._changes[key]
+        return change.generation if change.wanted == (Absence.RETIRED if records is None else records) else 0
+
+
+def _afterwards(message: Message) -> dict[Key, Records | None]:
+    """Return how each RRset that a message touches stands after it; None for absent."""
+    after: dict[Key, Records | None] = {}
+    for update in message.updates:
+        if isinstance(update, DeleteRRset):
+            after[update.key] = None
+        elif isinstance(update, AddRecords):
+            # What is added to something unknown is not what is said.
+            known = update.key in after and after[update.key] is None
+            after[update.key] = update.records if known else Records(update.records.ttl, (b"and what is there",))
+    return after
 
 
 def _prerequisite(message: Message, fence: Key) -> Place | None:

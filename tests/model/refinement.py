@@ -19,6 +19,7 @@ from tests.model.spec import reach, record, without_node
 from tests.model.world import (
     ABSENT,
     BUILD,
+    FLIP,
     FRESH,
     SEEN,
     WRITE,
@@ -86,6 +87,8 @@ class Published:
     outcome: Outcome
     silent: frozenset[Key] = frozenset()
     """Those of which it may say nothing: withdrawn, or retired in a layout that builds first."""
+    backs: tuple[tuple[Key, int], ...] = ()
+    """The RRsets whose name gets an alias for a rollback, with the generation of the node that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,22 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmarked:
+    """The marker that keeps a bare node's name in existence was deleted, or not."""
+
+    owner: str
+    generation: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """A message touched what nothing that the specification knows touches in this way."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The store was asked to mark a plan rejected, and appended one that puts back what stood: 0 if nothing did, None
     if it left the plan as it was.
@@ -129,7 +148,7 @@ class Crashed:
     """The actor is gone; the next of its name knows nothing."""
 
 
-Act = Accepted | Observed | Fetched | Published | Recorded | Pruned | Deleted | Rejected | Crashed
+Act = Accepted | Observed | Fetched | Published | Recorded | Pruned | Deleted | Unmarked | Strange | Rejected | Crashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +276,16 @@ class Replay:
                     yield f"history up to {bound} could go, by what it saw"
             case Deleted() as deleted:
                 yield from self._deleted(state, enactor, deleted)
+            case Unmarked(owner, generation, _):
+                bare = (not state.nodes[at] >> generation & 1 for key, at in self.rrsets.items() if key.name == owner)
+                if generation > (bound := self._reach(state, enactor) - self.setup.keep):
+                    yield f"markers up to {bound} could go, by what was listed at {enactor.seen}"
+                elif all(bare):
+                    yield state
+                else:
+                    yield "the node has records"
+            case Strange(key):
+                yield f"nothing known touches {key} like that"
             case Rejected(_, None):
                 yield put(state, number, FRESH)
             case Rejected(generation, appended):
@@ -354,10 +383,17 @@ class Replay:
             yield put(state._replace(late=state.late | {message}), number, FRESH)
         elif (after := applied(self.setup.rules, state, message)) is None:
             yield f"the primary at {state.fence} would refuse it"
+        elif fenced and (backs := self._backs(state, message)) != {(self.rrsets[key], g) for key, g in published.backs}:
+            yield f"the rollbacks would be {backs}, with RRsets numbered {self.rrsets}"
         elif message.next.of:
             yield put(after, number, enactor._replace(seen=message.next, done=done))
         else:
             yield put(after, number, Enactor(WRITTEN, message.next))
+
+    def _backs(self, state: State, message: Message) -> set[tuple[int, int]]:
+        """Return what a flip sets for a rollback: each name's node before, if there is another one."""
+        flipped = message.part if message.stage == FLIP else ()
+        return {(rrset, state.wire[rrset]) for rrset, g in flipped if state.wire[rrset] not in {0, g}}
 
     def _stands(self, state: State, rrset: int, aliases: tuple[int, int]) -> bool:
         """Tell whether aliases are as listed. Where writes are blind, only the live one is known: they name as rollback

@@ -5,11 +5,16 @@ that is rejected is in none of the guarded ones, and is followed in `test_refine
 What the specification forbids, or the code does without one of its guards, is found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, VERSIONED, Layout, node_name
+from dnsguard.core.message import AddRecords, DeleteRRset, Update
+from dnsguard.core.records import Key, Records
+from dnsguard.core.written import Written
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
 from dnsguard.lab.search.findings import replay
 from tests.model import refinement
@@ -93,6 +98,7 @@ def test_every_kind_of_effect_is_replayed(way: str) -> None:
         refinement.Recorded,
         refinement.Pruned,
         refinement.Deleted,
+        refinement.Unmarked,
         refinement.Crashed,
     }
 
@@ -169,6 +175,44 @@ def test_a_specification_that_forbids_something_that_the_code_does_is_told_apart
 ) -> None:
     followed = Followed(exploration, specification=specification)
     assert NOT_SPECIFIED in explored(followed, way, stop_at_first=True).violations
+
+
+def node_before(facts: Written) -> tuple[Update, ...]:
+    """Write what a node is to hold into the node before, too: before the flip, clients see it."""
+    build = VERSIONED.stages[0].lay(facts)
+    more = [(Key(node_name(c.key.name, c.generation - 1), "A"), c.wanted) for c in facts.changes if c.generation > 1]
+    return (*build, *(each for k, w in more if isinstance(w, Records) for each in (DeleteRRset(k), AddRecords(k, w))))
+
+
+def no_rollback(facts: Written) -> tuple[Update, ...]:
+    """Flip without a way back."""
+    flip = VERSIONED.stages[1].lay(facts)
+    return tuple(update for update in flip if not update.key.name.startswith(ROLLBACK_LABEL))
+
+
+def longer(facts: Written) -> tuple[Update, ...]:
+    """Give aliases another TTL."""
+    flip = VERSIONED.stages[1].lay(facts)
+    return tuple(
+        replace(update, records=replace(update.records, ttl=7))
+        if isinstance(update, AddRecords) and update.key.type == "CNAME"
+        else update
+        for update in flip
+    )
+
+
+def somebody_elses(facts: Written) -> tuple[Update, ...]:
+    """Delete what is none of ours as well."""
+    return (*VERSIONED.stages[1].lay(facts), DeleteRRset(Key(f"elsewhere.{facts.zone}", "A")))
+
+
+@pytest.mark.parametrize(("stage", "lay"), [(0, node_before), (1, no_rollback), (1, longer), (1, somebody_elses)])
+def test_a_layout_that_writes_anything_else_than_it_should_is_told_apart(
+    stage: int, lay: Callable[[Written], tuple[Update, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = tuple(replace(each, lay=lay) if at == stage else each for at, each in enumerate(VERSIONED.stages))
+    monkeypatch.setitem(cast("dict[str, Layout]", LAYOUTS), "versioned", replace(VERSIONED, stages=stages))
+    assert NOT_SPECIFIED in explored(Followed(Exploration(plans=3)), stop_at_first=True).violations
 
 
 def test_a_specification_of_blind_writes_is_not_that_of_the_guarded_code() -> None:
