@@ -47,6 +47,8 @@ def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) ->
             raise click.BadParameter(
                 f"expected crashes=N,losses=N with N from 0 to {RANGES['crashes'][1]}, found {part[:40]!r}"
             )
+        if name in counts:
+            raise click.BadParameter(f"expected {name}=N once, found it twice: leave one out")
         counts[name] = int(count)
     return counts
 
@@ -205,6 +207,8 @@ def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int
         except GuardUnknown as error:
             raise click.BadParameter(str(error), param_hint="--without") from None
         story = gravest(exploration, findings, halted=halted)
+    if story is None and given["save"] is not None:
+        display.note(f"nothing is broken, so there is no story: {given['save']} was not written")
     if story is not None and given["save"] is not None:
         try:
             given["save"].write_text(story.to_json(), encoding="utf-8")
@@ -270,14 +274,18 @@ def _replay(display: Display, path: Path, store: str | None, database: str | Non
     except OSError as error:
         display.note(f"dnsguard: cannot read {path}: {error.strerror}", "red")
         return CANNOT_ASK
-    except (ScheduleUnreadable, ScheduleDoesNotFit, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        said = "expected a story that 'dnsguard explore --save' wrote, found no text (UTF-8): save it anew"
+        display.note(f"dnsguard: {path}: {said}", "red")
+        return CANNOT_ASK
+    except (ScheduleUnreadable, ScheduleDoesNotFit) as error:
         display.note(f"dnsguard: {path}: {error}", "red")
         return CANNOT_ASK
     if display.as_json:
         display.raw(json.dumps({"exploration": str(story.exploration), "story": found}, ensure_ascii=False).encode())
     else:
         display.line(str(story.exploration))
-        tell(display, found)
+        tell(display, found, "the story")
     return DONE if found["violation"] is None else REFUSED
 
 

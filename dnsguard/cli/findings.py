@@ -89,10 +89,10 @@ def told(story: "Story") -> dict[str, Any]:
     return {"violation": story.violation if detail else None, "detail": detail, "sentences": list(sentences)}
 
 
-def tell(display: Display, found: dict[str, Any]) -> None:
+def tell(display: Display, found: dict[str, Any], what: str = "the shortest story found") -> None:
     """Write a story that was told, a line for each sentence."""
     sentences = found["sentences"]
-    display.line(f"the shortest story found has {len(sentences)} steps:")
+    display.line(f"{what} has {counted(len(sentences), 'step')}:")
     for number, sentence in enumerate(sentences, 1):
         display.line(f"{number:>4}. {sentence}")
     if found["violation"] is None:

@@ -4,7 +4,7 @@ It prints and exits; what a world is made of, and what must hold in it, is the l
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 """How often a long campaign says how far it is where there is no terminal to draw on."""
+SAID_MAX = 120
 FIRST_TOLD, LAST_TOLD = 60, 20
 """How much of a story is shown: one of a world that never comes to rest would run on for pages."""
 
@@ -32,6 +33,8 @@ def guards_without(names: tuple[str, ...], guards: Guards) -> Guards:
     from dnsguard.lab.explore.variants import GuardUnknown, without
 
     for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"expected each guard once, found {name} more than once", param_hint="--without")
         try:
             guards = without(guards, name)
         except GuardUnknown as unknown:
@@ -106,16 +109,24 @@ def simulate(
     from dnsguard.lab.simulate import seeds as laboratory
     from dnsguard.lab.simulate.shortening import shortest_story
 
-    if each_guard and without:
+    if each_guard and (without or unguarded):
         raise click.UsageError(
-            "expected --each-guard with all guards but one at a time, found --without: what two left out break is "
-            "laid to one then; leave one of the two options out"
+            "expected --each-guard with all guards but one at a time, found "
+            f"{'--without' if without else '--unguarded'}: what two left out break is laid to one then; leave one of "
+            "the two options out"
+        )
+    if each_guard and (story or keep_going):
+        raise click.UsageError(
+            f"expected --each-guard, which tells no story and looks for one world, found "
+            f"{'--story' if story else '--keep-going'}: take --without with one guard for that"
         )
     guards = guards_without(without, UNGUARDED if unguarded else GUARDED)
     if each_guard:
         with heeding() as halted:
             needed = laboratory.each_guard(start, seeds, guards, cores=cores, halted=halted)
             all_missed = _show_needed(needed, as_json=as_json)
+        if halted():
+            click.echo("interrupted: these are the guards so far", err=True)
         ctx.exit(INTERRUPTED if halted() else DONE if all_missed else REFUSED)
     with heeding() as halted:
         tally, seconds = _lived(seeds, start, guards, cores, lambda bad: halted() or (bad and not keep_going))
@@ -124,7 +135,8 @@ def simulate(
     if as_json:
         click.echo(json.dumps(_as_document(tally, start, seconds, told, interrupted=halted())))
     else:
-        rules = "".join([" --unguarded"] * unguarded + [f" --without {name}" for name in without])
+        options = ["--unguarded"] * unguarded + [f"--without {name}" for name in without] + ["--story"] * story
+        rules = "".join(f" {option}" for option in options)
         _show(tally, start, seconds, told, rules)
     if halted():
         click.echo(f"interrupted: this is the tally so far, of {tally.seeds} of {seeds} worlds", err=True)
@@ -173,6 +185,7 @@ def _as_document(
         "bad": [_bad(bad) for bad in tally.bad],
         "story": None if told is None else list(told.sentences),
         "schedule": None if told is None else json.loads(told.schedule.to_json()),
+        "calmed": None if told is None else asdict(told.settings) | {"timed": told.timed},
     }
 
 
@@ -192,11 +205,11 @@ def _show(tally: "Tally", start: int, seconds: float, told: "Told | None", rules
     if told is not None:
         seed = tally.bad[0].seed
         click.echo(f"the shortest story found of seed {seed} has {told.steps} steps:")
-        for number, sentence in enumerate(told.sentences, 1):
-            if number <= FIRST_TOLD or number > len(told.sentences) - LAST_TOLD:
-                click.echo(f"{number:4}. {sentence}")
-            elif number == FIRST_TOLD + 1:
-                click.echo(f"      … {len(told.sentences) - FIRST_TOLD - LAST_TOLD} lines, which --json has as well")
+        for line, (number, said) in enumerate(told.lines):
+            if line < FIRST_TOLD or line >= len(told.lines) - LAST_TOLD:
+                click.echo(f"{number:4}. {said}")
+            elif line == FIRST_TOLD:
+                click.echo(f"      … {len(told.lines) - FIRST_TOLD - LAST_TOLD} lines, which --json has as well")
         click.echo(f"and so: {told.violation.name}: {told.violation.detail}")
         click.echo(f"replay: dnsguard simulate --seeds 1 --start {seed}{rules}")
 
@@ -212,7 +225,8 @@ def _show_needed(found: "Iterator[Needed]", *, as_json: bool) -> bool:
         said = (
             f"none of {needed.seeds} worlds breaks" if bad is None else f"{bad.violation.name}: {bad.violation.detail}"
         )
-        click.echo(f"{needed.guard:36} {'-' if bad is None else f'seed {bad.seed}':>10}  {said[:120]}")
+        shown = said if len(said) <= SAID_MAX else f"{said[: SAID_MAX - 1]}…"
+        click.echo(f"{needed.guard:36} {'-' if bad is None else f'seed {bad.seed}':>10}  {shown}")
     missed = sum(needed.bad is not None for needed in every)
     if as_json:
         guards = {n.guard: None if n.bad is None else _bad(n.bad) for n in every}

@@ -95,7 +95,7 @@ class Guards:
 
     def prune_upto(self, facts: Reach) -> int:
         """Return the generation below which superseded changes may go; 0 or less for nothing."""
-        return min(bound(facts) for bound in self.prune)
+        return min((bound(facts) for bound in self.prune), default=facts.newest)
 
 
 GUARDED = Guards(

@@ -119,7 +119,8 @@ def never_empty(
         ours = any(change.key == key and change.wanted == before[key] for change in history)
         if (Absence.RETIRED in wanted and retire) or (Absence.WITHDRAWN in wanted and not ours):
             continue
-        return Violation(3, "never empty", f"{key} has no records, and no plan at '{fence or 'no fence'}' retires it")
+        said = "a plan retires it, which the policy does not let" if Absence.RETIRED in wanted else "no plan retires it"
+        return Violation(3, "never empty", f"{key} has no records, and at '{fence or 'no fence'}' {said}")
     return None
 
 

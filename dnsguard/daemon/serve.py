@@ -70,11 +70,11 @@ EXIT_POSTPONED = 75
 EXIT_BROKEN = 70
 """sysexits.h's EX_SOFTWARE: the daemon ended itself."""
 UNGUARDED_BANNER = """\
-*******************************************************************************
-*  UNGUARDED: this daemon reproduces the incident of October 2025.            *
-*  It writes blindly and cleans up by age. Old and empty answers are expected.*
-*  Never give it a zone that anybody needs.                                   *
-*******************************************************************************
+********************************************************************************
+*  UNGUARDED: this daemon reproduces the incident of October 2025.             *
+*  It writes blindly and cleans up by age. Old and empty answers are expected. *
+*  Never give it a zone that anybody needs.                                    *
+********************************************************************************
 """
 
 

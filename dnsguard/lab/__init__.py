@@ -1,1 +1,3 @@
-"""The laboratory: the real workers over ends in memory, under a scheduler that decides who goes next."""
+"""The laboratory: the real workers, over ends in memory and SQL under a scheduler that decides who goes next, and on
+real sockets in the demo.
+"""

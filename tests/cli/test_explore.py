@@ -74,8 +74,8 @@ def test_a_guard_that_is_left_out_is_missed_and_the_story_is_saved_and_played(no
     assert "without fence_as_seen" in done.stdout
     again = nobody("explore", "--replay", str(saved))
     assert again.exit_code == 1
-    story = done.stdout[done.stdout.index("the shortest story") :]
-    assert again.stdout.endswith(story)
+    story = done.stdout[done.stdout.index(" has 14 steps:\n") :]
+    assert again.stdout.endswith("the story" + story)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,8 @@ def test_a_guard_that_is_left_out_is_missed_and_the_story_is_saved_and_played(no
         (("--without", "nothing"), "expected one of plan_covers_something"),
         (("--faults", "crashes=x"), "expected crashes=N,losses=N"),
         (("--faults", "floods=1"), "found 'floods=1'"),
+        (("--faults", "crashes=1,crashes=2"), "expected crashes=N once"),
+        (("--without", "bound_by_fence", "--without", "bound_by_fence"), "or left out already"),
         (("--enactors", "0"), "--enactors"),
         (("--strategy", "luck"), "--strategy"),
     ],
@@ -184,7 +186,7 @@ def test_a_story_from_memory_is_told_the_same_over_postgresql(nobody: Cli, postg
     again = nobody("explore", "--replay", str(saved), "--store", "postgresql", "--database", postgresql_url_empty)
     assert again.exit_code == done.exit_code == 1
     assert ", postgresql" in again.stdout
-    assert again.stdout.endswith(done.stdout[done.stdout.index("the shortest story") :])
+    assert again.stdout.endswith("the story" + done.stdout[done.stdout.index(" has 25 steps:\n") :])
 
 
 def test_over_postgresql_a_story_is_found_and_saved_without_the_database(
@@ -269,6 +271,32 @@ def test_a_story_with_a_value_that_cannot_be_is_a_sentence_and_exit_code_2(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_story_that_breaks_what_nobody_checks_is_refused(
+    nobody: Cli, tmp_path: Path, saved: dict[str, object]
+) -> None:
+    path = tmp_path / "story.json"
+    path.write_text(json.dumps(saved | {"violation": "never blue"}))
+    done = nobody("explore", "--replay", str(path))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "expected as violation one of never empty" in done.stderr
+
+
+def test_a_story_that_is_no_text_is_refused_and_it_is_said_what_to_do(nobody: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "story.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    done = nobody("explore", "--replay", str(path))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "found no text (UTF-8): save it anew" in done.stderr
+
+
+def test_where_nothing_is_broken_it_is_said_that_nothing_was_saved(nobody: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "story.json"
+    done = nobody("explore", "--plans", "2", "--save", str(path))
+    assert done.exit_code == 0
+    assert "story.json was not written" in " ".join(done.stderr.split())
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("field", ["violation", "detail"])
 def test_a_story_whose_end_is_no_text_is_refused(
     nobody: Cli, tmp_path: Path, saved: dict[str, object], field: str
@@ -277,7 +305,7 @@ def test_a_story_whose_end_is_no_text_is_refused(
     path.write_text(json.dumps(saved | {field: 7}))
     done = nobody("explore", "--replay", str(path))
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "expected violation and detail as text" in done.stderr
+    assert "expected as violation one of never empty, forward (contents)," in done.stderr
 
 
 def test_a_story_nested_without_end_is_refused(nobody: Cli, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Pure; nothing is sent from here.
 from collections.abc import Collection, Mapping
 
 from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
-from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of, target_of
+from dnsguard.core.layout import MARKER_LABEL, node_of, target_of
 from dnsguard.core.message import (
     AddRecords,
     DeleteRecords,
@@ -166,8 +166,3 @@ def as_nsupdate(message: Message) -> tuple[tuple[str, ...], tuple[str, ...]]:
                 texts = records_text(key.type, Records(0, rdatas))
                 updates += [f"update delete {key.name} {key.type} {text}" for text in texts]
     return tuple(prerequisites), tuple(updates)
-
-
-def is_rollback(name: str) -> bool:
-    """Tell whether a name is an alias that is kept for a rollback."""
-    return name.startswith(f"{ROLLBACK_LABEL}.")

@@ -194,8 +194,10 @@ class Story:
             about, said = found["exploration"], (found["violation"], found["detail"])
             exploration = Exploration(**{**about, "without": _names(about["without"]), "database": ""})
             unfitting = [why for name, value in about.items() if (why := unfit(name, value)) is not None]
-            if unfitting or not all(isinstance(each, str) for each in said):
-                raise ScheduleUnreadable(f"{_NO_STORY}: {(*unfitting, 'expected violation and detail as text')[0]}")
+            if said[0] not in BREAKABLE or not isinstance(said[1], str):
+                unfitting.append(f"expected as violation one of {', '.join(BREAKABLE)}, and its detail as text")
+            if unfitting:
+                raise ScheduleUnreadable(f"{_NO_STORY}: {unfitting[0]}")
             _ = exploration.value
             return cls(exploration, Schedule.from_json(json.dumps(found["schedule"])), *said)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -204,6 +206,8 @@ class Story:
             raise ScheduleUnreadable(f"{_NO_STORY}, found something else ({error}): save it anew") from error
 
 
+BREAKABLE = (*BY_GRAVITY, "deadlock", "livelock", "fault")
+"""What a story may say that it breaks: the checks of a scenario, and what ends a run."""
 _NO_STORY = "expected a story that 'dnsguard explore --save' wrote"
 
 

@@ -28,7 +28,11 @@ def without(guards: Guards, name: str) -> Guards:
         rules = getattr(guards, place.name)
         if any(rule.__name__ == name for rule in rules):
             return replace(guards, **{place.name: tuple(rule for rule in rules if rule.__name__ != name)})
-    raise GuardUnknown(f"expected one of {', '.join(guard_names(guards))}, found {name[:60]!r}")
+    why = ", which is none of these, or left out already" if name in GUARD_NAMES else ""
+    raise GuardUnknown(f"expected one of {', '.join(guard_names(guards))}, found {name[:60]!r}{why}")
+
+
+GUARD_NAMES = frozenset((*guard_names(GUARDED), *guard_names(UNGUARDED)))
 
 
 @dataclass(frozen=True, slots=True)

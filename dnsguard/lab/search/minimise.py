@@ -11,6 +11,8 @@ from dnsguard.lab.scheduler.simulation import Chooser, Outcome, Violation
 Run = Callable[[Chooser], Outcome]
 Wish = tuple[str, str]
 """An actor and a turn. Labels follow from them: when an actor's move is dropped, its later ones mean others."""
+PAIR = 2
+"""Going away and coming back can only be left out together: so many moves in a row are tried at every place."""
 FAULTS = frozenset(kind.value for kind in Kind) - {Kind.GO.value, Kind.TIMER.value}
 
 
@@ -70,11 +72,19 @@ class _Shortening:
         """Try until nothing helps any more, or the runs are used up."""
         improved = True
         while improved and self._runs_left:
-            improved = self._drop() | self._simplify()
+            improved = self._without_somebody() | self._drop() | self._simplify()
         return self._violation, self._schedule
 
     def _wishes(self) -> list[Wish]:
         return [(step.actor, step.turn) for step in self._schedule.steps]
+
+    def _without_somebody(self) -> bool:
+        """Leave out all that one actor does, or one kind of what it does."""
+        improved = False
+        for what in sorted({(actor, None) for actor, _ in self._wishes()}) + sorted(set(self._wishes())):
+            left = [wish for wish in self._wishes() if wish != what and (wish[0], None) != what]
+            improved |= len(left) < len(self._schedule) and self._helps(left)
+        return improved
 
     def _drop(self) -> bool:
         improved, size = False, len(self._schedule) // 2
@@ -85,7 +95,7 @@ class _Shortening:
                 if self._helps(wishes[:start] + wishes[start + size :]):
                     improved = True  # what comes next has moved up to here
                 else:
-                    start += size
+                    start += size if size > PAIR else 1
             size //= 2
         return improved
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.history import Accepted, Submission
 from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Refused, Unknown, Unreachable
+from dnsguard.core.plan import Absence
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.lab.ends.gated import Note
@@ -79,7 +80,9 @@ class Chronicle(Teller):
                 for _, wanted in submission.plan.rrsets:
                     if isinstance(wanted, Records):
                         self.plans[wanted] = generation
-                return f"{who} submits a plan for {covered}: accepted as generation {generation}"
+                retired = [short(key.name) for key, wanted in submission.plan.rrsets if wanted is Absence.RETIRED]
+                retires = f" that retires {_some(retired)}" if retired else ""
+                return f"{who} submits a plan for {covered}{retires}: accepted as generation {generation}"
             case Note(who, "store.accept", Submission() as submission, Refusal() as refusal):
                 return f"{who} submits a plan: refused by {refusal.guard}, {refusal.detail}"
             case Note(who, act, _, Unreachable(reason)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.lab.scheduler.moves import Kind, Schedule
+from dnsguard.lab.scheduler.moves import Schedule
 from dnsguard.lab.scheduler.simulation import Ending, Outcome, Violation
 from dnsguard.lab.search.findings import replay
 from dnsguard.lab.search.minimise import follow, minimise
@@ -17,7 +17,7 @@ from dnsguard.lab.simulate.chronicle import AGAIN
 from dnsguard.lab.simulate.seeds import live_through, simulator
 from dnsguard.lab.simulate.swarm import Swarm, swarm
 
-STORY_RUNS_MAX = 300
+STORY_RUNS_MAX = 600
 CALMING_MOVES_MAX = 50_000
 """In all runs for calming a world together: one that never comes to rest is not calmed for ever."""
 ORDERS = 6
@@ -33,13 +33,15 @@ class Told:
     schedule: Schedule
     timed: bool
     """Whether all share one clock in it."""
-    sentences: tuple[str, ...]
-    """What happens, step by step; steps in which nothing changes are counted together."""
+    lines: tuple[tuple[int, str], ...]
+    """What happens, with the number of the step; steps in which nothing changes are counted together, at the first."""
+    steps: int
+    """How many there are. That somebody's time comes is none, unless there is something to tell of it."""
 
     @property
-    def steps(self) -> int:
-        """How many moves it has, not counting those by which somebody's time comes."""
-        return sum(step.turn != Kind.TIMER.value for step in self.schedule.steps)
+    def sentences(self) -> tuple[str, ...]:
+        """What happens, line by line."""
+        return tuple(said for _, said in self.lines)
 
 
 def shortest_story(
@@ -68,23 +70,24 @@ def shortest_story(
         violation, schedule = minimise(run, schedule, violation, runs_max=runs_max, halted=halted)
     tell: list[str] = []
     replay(simulator(seed, guards, settings, tell, timed=timed).run, schedule)
-    return Told(settings, violation, schedule, timed, in_short(tell))
+    steps = [said for said in tell if said]
+    return Told(settings, violation, schedule, timed, in_short(steps), len(steps))
 
 
-def in_short(told: Iterable[str]) -> tuple[str, ...]:
-    """Return what is told of moves, without those of which nothing is; steps that say nothing new are counted."""
-    sentences: list[str] = []
+def in_short(steps: Iterable[str]) -> tuple[tuple[int, str], ...]:
+    """Return what is told of steps, numbered; those that say nothing new are counted at the first of them."""
+    lines: list[tuple[int, str]] = []
     again = 0
-    for said in (*filter(None, told), None):
+    for number, said in enumerate((*steps, None), 1):
         if said == AGAIN:
             again += 1
             continue
         if again:
-            sentences.append(f"({again} more, in which nothing changes)")
+            lines.append((number - again, f"({again} more, in which nothing changes)" if again > 1 else "(once more)"))
             again = 0
         if said is not None:
-            sentences.append(said)
-    return tuple(sentences)
+            lines.append((number, said))
+    return tuple(lines)
 
 
 def _calmed(

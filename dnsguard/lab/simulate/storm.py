@@ -103,8 +103,11 @@ class StormyPublisher:
         """Send one UPDATE through the storm."""
         storm = self.storm
         await storm.hold_up(self.who, "publish")
+        copies = len(storm.late)
         outcome = await self._sent(message)
         storm.note(self.who, "publish", message, outcome)
+        if isinstance(outcome, Applied) and len(storm.late) > copies:
+            storm.note("the network", TOLD, "keeps a copy of that")
         return outcome
 
     async def _sent(self, message: Message) -> Outcome:

@@ -167,9 +167,9 @@ def _look_at_zone(world: World) -> Broken | None:
     )
     came_from = origins(said, wire, world.came_from)
     broken = (
-        _prefix(world, changes, lookback, wire, rejected, by_hand)
+        _never_empty(world, said, fence, wire)  # what hurts most is asked first
         or forward(world.fence, fence, *(_without(each, own) for each in (world.came_from, came_from)))
-        or _never_empty(world, said, fence, wire)
+        or _prefix(world, changes, lookback, wire, rejected, by_hand)
         or (_accountable(world, fence, said, ours) if fence and fence.base >= world.kept_from else None)
         or _short_lived(world, said, wire)
     )
