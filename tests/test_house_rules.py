@@ -27,6 +27,16 @@ FLOORS = {
     "cli": {"core", "api", "daemon", "lab", "cli"},
 }
 
+ROOMS = {
+    "scheduler": set(),
+    "ends": {"scheduler"},
+    "search": {"scheduler"},
+    "explore": {"scheduler", "ends", "search"},
+    "simulate": {"scheduler", "ends", "search", "explore"},
+    "demo": {"scheduler", "ends", "explore"},
+}
+"""The rooms of the laboratory, and into which others each may look."""
+
 NAMES_NOT_USED = re.compile(r"(?i)(manager|handler|helpers?|utils?|common|base|data|info|misc|process(or)?)")
 LAST_WORD = re.compile(r"(?:[A-Z]?[a-z0-9]+|[A-Z]+)$")
 MACHINE = re.compile(r"(?<![\w.$}])/(work|root|home)/")
@@ -74,6 +84,17 @@ def floors(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield line, f"{package} may import {', '.join(sorted(FLOORS[package]))}; found {full}"
         if parts[0] == "dnsguard" and len(parts) == 2 and parts[1] in FLOORS and parts[1] not in FLOORS[package]:
             yield line, f"{package} may import {', '.join(sorted(FLOORS[package]))}; found {full}"
+
+
+def rooms(path: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    inside = path.split("/")
+    if inside[:2] != ["dnsguard", "lab"] or len(inside) < 4:
+        return
+    room = inside[2]
+    for line, _, full in imports(tree):
+        parts = full.split(".")
+        if parts[:2] == ["dnsguard", "lab"] and len(parts) > 2 and parts[2] not in {room, *ROOMS[room]}:
+            yield line, f"{room} may look into {', '.join(sorted(ROOMS[room])) or 'no other room'}; found {full}"
 
 
 def touched(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
@@ -226,6 +247,12 @@ def none(found: list[str]) -> None:
 
 def test_imports_go_down_only() -> None:
     none(broken(floors, OURS))
+    none(broken(rooms, OURS))
+
+
+def test_every_room_of_the_laboratory_has_its_place() -> None:
+    found = {path.split("/")[2] for path in OURS if path.startswith("dnsguard/lab/") and path.count("/") > 2}
+    assert found == ROOMS.keys()
 
 
 def test_the_world_is_touched_only_where_it_is_declared() -> None:
@@ -296,6 +323,8 @@ def test_nothing_is_left_for_later() -> None:
     ("rule", "path", "source"),
     [
         (floors, "dnsguard/core/x.py", "from dnsguard.store.sql import S"),
+        (rooms, "dnsguard/lab/ends/x.py", "from dnsguard.lab.explore.watch import Watch"),
+        (rooms, "dnsguard/lab/search/x.py", "from dnsguard.lab import demo"),
         (floors, "dnsguard/core/x.py", "import dnsguard.wire.publisher"),
         (floors, "dnsguard/core/x.py", "from dnsguard import workers"),
         (floors, "dnsguard/store/x.py", "from dnsguard.wire import encode"),

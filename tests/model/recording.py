@@ -29,8 +29,8 @@ from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.lab.ends.store import MemoryStore
-from tests.model import refinement
-from tests.model.refinement import Event, Outcome, place_of
+from tests.model import events
+from tests.model.events import Act, Event, Outcome, place_of
 from tests.model.world import ABSENT, Place
 
 NOTED = frozenset(
@@ -61,56 +61,56 @@ class Recorder:
         """Write down an effect; those of which the specification says nothing are left out."""
         match act, subject, result:
             case "observe", _, Seen() as seen:
-                self._add(who, refinement.Observed(place_of(seen.fence)))
+                self._add(who, events.Observed(place_of(seen.fence)))
             case "transfer", _, Mapping() as found:
-                self._add(who, refinement.Observed(place_of(seen_in(self.zone, found).fence)))
+                self._add(who, events.Observed(place_of(seen_in(self.zone, found).fence)))
             case "publish", Message() as message, answer:
                 self._sent(who, message, _outcome(answer))
             case "store.accept", Submission() as submission, Accepted(generation, False):
-                self._add(who, refinement.Accepted(generation, submission.plan.keys))
+                self._add(who, events.Accepted(generation, submission.plan.keys))
             case "store.pending", fence, Pending() as pending:
                 base = fence.base if isinstance(fence, Fence) else 0
                 self.fetched[who] = pending.changes
                 changes = tuple((change.key, change.generation) for change in pending.changes)
                 aside = self.aside.get(who, frozenset()) & frozenset(changes)
-                self._add(who, refinement.Fetched(base, pending.target, changes, aside))
+                self._add(who, events.Fetched(base, pending.target, changes, aside))
             case "store.record", Fence() as fence, _:
-                self._add(who, refinement.Recorded(place_of(fence)))
+                self._add(who, events.Recorded(place_of(fence)))
             case "store.reject", int() as generation, (int() | None) as appended:
-                self._add(who, refinement.Rejected(generation, appended))
+                self._add(who, events.Rejected(generation, appended))
                 if appended is None:
                     fetched = self.fetched.get(who, ())
                     refused = {(change.key, generation) for change in fetched if change.generation == generation}
                     self.aside[who] = self.aside.get(who, frozenset()) | refused
             case "store.prune", int() as upto, _:
-                self._add(who, refinement.Pruned(upto))
+                self._add(who, events.Pruned(upto))
             case _:
                 pass
 
     def crashed(self, who: str) -> None:
         """Write down that an actor is gone, and what it knew."""
-        self._add(who, refinement.Crashed())
+        self._add(who, events.Crashed())
         self.fetched.pop(who, None)
         self.aside.pop(who, None)
 
-    def _add(self, who: str, act: refinement.Act) -> None:
+    def _add(self, who: str, act: Act) -> None:
         self.events.append(Event(who, act))
 
     def _sent(self, who: str, message: Message, outcome: Outcome) -> None:
         """Write down what a message does to the zone: all of it, or that something of it is nothing known."""
         said = _Said(self.zone, self.fetched.get(who, ()), message)
         for key in said.strange:
-            self._add(who, refinement.Strange(key))
+            self._add(who, events.Strange(key))
         if said.fence is not None:
             silent = frozenset(change.key for change in said.fetched if change.wanted is Absence.WITHDRAWN)
             touched, backs = tuple(sorted(said.touched)), tuple(sorted(said.backs))
             prerequisite = _prerequisite(message, fence_key(self.zone))
-            self._add(who, refinement.Published(prerequisite, said.fence, touched, outcome, silent, backs))
+            self._add(who, events.Published(prerequisite, said.fence, touched, outcome, silent, backs))
             return
         for owner, generation in said.deleted:
-            self._add(who, refinement.Deleted(owner, generation, outcome, _aliases(message, owner.name)))
+            self._add(who, events.Deleted(owner, generation, outcome, _aliases(message, owner.name)))
         for name, generation in said.unmarked:
-            self._add(who, refinement.Unmarked(name, generation, outcome))
+            self._add(who, events.Unmarked(name, generation, outcome))
 
 
 class _Said:

@@ -9,11 +9,23 @@ deletion without an answer happens at once or not at all.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-from dnsguard.core.fence import Fence
 from dnsguard.core.plan import sort_key
 from dnsguard.core.records import Key
+from tests.model.events import (
+    Accepted,
+    Crashed,
+    Deleted,
+    Event,
+    Fetched,
+    Observed,
+    Pruned,
+    Published,
+    Recorded,
+    Rejected,
+    Strange,
+    Unmarked,
+)
 from tests.model.search import ALWAYS
 from tests.model.spec import reach, record, without_node
 from tests.model.world import (
@@ -44,129 +56,6 @@ from tests.model.world import (
 )
 
 NOT_SPECIFIED = "no behaviour of the specification"
-Outcome = Literal["applied", "refused", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The store took a plan."""
-
-    generation: int
-    covered: tuple[Key, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The primary showed its fence (to an enactor, or to a clean-up with or without the whole zone)."""
-
-    fence: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """The store gave what there is to publish, each RRset with the generation of its contents.
-
-    ``aside``: what of it could not be rejected any more when the primary refused it; its enactor may leave that out.
-    """
-
-    base: int
-    target: int
-    changes: tuple[tuple[Key, int], ...]
-    aside: frozenset[tuple[Key, int]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An UPDATE was sent. ``prerequisite`` is the fence's, None if none travelled with it; ``touched`` has the RRsets
-    that it changes with the generation of what it gives them, 0 for contents that were not fetched.
-    """
-
-    prerequisite: Place | None
-    next: Place
-    touched: tuple[tuple[Key, int], ...]
-    outcome: Outcome
-    silent: frozenset[Key] = frozenset()
-    """Those of which it may say nothing: withdrawn, or retired in a layout that builds first."""
-    backs: tuple[tuple[Key, int], ...] = ()
-    """The RRsets whose name gets an alias for a rollback, with the generation of the node that it names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The store wrote down a fence."""
-
-    fence: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """The store forgot what was superseded up to a generation."""
-
-    upto: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """A node was deleted at the primary, or not. ``aliases``: the generations that the name's alias and its rollback
-    must name for that, 0 for none; None if the message asks for nothing.
-    """
-
-    rrset: Key
-    generation: int
-    outcome: Outcome
-    aliases: tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unmarked:
-    """The marker that keeps a bare node's name in existence was deleted, or not."""
-
-    owner: str
-    generation: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Strange:
-    """A message touched what nothing that the specification knows touches in this way."""
-
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The store was asked to mark a plan rejected, and appended one that puts back what stood: 0 if nothing did, None
-    if it left the plan as it was.
-    """
-
-    generation: int
-    appended: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The actor is gone; the next of its name knows nothing."""
-
-
-Act = Accepted | Observed | Fetched | Published | Recorded | Pruned | Deleted | Unmarked | Strange | Rejected | Crashed
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One effect, in the order in which the world saw them: who did what."""
-
-    actor: str
-    act: Act
-
-
-def place_of(fence: Fence | None) -> Place:
-    """Return where a fence says that the zone stands."""
-    if fence is None:
-        return ABSENT
-    part = fence.progress
-    if part is None:
-        return Place(fence.generation, fence.generation)
-    return Place(fence.generation, part.base, part.done, part.of)
 
 
 def accepts(

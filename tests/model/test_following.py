@@ -17,9 +17,10 @@ from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Written
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
 from dnsguard.lab.search.findings import replay
-from tests.model import refinement
+from tests.model import events
+from tests.model.events import Event
 from tests.model.following import OCTOBER, STAGES, WITHOUT_GUARDS, Followed, PromisingNothing, explored, staged
-from tests.model.refinement import NOT_SPECIFIED, Event, Replay, States
+from tests.model.refinement import NOT_SPECIFIED, Replay, States
 from tests.model.world import Check, Rules, State
 
 CLEANING = Exploration(enactors=1, plans=4, keep=1, crashes=1)
@@ -91,15 +92,15 @@ def test_every_kind_of_effect_is_replayed(way: str) -> None:
         explored(followed, way)
         acts |= followed.acts
     assert acts == {
-        refinement.Accepted,
-        refinement.Observed,
-        refinement.Fetched,
-        refinement.Published,
-        refinement.Recorded,
-        refinement.Pruned,
-        refinement.Deleted,
-        refinement.Unmarked,
-        refinement.Crashed,
+        events.Accepted,
+        events.Observed,
+        events.Fetched,
+        events.Published,
+        events.Recorded,
+        events.Pruned,
+        events.Deleted,
+        events.Unmarked,
+        events.Crashed,
     }
 
 
@@ -130,7 +131,7 @@ class NobodyResumes(Replay):
     def follow(self, state: State, event: Event) -> Iterator[State | str]:
         """Refuse to fetch towards the generation that is under way."""
         seen = state.enactors[self.numbers[event.actor]].seen
-        if isinstance(event.act, refinement.Fetched) and seen.of and event.act.target == seen.generation:
+        if isinstance(event.act, events.Fetched) and seen.of and event.act.target == seen.generation:
             yield "nobody resumes"
         else:
             yield from Replay.follow(self, state, event)
@@ -139,13 +140,13 @@ class NobodyResumes(Replay):
 class NobodyDeletes(Forbidding):
     """Forbids clean-up in the zone."""
 
-    forbidden = refinement.Deleted
+    forbidden = events.Deleted
 
 
 class NobodyPrunes(Forbidding):
     """Forbids clean-up in the store."""
 
-    forbidden = refinement.Pruned
+    forbidden = events.Pruned
 
 
 class NobodyIsRefused(Replay):
@@ -153,7 +154,7 @@ class NobodyIsRefused(Replay):
 
     def follow(self, state: State, event: Event) -> Iterator[State | str]:
         """Refuse a refusal."""
-        if isinstance(event.act, refinement.Published) and event.act.outcome == "refused":
+        if isinstance(event.act, events.Published) and event.act.outcome == "refused":
             yield "it would be taken"
         else:
             yield from Replay.follow(self, state, event)

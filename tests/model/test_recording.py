@@ -8,8 +8,8 @@ from dnsguard.core.message import AddRecords, Applied, DeleteRecords, DeleteRRse
 from dnsguard.core.plan import Change
 from dnsguard.core.publication import scratch_removed, write_fence
 from dnsguard.core.records import Key, Records, parse_records
+from tests.model.events import Deleted, Published, Strange, Unmarked
 from tests.model.recording import Recorder
-from tests.model.refinement import Deleted, Published, Strange, Unmarked
 from tests.model.world import Place
 from tests.workers.rig import HISTORY, ZONE, key
 

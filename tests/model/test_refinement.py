@@ -21,8 +21,7 @@ from dnsguard.lab.scheduler.gate import Turn
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.planner import Planner
-from tests.model.recording import RecordedPublisher, RecordedStore, Recorder
-from tests.model.refinement import (
+from tests.model.events import (
     Accepted,
     Crashed,
     Deleted,
@@ -33,8 +32,9 @@ from tests.model.refinement import (
     Published,
     Recorded,
     Rejected,
-    accepts,
 )
+from tests.model.recording import RecordedPublisher, RecordedStore, Recorder
+from tests.model.refinement import accepts
 from tests.model.world import ABSENT, Place, Rules
 from tests.workers.rig import HISTORY, ZONE, RunningClock, a, key
 
