@@ -107,7 +107,7 @@ def simulate(
     """
     # Late: nothing else of the command line needs the laboratory.
     from dnsguard.lab.simulate import seeds as laboratory
-    from dnsguard.lab.simulate.shortening import shortest_story
+    from dnsguard.lab.simulate.shortening import STORY_RUNS_MAX, shortest_story
 
     if each_guard and (without or unguarded):
         raise click.UsageError(
@@ -130,7 +130,7 @@ def simulate(
         ctx.exit(INTERRUPTED if halted() else DONE if all_missed else REFUSED)
     with heeding() as halted:
         tally, seconds = _lived(seeds, start, guards, cores, lambda bad: halted() or (bad and not keep_going))
-        runs_max = 3_000 if story else 300
+        runs_max = 3_000 if story else STORY_RUNS_MAX
         told = shortest_story(tally.bad[0].seed, guards, runs_max, halted) if tally.bad else None
     if as_json:
         click.echo(json.dumps(_as_document(tally, start, seconds, told, interrupted=halted())))
