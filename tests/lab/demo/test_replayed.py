@@ -80,7 +80,7 @@ def test_a_crash_and_lost_messages_are_played_too(tmp_path: Path) -> None:
     wishes = [("P", "go"), ("P", "go"), *(("E0", turn) for turn in turns)]
     schedule = exploration.simulator().run(Wishes(wishes)).schedule()
     assert [step.turn for step in schedule.steps[2:]] == list(turns)
-    code, said = replayed(Story(exploration, schedule, "nothing", ""), tmp_path)
+    code, said = replayed(Story(exploration, schedule, "prefix", ""), tmp_path)
     assert code == 0
     assert "builds node 2 of regional; the answer is lost" in said
     assert "the request is lost" in said
