@@ -39,9 +39,9 @@ TABLE_SECONDS_MAX = 1_800.0
 """For each row, where nothing else is asked for: the longest takes some minutes, more on a busy machine."""
 
 
-def _read_faults(_ctx: click.Context, _parameter: click.Parameter, text: str) -> dict[str, int]:
-    counts = {}
-    for part in filter(None, text.split(",")):
+def _read_faults(_ctx: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for part in filter(None, ",".join(texts).split(",")):
         name, _, count = part.partition("=")
         if name not in FAULTS or not count.isascii() or not count.isdigit() or len(count) > FAULTS_DIGITS_MAX:
             raise click.BadParameter(
@@ -99,7 +99,7 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         help="Whether enactors read back what they published, as daemons do.",
     ),
     click.option(
-        "--faults", callback=_read_faults, default="", metavar="crashes=N,losses=N", help="Faults at any effect."
+        "--faults", callback=_read_faults, multiple=True, metavar="crashes=N,losses=N", help="Faults at any effect."
     ),
 )  # fmt: skip
 

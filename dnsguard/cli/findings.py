@@ -69,7 +69,7 @@ def show(
     display.line(ENDED[findings.ended.value])
     if not findings.violations:
         display.line("0 violations", "green")
-    for name, count in findings.violations.items():
+    for name, count in sorted(findings.violations.items()):
         display.line(
             f"broken: {name}, in {counted(count, 'schedule')}, first in number {findings.first[name].schedules}", "red"
         )

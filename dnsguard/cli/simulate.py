@@ -184,6 +184,8 @@ def _as_document(
         "violations": dict(tally.by_name),
         "bad": [_bad(bad) for bad in tally.bad],
         "story": None if told is None else list(told.sentences),
+        "steps": None if told is None else told.steps,
+        "breaks": None if told is None else {"name": told.violation.name, "detail": told.violation.detail},
         "schedule": None if told is None else json.loads(told.schedule.to_json()),
         "calmed": None if told is None else asdict(told.settings) | {"timed": told.timed},
     }
@@ -204,7 +206,7 @@ def _show(tally: "Tally", start: int, seconds: float, told: "Told | None", rules
         click.echo(f"seed {bad.seed}: {bad.violation.name}: {bad.violation.detail}")
     if told is not None:
         seed = tally.bad[0].seed
-        click.echo(f"the shortest story found of seed {seed} has {told.steps} steps:")
+        click.echo(f"the shortest story found of seed {seed}, in a calmer world of its kind, has {told.steps} steps:")
         for line, (number, said) in enumerate(told.lines):
             if line < FIRST_TOLD or line >= len(told.lines) - LAST_TOLD:
                 click.echo(f"{number:4}. {said}")

@@ -85,6 +85,7 @@ def test_a_guard_that_is_left_out_is_missed_and_the_story_is_saved_and_played(no
         (("--faults", "crashes=x"), "expected crashes=N,losses=N"),
         (("--faults", "floods=1"), "found 'floods=1'"),
         (("--faults", "crashes=1,crashes=2"), "expected crashes=N once"),
+        (("--faults", "crashes=1", "--faults", "crashes=1"), "expected crashes=N once"),
         (("--without", "bound_by_fence", "--without", "bound_by_fence"), "or left out already"),
         (("--enactors", "0"), "--enactors"),
         (("--strategy", "luck"), "--strategy"),

@@ -20,9 +20,9 @@ from dnsguard.lab.scheduler.simulation import Violation
 from tests.model.recording import NOTED, Recorder
 from tests.model.refinement import NOT_SPECIFIED, Replay, States
 
-Knows = tuple[tuple[Change, ...], frozenset[tuple[Key, int]]]
-"""What an actor was given to publish, and what it could not reject."""
-NOTHING: Knows = ((), frozenset())
+Knows = tuple[tuple[Change, ...], frozenset[tuple[Key, int]], frozenset[int]]
+"""What a recorder has of an actor: what that was given to publish, could not reject, and may reject."""
+NOTHING: Knows = ((), frozenset(), frozenset())
 Seen = tuple[tuple[Knows, ...], States | None]
 """What each actor knows, and where the specification may be; None once it was left."""
 BEGINS_TO_CLEAN = "store.zone"
@@ -112,8 +112,8 @@ class Alongside:
         learned: Learned | None,
     ) -> tuple[int, tuple[Violation, ...]]:
         name = self.names[at]
-        fetched, aside = known[at]
-        recorder = Recorder(ZONE, fetched={name: fetched}, aside={name: aside})
+        fetched, aside, suspects = known[at]
+        recorder = Recorder(ZONE, fetched={name: fetched}, aside={name: aside}, suspects={name: suspects})
         for note in () if learned is None else learned.notes:
             # What its sender cannot know, the specification is not told.
             lost = kind is Kind.LOST_ANSWER and note.act == "publish"
@@ -133,7 +133,11 @@ class Alongside:
                 states, forbidden = None, (Violation(NOT_SPECIFIED, f"{event.actor} {event.act}: {after}"),)
             else:
                 states = after
-        knows = recorder.fetched.get(name, ()), recorder.aside.get(name, frozenset())
+        knows = (
+            recorder.fetched.get(name, NOTHING[0]),
+            recorder.aside.get(name, NOTHING[1]),
+            recorder.suspects.get(name, NOTHING[2]),
+        )
         return self._number(((*known[:at], knows, *known[at + 1 :]), states)), forbidden
 
     def _number(self, seen: Seen) -> int:

@@ -106,6 +106,8 @@ class Rejected:
 
     generation: int
     appended: int | None
+    suspect: bool = True
+    """Whether the last message with contents that its actor sent, and that was not taken, had the plan's in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,15 @@ NOTED = frozenset(
 
 @dataclass(slots=True)
 class Recorder:
-    """Writes a trace of one zone. By actor: what it was given last to be published, and what it could not reject."""
+    """Writes a trace of one zone. By actor: what it was given last to be published, what it could not reject, and the
+    generations in its last message with contents that was not known to be taken.
+    """
 
     zone: str
     events: list[Event] = field(default_factory=list)
     fetched: dict[str, tuple[Change, ...]] = field(default_factory=dict)
     aside: dict[str, frozenset[tuple[Key, int]]] = field(default_factory=dict)
+    suspects: dict[str, frozenset[int]] = field(default_factory=dict)
 
     def note(self, who: str, act: str, subject: object, result: object) -> None:
         """Write down an effect; those of which the specification says nothing are left out."""
@@ -77,7 +80,8 @@ class Recorder:
             case "store.record", Fence() as fence, _:
                 self._add(who, events.Recorded(place_of(fence)))
             case "store.reject", int() as generation, (int() | None) as appended:
-                self._add(who, events.Rejected(generation, appended))
+                suspect = generation in self.suspects.get(who, frozenset())
+                self._add(who, events.Rejected(generation, appended, suspect))
                 if appended is None:
                     fetched = self.fetched.get(who, ())
                     refused = {(change.key, generation) for change in fetched if change.generation == generation}
@@ -92,6 +96,7 @@ class Recorder:
         self._add(who, events.Crashed())
         self.fetched.pop(who, None)
         self.aside.pop(who, None)
+        self.suspects.pop(who, None)
 
     def _add(self, who: str, act: Act) -> None:
         self.events.append(Event(who, act))
@@ -105,6 +110,9 @@ class Recorder:
             silent = frozenset(change.key for change in said.fetched if change.wanted is Absence.WITHDRAWN)
             touched, backs = tuple(sorted(said.touched)), tuple(sorted(said.backs))
             prerequisite = _prerequisite(message, fence_key(self.zone))
+            if touched:
+                written = frozenset(generation for _, generation in touched)
+                self.suspects[who] = frozenset() if outcome == "applied" else written
             self._add(who, events.Published(prerequisite, said.fence, touched, outcome, silent, backs))
             return
         for owner, generation in said.deleted:

@@ -175,6 +175,8 @@ class Replay:
                     yield "the node has records"
             case Strange(key):
                 yield f"nothing known touches {key} like that"
+            case Rejected(generation, _, False):
+                yield f"no message with contents of {generation} was refused"
             case Rejected(_, None):
                 yield put(state, number, FRESH)
             case Rejected(generation, appended):

@@ -102,6 +102,7 @@ NEWER = (
         ((*NEWER, Event("C", Observed(at(1))), Event("C", Pruned(2))), "could go"),
         ((*NEWER, Event("E1", Rejected(1, 3))), "that plan is settled"),
         ((*NEWER, Event("E1", Rejected(2, 0))), "generation 3 would be appended"),
+        ((*NEWER, Event("E1", Rejected(2, 3, suspect=False))), "no message with contents of 2 was refused"),
         ((*PUBLISHED, Event("E1", Fetched(0, 1, ((A, 1),)))), "the changes are"),
         ((*PUBLISHED, Event("E1", Fetched(0, 2, ((A, 1), (B, 1))))), "the newest plan is 1"),
         (
@@ -177,7 +178,8 @@ class Flaky(RecordedPublisher):
         if not poisoned or self.chance.random() < 0.2:
             return await RecordedPublisher.publish(self, message)
         await _Stop()
-        refused = Refused(first_refusal(self.primary.contents, message.prerequisites) or "SERVFAIL")
+        rcode = self.chance.choice(("SERVFAIL", "REFUSED"))
+        refused = Refused(first_refusal(self.primary.contents, message.prerequisites) or rcode)
         self.recorder.note(self.who, "publish", message, refused)
         return refused
 
@@ -192,7 +194,8 @@ class Scene:
         self.histories = {ZONE: make_history(ZONE, HISTORY)}
         self.primary = MemoryPrimary(ZONE)
         self.guards = guards
-        self.policy = Policy(layout=layout, message_rrsets_max=1, history_generations_min=1)
+        size = self.chance.choice((1, 2, 300))
+        self.policy = Policy(layout=layout, message_rrsets_max=size, history_generations_min=1)
         self.plans = plans
         self.poison = poison
 

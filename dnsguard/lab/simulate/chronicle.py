@@ -16,6 +16,8 @@ from dnsguard.lab.scheduler.moves import Kind, Move
 from dnsguard.lab.scheduler.simulation import Violation
 from dnsguard.lab.simulate.storm import TOLD, TURN
 
+LOST, UNHEARD = "the answer is lost", "it does not hear what comes of that"
+"""One is enough."""
 AGAIN = "(again)"
 """Told of a step in which nothing happens that was not told already."""
 DEEDS = frozenset({"store.accept", "store.reject", "store.prune", "store.halt", "store.resync", TOLD})
@@ -49,7 +51,8 @@ class Chronicle(Teller):
             self._since.clear()
         super().hear(move, contents)
         if move is not None:
-            said = "; ".join(said for said in self.sentences[-1].split("; ") if said)
+            parts = [said for said in self.sentences[-1].split("; ") if said]
+            said = "; ".join(part for part in parts if part != LOST or UNHEARD not in parts)
             self.sentences[-1] = AGAIN if said in self._since else said
             self._since |= {said} if said else set()
         return None
@@ -91,8 +94,8 @@ class Chronicle(Teller):
                 found = {Applied: "it is there", Refused: "something else stands there"}.get(type(outcome), "no answer")
                 return f"{who} reads back what was published: {found}"
             case Note(who, "publish", Message() as message, Unknown()):
-                said = "; ".join(dict.fromkeys(self._change(message))) or "a message that moves the fence only"
-                return f"{who} sends: {said}; nobody tells it what comes of that"
+                said = "; ".join(dict.fromkeys(self._change(message))) or "a message with the fence only"
+                return f"{who} sends: {said}; {UNHEARD}"
             case Note(who, "store.reject", generation, None):
                 return f"{who} marks generation {generation} at fault: nothing can be put in its place"
             case Note(who, "store.reject", generation, 0):
