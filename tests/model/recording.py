@@ -74,6 +74,7 @@ class Recorder:
             case "store.pending", fence, Pending() as pending:
                 base = fence.base if isinstance(fence, Fence) else 0
                 self.fetched[who] = pending.changes
+                self.suspects.pop(who, None)  # it begins anew: what was refused before is no proof any more
                 changes = tuple((change.key, change.generation) for change in pending.changes)
                 aside = self.aside.get(who, frozenset()) & frozenset(changes)
                 self._add(who, events.Fetched(base, pending.target, changes, aside))
