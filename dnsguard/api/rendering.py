@@ -151,7 +151,7 @@ def _sides(key: Key, wanted: Wanted) -> tuple[int | None, tuple[str, ...], Liter
             return wanted.ttl, records_text(key.type, wanted), None
         case Absence.RETIRED:
             return None, (), "retired"
-        case Absence.WITHDRAWN:
+        case Absence.UNCOVERED:
             return None, (), "withdrawn"
 
 

@@ -191,7 +191,7 @@ class Comparison:
 
 def _differs(allowed: Sequence[Wanted], found: Records | None) -> Kind | None:
     """Say how what was found differs from what may stand, the last of which is wanted; None if it does not."""
-    if found in allowed or Absence.WITHDRAWN in allowed or (found is None and Absence.RETIRED in allowed):
+    if found in allowed or Absence.UNCOVERED in allowed or (found is None and Absence.RETIRED in allowed):
         return None
     wanted = allowed[-1]
     if found is None:

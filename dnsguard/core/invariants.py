@@ -29,7 +29,7 @@ class Violation:
 def standing(history: Iterable[Change], generation: int) -> dict[Key, Wanted]:
     """Return what the history says of each RRset at a generation; what was withdrawn is not covered."""
     upto = fold(change for change in history if change.generation <= generation)
-    return {change.key: change.wanted for change in upto if change.wanted is not Absence.WITHDRAWN}
+    return {change.key: change.wanted for change in upto if change.wanted is not Absence.UNCOVERED}
 
 
 def origins(
@@ -72,7 +72,7 @@ def prefix(
         changing = fold(change for change in history if fence.base < change.generation <= fence.generation)
         for change in rejected:
             if fence.base < change.generation <= fence.generation:
-                possible[change.key] = (*possible.get(change.key, (Absence.WITHDRAWN,)), change.wanted)
+                possible[change.key] = (*possible.get(change.key, (Absence.UNCOVERED,)), change.wanted)
         if len(changing) == fence.progress.of:  # else a plan of this publication was rejected since: it starts anew
             for change in changing[: fence.progress.done]:
                 possible[change.key] = (change.wanted,)
@@ -117,7 +117,7 @@ def never_empty(
     for key in sorted((before.keys() & covered) - after.keys()):
         wanted = possible.get(key, ())
         ours = any(change.key == key and change.wanted == before[key] for change in history)
-        if (Absence.RETIRED in wanted and retire) or (Absence.WITHDRAWN in wanted and not ours):
+        if (Absence.RETIRED in wanted and retire) or (Absence.UNCOVERED in wanted and not ours):
             continue
         said = "a plan retires it, which the policy does not let" if Absence.RETIRED in wanted else "no plan retires it"
         return Violation(3, "never empty", f"{key} has no records, and at '{fence or 'no fence'}' {said}")
@@ -177,7 +177,7 @@ def accountable(
     known = origins(history, wire)
     last = {change.key: change for change in fold(history)}
     for key, change in last.items():
-        if change.wanted is Absence.WITHDRAWN or (looked_at is not None and key not in looked_at):
+        if change.wanted is Absence.UNCOVERED or (looked_at is not None and key not in looked_at):
             continue
         if key in wire and key not in known:
             return Violation(7, "accountable", f"{key} is {_said(wire[key])}, which no plan ever said")
@@ -196,13 +196,13 @@ def _possible(history: Sequence[Change], fence: Fence) -> dict[Key, tuple[Wanted
     for change in sorted(history, key=lambda change: change.generation):
         if fence.base < change.generation <= fence.generation:
             # What was not covered at base may still hold whatever it held then.
-            allowed[change.key] = (*allowed.get(change.key, (Absence.WITHDRAWN,)), change.wanted)
+            allowed[change.key] = (*allowed.get(change.key, (Absence.UNCOVERED,)), change.wanted)
     return allowed
 
 
 def _fits(on_wire: Records | None, wanted: Iterable[Wanted]) -> bool:
     return any(
-        each is Absence.WITHDRAWN or each == on_wire or (each is Absence.RETIRED and on_wire is None) for each in wanted
+        each is Absence.UNCOVERED or each == on_wire or (each is Absence.RETIRED and on_wire is None) for each in wanted
     )
 
 
@@ -215,7 +215,7 @@ def _said(wanted: Wanted | None) -> str:
     match wanted:
         case None:
             return "absent"
-        case Absence.WITHDRAWN:
+        case Absence.UNCOVERED:
             return "anything"
         case Absence.RETIRED:
             return "retired"

@@ -97,7 +97,7 @@ def _inline_at(facts: Written, here: Sequence[Change]) -> tuple[Update, ...]:
         if found_as_wanted(facts, change):
             continue
         match change.wanted:
-            case Absence.WITHDRAWN:
+            case Absence.UNCOVERED:
                 continue
             case Absence.RETIRED:
                 updates.append(DeleteRRset(change.key))
@@ -122,7 +122,7 @@ def _expect_at(key: Key, change: Change) -> tuple[Prerequisite, ...]:
             return (RRsetIs(key, rdatas),)
         case Absence.RETIRED:
             return (RRsetAbsent(key),)
-        case Absence.WITHDRAWN:
+        case Absence.UNCOVERED:
             return ()
 
 
@@ -228,7 +228,7 @@ def _flip(facts: Written) -> tuple[Update, ...]:
         alias = Key(name, "CNAME")
         found = target_of(facts.wire.get(alias))
         node = live_node(facts.zone, name, here)
-        if all(change.wanted is Absence.WITHDRAWN for change in here):
+        if all(change.wanted is Absence.UNCOVERED for change in here):
             continue  # it is nobody's again, whatever stands there
         if node is None:
             if found is not None:

@@ -17,8 +17,8 @@ class Absence(enum.Enum):
 
     RETIRED = "retired"
     """It is to be gone from the wire."""
-    WITHDRAWN = "withdrawn"
-    """dnsguard no longer covers it; what is on the wire there is somebody else's."""
+    UNCOVERED = "withdrawn"
+    """No plan covers it any more; what is on the wire there belongs to someone else."""
 
 
 Wanted = Records | Absence
@@ -119,7 +119,7 @@ def fold(changes: Iterable[Change]) -> tuple[Change, ...]:
 def _overtake(older: Change, newer: Change) -> Change:
     wanted = (older.wanted,) if isinstance(older.wanted, Records) else ()
     earlier = tuple(dict.fromkeys((*older.earlier, *wanted, *newer.earlier)))
-    adopt = newer.adopt or (older.adopt and newer.wanted is not Absence.WITHDRAWN)
+    adopt = newer.adopt or (older.adopt and newer.wanted is not Absence.UNCOVERED)
     return replace(newer, adopt=adopt, earlier=earlier)
 
 
@@ -138,7 +138,7 @@ def plan_digest(plan: Plan) -> bytes:
         match wanted:
             case Absence.RETIRED:
                 digest.update(b"R")
-            case Absence.WITHDRAWN:
+            case Absence.UNCOVERED:
                 digest.update(b"W")
             case Records(ttl, rdatas):
                 digest.update(struct.pack("!cII", b"S", ttl, len(rdatas)))

@@ -263,7 +263,7 @@ def cname_alone(facts: Submitted) -> Refusal | None:
     names = {key.name for key in facts.plan.keys}
     before: dict[Key, str] = dict.fromkeys(facts.wire or {}, "on the server")
     for key, standing in facts.standing.items():
-        if standing.wanted is not Absence.WITHDRAWN:
+        if standing.wanted is not Absence.UNCOVERED:
             before.pop(key, None)
         if isinstance(standing.wanted, Records):
             before[key] = f"of generation {standing.generation}"
@@ -279,7 +279,7 @@ def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refu
     held = {
         key: where
         for key, where in before.items()
-        if key.name in names and after.get(key, Absence.WITHDRAWN) is Absence.WITHDRAWN
+        if key.name in names and after.get(key, Absence.UNCOVERED) is Absence.UNCOVERED
     }
     held |= {key: "of this plan" for key, wanted in after.items() if isinstance(wanted, Records)}
     others: dict[str, list[Key]] = {}
@@ -336,7 +336,7 @@ def contents_taken(
             "the same records and TTL",
             "nothing" if found is None else f"{len(found.rdatas)} record(s), TTL {found.ttl}",
         )
-    if found is None or found == wanted or found in earlier or wanted is Absence.WITHDRAWN:
+    if found is None or found == wanted or found in earlier or wanted is Absence.UNCOVERED:
         return None
     return Refusal(
         "unmanaged_contents_kept",

@@ -80,7 +80,7 @@ def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
     """
     prerequisites: list[Prerequisite] = []
     for change in facts.changes if facts.stage != BUILD else ():
-        if _claimed(facts, change) and change.wanted is not Absence.WITHDRAWN:
+        if _claimed(facts, change) and change.wanted is not Absence.UNCOVERED:
             found = facts.wire.get(change.key)
             if change.as_found and isinstance(change.wanted, Records):
                 prerequisites.append(RRsetIs(change.key, change.wanted.rdatas))
@@ -113,7 +113,7 @@ def no_cname_beside(facts: Written) -> tuple[Prerequisite, ...]:
         return _room_for_aliases(facts) if facts.stage == FLIP else ()
     prerequisites: list[Prerequisite] = []
     for name, group in groupby(facts.changes, key=lambda change: change.key.name):
-        changes = tuple(change for change in group if change.wanted is not Absence.WITHDRAWN)
+        changes = tuple(change for change in group if change.wanted is not Absence.UNCOVERED)
         appearing = [
             change for change in changes if change.before is not Before.HELD and isinstance(change.wanted, Records)
         ]

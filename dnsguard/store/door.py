@@ -117,7 +117,7 @@ def judge(
     differences = []
     for key, after in plan.rrsets:
         standing = facts.standing.get(key)
-        before = None if standing is None or standing.wanted is Absence.WITHDRAWN else standing.wanted
+        before = None if standing is None or standing.wanted is Absence.UNCOVERED else standing.wanted
         if before != after:
             differences.append(Difference(key, before, after))
     return Judged(facts.newest, guards.judge_submission(facts), tuple(differences))

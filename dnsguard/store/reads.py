@@ -26,7 +26,7 @@ from dnsguard.store.rows import (
 )
 from dnsguard.store.schema import changes, plans, rejected, rrsets
 
-_WITHDRAWN = Absence.WITHDRAWN.value
+_UNCOVERED = Absence.UNCOVERED.value
 
 
 def plans_below(conn: sa.Connection, zone: str, below: int | None, limit: int) -> tuple[Entry, ...]:
@@ -77,7 +77,7 @@ def rrsets_at(
         sa.select(changes)
         .select_from(rrsets)
         .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == generation))
-        .where(rrsets.c.zone == zone, changes.c.disposition != _WITHDRAWN)
+        .where(rrsets.c.zone == zone, changes.c.disposition != _UNCOVERED)
         .order_by(rrsets.c.name, rrsets.c.type)
         .limit(limit)
     )
@@ -122,7 +122,7 @@ def differences(conn: sa.Connection, zone: str, before: int, after: int) -> tupl
 
 
 def _covered(disposition: str | None, ttl: int | None, rdatas: bytes | None) -> Wanted | None:
-    if disposition is None or disposition == _WITHDRAWN:
+    if disposition is None or disposition == _UNCOVERED:
         return None
     return wanted_from(disposition, ttl, rdatas)
 

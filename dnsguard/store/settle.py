@@ -89,7 +89,7 @@ def _bring_live(conn: sa.Connection, zone: str, above: int, upto: int) -> None:
         {
             "of_name": row.name,
             "of_type": row.type,
-            "to_live": None if row.disposition == Absence.WITHDRAWN.value else row.generation,
+            "to_live": None if row.disposition == Absence.UNCOVERED.value else row.generation,
             "to_held": row.disposition == "records",
         }
         for row in conn.execute(query)
@@ -227,7 +227,7 @@ def _stood_before(
         if key in created or (again and row.adopt and row.disposition == Absence.RETIRED.value)
     }
     nothing: dict[Key, tuple[Wanted, bool]] = {
-        key: (Absence.RETIRED, True) if key in ours else (Absence.WITHDRAWN, False) for key in heads
+        key: (Absence.RETIRED, True) if key in ours else (Absence.UNCOVERED, False) for key in heads
     }
     found = dict(nothing)
     earlier = (
@@ -247,7 +247,7 @@ def _stood_before(
         key = Key(row.name, row.type)
         if row.generation == heads[key].live or not again:
             wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
-            stood = wanted is not Absence.WITHDRAWN
+            stood = wanted is not Absence.UNCOVERED
             found[key] = (wanted, row.adopt or found[key][1]) if stood else nothing[key]
     return found
 

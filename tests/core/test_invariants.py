@@ -34,7 +34,7 @@ HISTORY = (
     Change(C, ONE, 3),
     Change(A, THREE, 3),
     Change(C, Absence.RETIRED, 4),
-    Change(B, Absence.WITHDRAWN, 5),
+    Change(B, Absence.UNCOVERED, 5),
 )
 
 
@@ -233,4 +233,4 @@ def test_contents_of_which_nobody_knows_by_whom_are_caught() -> None:
 def test_what_stands_is_the_state_with_retirements(generation: int) -> None:
     wanted: dict[Key, Wanted] = standing(HISTORY, generation)
     assert {key: each for key, each in wanted.items() if isinstance(each, Records)} == state_at(HISTORY, generation)
-    assert Absence.WITHDRAWN not in wanted.values()
+    assert Absence.UNCOVERED not in wanted.values()

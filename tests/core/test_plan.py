@@ -98,7 +98,7 @@ def test_a_leave_to_adopt_is_not_lost_in_folding() -> None:
 def test_a_withdrawn_plan_takes_its_leave_to_adopt_along() -> None:
     plans = [
         Change(A, ONE, 1, Before.UNMANAGED, adopt=True),
-        Change(A, Absence.WITHDRAWN, 2, Before.UNMANAGED),
+        Change(A, Absence.UNCOVERED, 2, Before.UNMANAGED),
         Change(A, TWO, 3, Before.UNMANAGED),
     ]
     assert not fold(plans)[0].adopt
@@ -130,7 +130,7 @@ def test_plans_that_want_something_else_have_other_digests(one: dict[Key, Wanted
         Plan(ZONE, ((A, replace(ONE, ttl=61)),)),
         Plan(ZONE, ((A, Records(60, (*ONE.rdatas, *TWO.rdatas))),)),
         Plan(ZONE, ((A, Absence.RETIRED),)),
-        Plan(ZONE, ((A, Absence.WITHDRAWN),)),
+        Plan(ZONE, ((A, Absence.UNCOVERED),)),
         Plan(ZONE, ((Key(A.name, "AAAA"), ONE),)),
         Plan(ZONE, ((Key("b.example.test.", "A"), ONE),)),
         Plan("test.", ((A, ONE),)),

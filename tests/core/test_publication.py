@@ -146,7 +146,7 @@ def test_nothing_is_believed_of_what_is_managed_adopted_or_withdrawn() -> None:
         change(A, ONE, Before.HELD),
         change(A, ONE, Before.GONE),
         change(A, ONE, Before.UNMANAGED, adopt=True),
-        change(A, Absence.WITHDRAWN, Before.UNMANAGED),
+        change(A, Absence.UNCOVERED, Before.UNMANAGED),
     ):
         assert unmanaged_as_seen(written(each)) == ()
 
@@ -166,7 +166,7 @@ def test_a_cname_may_make_room_in_the_same_message() -> None:
 
 
 def test_a_withdrawn_cname_makes_no_room() -> None:
-    facts = written(change(A, ONE), change(CNAME, Absence.WITHDRAWN, Before.UNMANAGED))
+    facts = written(change(A, ONE), change(CNAME, Absence.UNCOVERED, Before.UNMANAGED))
     assert no_cname_beside(facts) == (RRsetAbsent(CNAME),)
 
 
@@ -183,7 +183,7 @@ def test_deletions_come_before_additions_at_a_name() -> None:
 
 
 def test_what_is_withdrawn_stays_as_it_is() -> None:
-    assert WRITING.lay(written(change(A, Absence.WITHDRAWN, Before.HELD))) == ()
+    assert WRITING.lay(written(change(A, Absence.UNCOVERED, Before.HELD))) == ()
 
 
 def test_the_apex_ns_rrset_grows_before_it_shrinks_and_is_never_deleted_as_a_whole() -> None:
@@ -252,7 +252,7 @@ def test_a_writing_control_writes_as_much_as_the_refused_message_and_differs_eac
 
 def test_reading_back_asks_for_exactly_what_was_published_and_changes_nothing() -> None:
     message = verification(
-        WRITING, written(change(A, ONE), change(TXT, Absence.RETIRED), change(CNAME, Absence.WITHDRAWN))
+        WRITING, written(change(A, ONE), change(TXT, Absence.RETIRED), change(CNAME, Absence.UNCOVERED))
     )
     assert message == Message(ZONE, (*fence_as_seen(written()), RRsetIs(A, ONE.rdatas), RRsetAbsent(TXT)), ())
 

@@ -35,7 +35,7 @@ A, B = Key("a.example.test.", "A"), Key("b.example.test.", "A")
 CNAME, TXT = Key(A.name, "CNAME"), Key(A.name, "TXT")
 APEX_NS = Key(ZONE, "NS")
 ONE, TWO = Records(60, (b"\xc0\0\2\1",)), Records(60, (b"\xc0\0\2\2",))
-RETIRED, WITHDRAWN = Absence.RETIRED, Absence.WITHDRAWN
+RETIRED, UNCOVERED = Absence.RETIRED, Absence.UNCOVERED
 
 
 def facts(
@@ -100,7 +100,7 @@ def test_what_the_server_keeps_itself_is_refused(rdtype: str) -> None:
 
 
 def test_the_apex_ns_rrset_may_be_replaced_but_not_retired() -> None:
-    for wanted in (RETIRED, WITHDRAWN):
+    for wanted in (RETIRED, UNCOVERED):
         assert refused(apex_ns_kept(facts({APEX_NS: wanted})), "apex_ns_kept")
     assert apex_ns_kept(facts({APEX_NS: ONE})) is None
     assert apex_ns_kept(facts({Key(A.name, "NS"): RETIRED})) is None
@@ -110,7 +110,7 @@ def test_nothing_is_retired_where_the_policy_does_not_let_it() -> None:
     strict = Policy(retire=False)
     assert refused(retirement_allowed(facts({B: ONE, A: RETIRED}, policy=strict)), "retirement_allowed")
     assert retirement_allowed(facts({A: RETIRED})) is None
-    assert retirement_allowed(facts({A: ONE, B: WITHDRAWN}, policy=strict)) is None
+    assert retirement_allowed(facts({A: ONE, B: UNCOVERED}, policy=strict)) is None
 
 
 @pytest.mark.parametrize(("ttl", "fits"), [(29, False), (30, True), (3600, True), (3601, False)])
@@ -189,12 +189,12 @@ def test_a_stale_plan_is_told_by_whom_it_was_overtaken() -> None:
         ({CNAME: ONE}, {A: stands(ONE)}, {}, False),
         ({CNAME: ONE}, {A: stands(RETIRED)}, {}, True),
         ({CNAME: ONE}, {A: stands(RETIRED)}, {A: ONE}, True),
-        ({CNAME: ONE}, {A: stands(WITHDRAWN)}, {A: ONE}, False),
-        ({CNAME: ONE}, {A: stands(WITHDRAWN)}, {}, True),
+        ({CNAME: ONE}, {A: stands(UNCOVERED)}, {A: ONE}, False),
+        ({CNAME: ONE}, {A: stands(UNCOVERED)}, {}, True),
         ({A: ONE}, {CNAME: stands(ONE)}, {}, False),
         ({A: ONE}, {}, {CNAME: ONE}, False),
         ({CNAME: ONE}, {}, {TXT: ONE}, False),
-        ({CNAME: ONE, TXT: WITHDRAWN}, {}, {TXT: ONE}, False),
+        ({CNAME: ONE, TXT: UNCOVERED}, {}, {TXT: ONE}, False),
         ({CNAME: ONE}, {}, {Key(A.name, "RRSIG"): ONE, Key(A.name, "NSEC"): ONE}, True),
         ({CNAME: ONE}, {}, {B: ONE}, True),
         ({Key(ZONE, "CNAME"): ONE}, {}, {}, False),
@@ -217,7 +217,7 @@ def test_a_cname_stands_alone_at_its_name(
         (ONE, {}, {A: replace(ONE, ttl=61)}, False),
         (RETIRED, {}, {A: TWO}, False),
         (RETIRED, {}, {}, True),
-        (WITHDRAWN, {}, {A: TWO}, True),
+        (UNCOVERED, {}, {A: TWO}, True),
         (ONE, {A: stands(TWO)}, {A: TWO}, True),
         (ONE, {A: stands(TWO, managed=False)}, {A: TWO}, False),
         (ONE, {}, {B: TWO, TXT: TWO}, True),

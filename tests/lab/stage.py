@@ -69,7 +69,7 @@ def fence(rig: Rig) -> Fence | None:
 
 def found(rig: Rig) -> dict[Key, Records]:
     """Return what a client finds, name by name."""
-    keys = [change.key for change in changes(rig) if change.wanted is not Absence.WITHDRAWN]
+    keys = [change.key for change in changes(rig) if change.wanted is not Absence.UNCOVERED]
     answers = {of: resolved(rig.primary.contents, of) for of in keys}
     return {of: records for of, records in answers.items() if records is not None}
 

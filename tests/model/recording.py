@@ -108,7 +108,7 @@ class Recorder:
         for key in said.strange:
             self._add(who, events.Strange(key))
         if said.fence is not None:
-            silent = frozenset(change.key for change in said.fetched if change.wanted is Absence.WITHDRAWN)
+            silent = frozenset(change.key for change in said.fetched if change.wanted is Absence.UNCOVERED)
             touched, backs = tuple(sorted(said.touched)), tuple(sorted(said.backs))
             prerequisite = _prerequisite(message, fence_key(self.zone))
             if touched:

@@ -13,7 +13,7 @@ from dnsguard.workers.effects import Store
 
 ZONE = "example.test."
 HISTORY = "0123456789abcdef"
-RETIRED, WITHDRAWN = Absence.RETIRED, Absence.WITHDRAWN
+RETIRED, UNCOVERED = Absence.RETIRED, Absence.UNCOVERED
 
 
 def key(name: str, rdtype: str = "A") -> Key:

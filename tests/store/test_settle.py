@@ -6,7 +6,7 @@ from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.history import PlanState
 from dnsguard.core.plan import Absence, Before, make_plan
 from dnsguard.store.sql import SqlStore
-from tests.store.making import HISTORY, RETIRED, WITHDRAWN, ZONE, a, accepted, fence_at, key, publish
+from tests.store.making import HISTORY, RETIRED, UNCOVERED, ZONE, a, accepted, fence_at, key, publish
 
 
 async def states(store: SqlStore) -> dict[int, PlanState]:
@@ -142,7 +142,7 @@ async def test_a_rejected_plan_is_put_back_by_a_new_generation(store: SqlStore) 
     )
     assert {found.key: found.wanted for found in covered} == {
         key("gone"): RETIRED,
-        key("new"): WITHDRAWN,
+        key("new"): UNCOVERED,
         key("www"): a(1),
     }
     rejected, wanted = await store.plan(ZONE, bad)
@@ -207,7 +207,7 @@ async def test_a_put_back_of_pending_contents_that_is_refused_too_goes_back_to_t
     again = await store.reject(ZONE, put_back, "no", 2002.0)
     assert again is not None
     _, covered = await store.plan(ZONE, again)
-    assert {found.key: found.wanted for found in covered} == {key("new"): WITHDRAWN, key("www"): a(1)}
+    assert {found.key: found.wanted for found in covered} == {key("new"): UNCOVERED, key("www"): a(1)}
 
 
 async def test_what_a_publication_left_half_way_created_is_retired_and_not_forgotten(store: SqlStore) -> None:
@@ -215,7 +215,7 @@ async def test_what_a_publication_left_half_way_created_is_retired_and_not_forgo
     put_back = await store.reject(ZONE, bad, "no", 2000.0, {key("made"), key("elsewhere")})
     assert put_back is not None
     changes = (await store.pending(ZONE, None)).changes
-    assert [(change.wanted, change.adopt) for change in changes] == [(RETIRED, True), (WITHDRAWN, False)]
+    assert [(change.wanted, change.adopt) for change in changes] == [(RETIRED, True), (UNCOVERED, False)]
     assert await store.reject(ZONE, put_back, "no", 2001.0) is None
     assert (await store.pending(ZONE, None)).changes == changes
 

@@ -38,7 +38,7 @@ def _before(history: MemoryHistory, key: Key, base: int) -> Before:
     unrecorded = history.newest_change(key, base)
     if unrecorded is not None and unrecorded[0] > history.zone.published:
         match unrecorded[1]:
-            case Absence.WITHDRAWN:
+            case Absence.UNCOVERED:
                 return Before.UNMANAGED
             case Absence.RETIRED:
                 return Before.GONE

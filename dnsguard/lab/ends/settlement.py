@@ -50,7 +50,7 @@ def settle(history: MemoryHistory, reached: int, at: float, faults: Mapping[int,
             generation, wanted = found
             contributing.add(generation)
             head = history.heads[key]
-            withdrawn = wanted is Absence.WITHDRAWN
+            withdrawn = wanted is Absence.UNCOVERED
             head.live, head.held = (None, False) if withdrawn else (generation, isinstance(wanted, Records))
             head.adopt = head.adopt and not withdrawn
     for generation, entry in history.entries.items():
@@ -70,8 +70,8 @@ def put_back(
     back: dict[Key, Wanted] = {}
     for key in own:
         before = history.newest_change(key, (history.heads[key].live or 0) if again else generation - 1)
-        back[key] = Absence.WITHDRAWN if before is None else before[1]
-        if back[key] is Absence.WITHDRAWN and (key in created or _created_before(history, key, own[key], again=again)):
+        back[key] = Absence.UNCOVERED if before is None else before[1]
+        if back[key] is Absence.UNCOVERED and (key in created or _created_before(history, key, own[key], again=again)):
             back[key] = Absence.RETIRED
     return back
 

@@ -27,7 +27,7 @@ class MemoryStateStore(MemoryStore):
         found = []
         for key in sorted(key for key in history.changes if after is None or key > after):
             change = history.newest_change(key, about.newest if at is None else at)
-            if change is not None and change[1] is not Absence.WITHDRAWN:
+            if change is not None and change[1] is not Absence.UNCOVERED:
                 found.append(Covered(key, change[1], change[0]))
         return tuple(found[:limit])
 

@@ -83,7 +83,7 @@ class MemoryStore:
         differences = []
         for key, after in plan.rrsets:
             found = history.newest_change(key, history.zone.newest)
-            before = None if found is None or found[1] is Absence.WITHDRAWN else found[1]
+            before = None if found is None or found[1] is Absence.UNCOVERED else found[1]
             if before != after:
                 differences.append(Difference(key, before, after))
         return Judged(history.zone.newest, guards.judge_submission(facts), tuple(differences))
@@ -99,7 +99,7 @@ class MemoryStore:
         found = []
         for key in sorted(history.changes):
             change = history.newest_change(key, history.zone.newest)
-            if change is not None and change[1] is not Absence.WITHDRAWN:
+            if change is not None and change[1] is not Absence.UNCOVERED:
                 found.append(Covered(key, change[1], change[0]))
         return tuple(found)
 

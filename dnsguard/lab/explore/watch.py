@@ -55,7 +55,7 @@ class Ledger:
                 left = tuple(change for change in self.changes if change.generation != rejected)
                 stood = invariants.standing(left, rejected)
                 newer = {change.key for change in left if change.generation > rejected}
-                back = [(c.key, stood.get(c.key, Absence.WITHDRAWN)) for c in gone if c.key not in newer]
+                back = [(c.key, stood.get(c.key, Absence.UNCOVERED)) for c in gone if c.key not in newer]
                 kept = replace(self, changes=left, rejected=(*self.rejected, *gone))
                 return kept.with_more(back, appended) if back else kept
         return self
