@@ -25,8 +25,6 @@ class Standing:
     wanted: Wanted
     generation: int
     actor: str
-    managed: bool
-    """Whether dnsguard has published it, or may take over what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +305,23 @@ def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
     if facts.plan.adopt or facts.wire is None:
         return None
     for key, wanted in facts.plan.rrsets:
-        standing = facts.standing.get(key)
-        if (standing is None or not standing.managed) and (
-            refusal := contents_taken(key, wanted, facts.wire, as_found=facts.plan.as_found)
-        ) is not None:
+        if (
+            not is_ours(facts.standing.get(key))
+            and (refusal := contents_taken(key, wanted, facts.wire, as_found=facts.plan.as_found)) is not None
+        ):
             return refusal
     return None
+
+
+def is_ours(standing: Standing | None) -> bool:
+    """Tell whether an accepted plan covers an RRset: what stands there from then on is ours, published or not.
+
+    1. A plan for a new name is accepted. 2. An enactor publishes it. 3. A second plan for the name arrives and looks
+    at the primary. 4. The publication is recorded. Between 2 and 4 the primary shows what the record does not, so
+    contents on the wire prove nothing against the second plan. If they belong to someone else, the first plan's
+    publication is refused by its prerequisites, and the second plan's as well.
+    """
+    return standing is not None and standing.wanted is not Absence.UNCOVERED
 
 
 def contents_taken(

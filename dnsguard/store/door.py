@@ -16,8 +16,8 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.store.ledger import Ledger, open_ledger
-from dnsguard.store.rows import slices, zone_row
-from dnsguard.store.schema import plans, rrsets
+from dnsguard.store.rows import same_rrset, slices, zone_row
+from dnsguard.store.schema import changes, plans, rrsets
 
 Outcome = Accepted | KeyReused | Refusal | Exception
 """What became of one plan; an exception is a fault in judging it, and does not concern its neighbours."""
@@ -124,17 +124,21 @@ def judge(
 
 
 def unmanaged(conn: sa.Connection, zone: str, keys: Collection[Key]) -> frozenset[Key]:
-    """Return those RRsets that were never published and that no plan may take over. Raises ZoneUnknown."""
+    """Return those RRsets that no accepted plan covers. Raises ZoneUnknown."""
     zone_row(conn, zone)
-    managed: set[Key] = set()
-    query = sa.select(rrsets.c.name, rrsets.c.type).where(
-        rrsets.c.zone == zone,
-        rrsets.c.name.in_(sa.bindparam("names", expanding=True)),
-        rrsets.c.live.is_not(None) | rrsets.c.adopt,
+    ours: set[Key] = set()
+    query = (
+        sa.select(rrsets.c.name, rrsets.c.type)
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == rrsets.c.newest))
+        .where(
+            rrsets.c.zone == zone,
+            rrsets.c.name.in_(sa.bindparam("names", expanding=True)),
+            changes.c.disposition != Absence.UNCOVERED.value,
+        )
     )
     for some in slices(sorted({key.name for key in keys})):
-        managed |= {Key(*row) for row in conn.execute(query, {"names": some})}
-    return frozenset(keys) - managed
+        ours |= {Key(*row) for row in conn.execute(query, {"names": some})}
+    return frozenset(keys) - ours
 
 
 def resync(conn: sa.Connection, zone: str, plan: Plan, seen: str, above: int, actor: str, at: float) -> int:

@@ -74,10 +74,9 @@ class Ledger:
                 {"zone": plan.zone, "name": key.name, "type": key.type, "generation": generation} | contents_row(wanted)
             )
             here = self.standing.setdefault(key.name, {})
-            managed = plan.adopt or (key in here and here[key].managed)
             if plan.adopt:
                 self.adopting.add(key)
-            here[key] = Standing(wanted, generation, submission.actor, managed)
+            here[key] = Standing(wanted, generation, submission.actor)
             self.heads[key] = {
                 "zone": plan.zone,
                 "name": key.name,
@@ -207,7 +206,7 @@ def _standing(names: sa.ColumnElement[bool], answered: sa.ColumnElement[bool]) -
     tip = zones.outerjoin(plans, (plans.c.zone == zones.c.name) & (plans.c.generation == zones.c.newest))
     heads = rrsets.join(changes, same_rrset(changes, rrsets) & (changes.c.generation == rrsets.c.newest))
     heads = heads.join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
-    content = (changes.c.disposition, changes.c.ttl, changes.c.rdatas, rrsets.c.live, rrsets.c.adopt)
+    content = (changes.c.disposition, changes.c.ttl, changes.c.rdatas, rrsets.c.adopt)
     of_zone = (*zones.c, plans.c.chain)
     of_head = (rrsets.c.name.label("at_name"), rrsets.c.type, changes.c.generation, *content, plans.c.actor)
     of_answer = (plans.c.idempotency_key, plans.c.generation, plans.c.body_digest, plans.c.actor)
@@ -270,8 +269,7 @@ def open_ledger(
             else:
                 key = Key(row.at_name, row.type)
                 wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
-                managed = row.live is not None or row.adopt
-                standing.setdefault(key.name, {})[key] = Standing(wanted, row.generation, row.actor, managed)
+                standing.setdefault(key.name, {})[key] = Standing(wanted, row.generation, row.actor)
                 if row.adopt:
                     adopting.add(key)
         keys = []

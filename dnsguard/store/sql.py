@@ -165,7 +165,7 @@ class SqlStore:
         return await self._read(door.judge, plan, guards, policy, wire)
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
-        """Return those of the RRsets that dnsguard never published and may not take over."""
+        """Return those of the RRsets that no accepted plan covers."""
         return await self._read(door.unmanaged, zone, keys)
 
     async def pending(

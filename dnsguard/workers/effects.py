@@ -93,7 +93,7 @@ class Store(Protocol):
         ...
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
-        """Return those of the RRsets that dnsguard never published and may not take over."""
+        """Return those of the RRsets that no accepted plan covers."""
         ...
 
     async def pending(

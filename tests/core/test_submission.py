@@ -50,8 +50,8 @@ def facts(
     return Submitted(plan or make_plan(ZONE, rrsets), policy or Policy(), newest, standing or {}, wire)
 
 
-def stands(wanted: Wanted, generation: int = 7, *, managed: bool = True) -> Standing:
-    return Standing(wanted, generation, "alice", managed)
+def stands(wanted: Wanted, generation: int = 7) -> Standing:
+    return Standing(wanted, generation, "alice")
 
 
 def many(count: int) -> Records:
@@ -219,7 +219,8 @@ def test_a_cname_stands_alone_at_its_name(
         (RETIRED, {}, {}, True),
         (UNCOVERED, {}, {A: TWO}, True),
         (ONE, {A: stands(TWO)}, {A: TWO}, True),
-        (ONE, {A: stands(TWO, managed=False)}, {A: TWO}, False),
+        (ONE, {A: stands(RETIRED)}, {A: TWO}, True),
+        (ONE, {A: stands(UNCOVERED)}, {A: TWO}, False),
         (ONE, {}, {B: TWO, TXT: TWO}, True),
     ],
 )

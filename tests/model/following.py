@@ -137,13 +137,14 @@ class Followed:
         search by states takes nothing for seen that was not replayed.
         """
         replay, within, numbers = self.replay(), scenario(self.setting), Numbers()
+        first = frozenset({begun(replay, fresh=self.setting.fresh)})
 
         def scene(simulation: Simulation) -> None:
             self.count()
             within(simulation)
             fingerprint = simulation.fingerprint
             assert isinstance(fingerprint, Fingerprint)
-            follower = self.last = Follower(replay, fingerprint.notes, frozenset({begun(replay)}))
+            follower = self.last = Follower(replay, fingerprint.notes, first)
 
             def with_specification() -> Known:
                 world, known = fingerprint()
@@ -163,8 +164,10 @@ class Followed:
         self.last = None
 
 
-def begun(replay: Replay) -> State:
-    """Return the state in which an exploration begins: its first plan is published, and on record."""
+def begun(replay: Replay, *, fresh: bool) -> State:
+    """Return the state in which an exploration begins: nothing yet, or its first plan is published and on record."""
+    if fresh:
+        return replay.first
     once = (1,) * len(replay.rrsets)
     built = (2,) * len(replay.rrsets) if replay.setup.versioned else replay.first.nodes
     plans = ((1, tuple(range(len(replay.rrsets)))),)
@@ -180,7 +183,8 @@ def explored(followed: Followed, strategy: str = "states", *, stop_at_first: boo
     setting = followed.setting
     if strategy == "states":
         replay = followed.replay()
-        alongside = Alongside(setting, followed.exploration.faults, replay, frozenset({begun(replay)}))
+        first = frozenset({begun(replay, fresh=setting.fresh)})
+        alongside = Alongside(setting, followed.exploration.faults, replay, first)
         findings = Survey(alongside).search(enough=lambda broken: stop_at_first and NOT_SPECIFIED in broken)
         followed.events += alongside.events
         followed.acts |= alongside.acts

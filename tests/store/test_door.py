@@ -76,10 +76,10 @@ async def test_guards_see_all_types_at_the_covered_names_and_only_those(store: S
     await accepted(store, {key("www"): a(4)}, adopt=True)
     await accepted(store, {key("www", "TXT"): RETIRED}, guards=replace(GUARDED, submit=(witness,)))  # type: ignore[arg-type]
     assert seen[0].standing.keys() == {key("www")}
-    assert (seen[0].newest, seen[0].standing[key("www")].managed) == (1, False)
+    assert (seen[0].newest, seen[0].standing[key("www")].wanted) == (1, a(1))
     assert seen[1].standing.keys() == {key("www"), key("www", "TXT")}
     standing = seen[1].standing[key("www")]
-    assert (standing.wanted, standing.generation, standing.actor, standing.managed) == (a(4), 3, "planner", True)
+    assert (standing.wanted, standing.generation, standing.actor) == (a(4), 3, "planner")
 
 
 async def test_each_generation_is_chained_to_all_before_it(store: SqlStore) -> None:
@@ -122,15 +122,22 @@ async def test_judging_says_what_every_guard_says_and_what_would_change_and_writ
     assert (await store.zone(ZONE)).newest == 1
 
 
-async def test_an_rrset_is_managed_once_it_is_published_or_may_be_adopted(store: SqlStore) -> None:
-    await accepted(store, {key("www"): a(1)})
-    await accepted(store, {key("mine"): a(1)}, adopt=True)
-    keys = {key("www"), key("mine"), key("unheard"), key("www", "TXT")}
-    assert await store.unmanaged(ZONE, keys) == keys - {key("mine")}
+async def test_an_rrset_is_ours_from_the_moment_in_which_a_plan_for_it_is_accepted(store: SqlStore) -> None:
+    keys = {key("www"), key("gone"), key("unheard"), key("www", "TXT")}
+    assert await store.unmanaged(ZONE, keys) == keys
+    await accepted(store, {key("www"): a(1), key("gone"): RETIRED})
+    assert await store.unmanaged(ZONE, keys) == {key("unheard"), key("www", "TXT")}
     await publish(store, 1)
     assert await store.unmanaged(ZONE, keys) == {key("unheard"), key("www", "TXT")}
-    await accepted(store, {key("mine"): a(2)})
-    assert await store.unmanaged(ZONE, keys) == {key("unheard"), key("www", "TXT")}
+
+
+async def test_a_second_plan_is_not_refused_for_what_the_first_one_has_just_published(store: SqlStore) -> None:
+    """The primary shows the first plan's contents already, and no outcome is on record yet."""
+    await accepted(store, {key("www"): a(1)})
+    await accepted(store, {key("www"): a(2)})
+    for shown in (a(1), a(2)):
+        found = await submit(store, {key("www"): a(3)}, wire={key("www"): shown})
+        assert isinstance(found, Accepted)
 
 
 async def test_an_unknown_zone_is_said_to_be_unknown(store: SqlStore) -> None:

@@ -287,7 +287,8 @@ async def test_a_leave_to_adopt_goes_with_the_plan_that_gave_it(store: SqlStore)
     await accepted(store, {key("two"): a(1)}, adopt=True)
     bad = await accepted(store, {key("one"): a(66), key("two"): a(66)}, adopt=True)
     assert await store.reject(ZONE, bad, "no", 2000.0) is not None
-    assert await store.unmanaged(ZONE, [key("one"), key("two")]) == {key("one")}
+    changes = {change.key: change for change in (await store.pending(ZONE, None)).changes}
+    assert {of.name: change.adopt for of, change in changes.items()} == {key("one").name: False, key("two").name: True}
 
 
 async def test_an_empty_plan_of_an_operator_counts_as_published(store: SqlStore) -> None:

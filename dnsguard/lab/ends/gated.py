@@ -131,20 +131,20 @@ class GatedStore:
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
     ) -> Accepted | KeyReused | Refusal:
         """Ask the guards and append the plan."""
-        await self.gate.pass_through("store.accept", reads=(PLANS, MANAGED), writes=(PLANS,))
+        await self.gate.pass_through("store.accept", reads=(PLANS,), writes=(PLANS,))
         answer = await self.store.accept(submission, guards, policy, wire)
         if isinstance(answer, Refusal):
-            self.gate.touched(reads=(PLANS, MANAGED))
+            self.gate.touched(reads=(PLANS,))
         return self._noted("store.accept", submission, answer)
 
     async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
         """Ask every guard and compare with what stands."""
-        await self.gate.pass_through("store.judge", reads=(PLANS, MANAGED))
+        await self.gate.pass_through("store.judge", reads=(PLANS,))
         return self._noted("store.judge", plan, await self.store.judge(plan, guards, policy, wire))
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
-        """Return those RRsets that were never published and that no plan may take over."""
-        await self.gate.pass_through("store.unmanaged", reads=(MANAGED,))
+        """Return those RRsets that no accepted plan covers."""
+        await self.gate.pass_through("store.unmanaged", reads=(PLANS,))
         return self._noted("store.unmanaged", zone, await self.store.unmanaged(zone, keys))
 
     async def pending(

@@ -84,11 +84,6 @@ def with_backlog(history: MemoryHistory) -> Zone:
     return replace(history.zone, pending=len(waiting), oldest_pending_at=min(waiting, default=None))
 
 
-def managed(head: Head | None) -> bool:
-    """Tell whether an RRset was published, or may be taken over."""
-    return head is not None and (head.live is not None or head.adopt)
-
-
 def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[Key, Records] | None) -> Submitted:
     """Return what the guards ask about a plan that is submitted."""
     names = {key.name for key in plan.keys}
@@ -98,5 +93,5 @@ def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[K
         if found is not None:
             generation, wanted = found
             actor = history.entries[generation].actor
-            standing[key] = Standing(wanted, generation, actor, managed(history.heads.get(key)))
+            standing[key] = Standing(wanted, generation, actor)
     return Submitted(plan, policy, history.zone.newest, standing, wire)

@@ -28,7 +28,7 @@ from dnsguard.core.plan import (
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.lab.ends.history import MemoryHistory, append, facts_of, managed, with_backlog
+from dnsguard.lab.ends.history import MemoryHistory, append, facts_of, with_backlog
 from dnsguard.lab.ends.pending import changes_between, resumable, with_neighbours
 from dnsguard.lab.ends.settlement import mark_faulted, mend, owed_by, put_back, settle
 from dnsguard.lab.scheduler.gate import Gate, OpenGate
@@ -89,9 +89,10 @@ class MemoryStore:
         return Judged(history.zone.newest, guards.judge_submission(facts), tuple(differences))
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
-        """Return those RRsets that were never published and that no plan may take over."""
+        """Return those RRsets that no accepted plan covers."""
         history = await self._turn("store.unmanaged", zone, reads=("history", "record"))
-        return frozenset(key for key in keys if not managed(history.heads.get(key)))
+        newest = {key: history.newest_change(key, history.zone.newest) for key in keys}
+        return frozenset(key for key, found in newest.items() if found is None or found[1] is Absence.UNCOVERED)
 
     async def covered(self, zone: str) -> tuple[Covered, ...]:
         """Return every RRset that the history covers at the newest generation."""

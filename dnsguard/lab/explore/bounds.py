@@ -16,7 +16,7 @@ CHOICES = {
     "layout": ("inline", "versioned"),
     "store": ("memory", "sqlite", "postgresql"),
 }
-SWITCHES = ("cleanup", "read_back")
+SWITCHES = ("cleanup", "read_back", "fresh")
 
 
 def unfit(name: str, value: object) -> str | None:

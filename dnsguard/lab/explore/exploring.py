@@ -47,6 +47,8 @@ class Exploration:
     store: str = "memory"
     read_back: bool = True
     """Whether enactors read back what they published, as the production policy has it."""
+    fresh: bool = False
+    """Whether the endpoints are new when the scenario begins."""
     database: str = field(default="", repr=False, compare=False)
     """The URL of the PostgreSQL in which histories are. It can hold a password: it is not part of a story."""
 
@@ -72,6 +74,7 @@ class Exploration:
             cleanup=self.cleanup,
             store=self.store,
             read_back=self.read_back,
+            fresh=self.fresh,
             database=self.database,
         )
 
@@ -97,6 +100,7 @@ class Exploration:
         said += "" if self.rrsets == 1 else f", {self.rrsets} in a message"
         said += "" if self.cleanup else ", no clean-up"
         said += "" if self.read_back else ", not read back"
+        said += ", new names" if self.fresh else ""
         said += "" if self.store == "memory" else f", {self.store}"
         for count, what in ((self.crashes, "crashes"), (self.losses, "losses")):
             said += f", {count} {what}" if count else ""
@@ -244,6 +248,8 @@ SCENARIOS = (
     Exploration(enactors=2, plans=2, layout="inline", crashes=1, losses=1),
     Exploration(enactors=2, plans=2, losses=1),
     Exploration(enactors=2, plans=2, crashes=1),
+    Exploration(enactors=1, plans=3, crashes=1, fresh=True),
+    Exploration(enactors=2, plans=3, layout="inline", fresh=True),
     Exploration(enactors=2, plans=3, layout="inline"),
     Exploration(enactors=2, plans=3),
     Exploration(enactors=2, plans=3, endpoints=2, layout="inline"),
@@ -258,5 +264,5 @@ SCENARIOS = (
     Exploration(enactors=2, plans=5, crashes=1),
 )
 """Scenarios that are exhausted without a violation, smallest first."""
-QUICK = SCENARIOS[:11]
+QUICK = SCENARIOS[:13]
 """Those that take a few seconds together."""

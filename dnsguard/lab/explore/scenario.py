@@ -111,7 +111,7 @@ class World:
 
     async def plan(self, who: str) -> None:
         """Submit all plans, one after the other."""
-        for number in range(2, 1 + self.setting.plans):
+        for number in range(1 if self.setting.fresh else 2, 1 + self.setting.plans):
             self.afresh(who, number)
             await self.submit(who, number)
 
@@ -246,12 +246,15 @@ def watched(setting: Setting) -> tuple[tuple[str, ...], ...]:
 def first_look(setting: Setting, primary: MemoryPrimary, history: MemoryHistory) -> tuple[Watch, tuple[Violation, ...]]:
     """Look at a scenario before it begins."""
     published = tuple(Change(key, wanted, 1) for key, wanted in setting.wanted(1).items())
-    watch = Watch(ZONE, setting.keys, setting.keep, Ledger(published, acknowledged=(1,), newest=1))
+    ledger = Ledger() if setting.fresh else Ledger(published, acknowledged=(1,), newest=1)
+    watch = Watch(ZONE, setting.keys, setting.keep, ledger)
     return watch.after((), primary.contents, history)
 
 
 async def begin(setting: Setting, store: Store, primary: MemoryPrimary, notes: list[Note]) -> None:
-    """Publish plan 1."""
+    """Publish plan 1, unless the endpoints are to be new."""
+    if setting.fresh:
+        return
     world = World(setting, store, primary, OpenGate(), notes)
     await world.submit(PLANNER, 1)
     await world.publish(setting.enactor_names[0])
@@ -262,7 +265,7 @@ Fresh = Callable[[], tuple[Store, MemoryHistory | None, Reading]]
 
 
 def opening(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> MemoryHistory:
-    """Set the scene in memory: publish plan 1 at a primary, and return the history."""
+    """Set the scene in memory, at a primary, and return the history."""
     history = make_history(ZONE, HISTORY)
     drive(begin(setting, MemoryStore({ZONE: history}), primary, notes))
     return history

@@ -23,7 +23,7 @@ LOOKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a scenario is made of. Of its plans, the first is published before it begins."""
+    """What a scenario is made of. Unless the endpoints are fresh, plan 1 is published before it begins."""
 
     guards: Guards = GUARDED
     enactors: int = 2
@@ -35,6 +35,8 @@ class Setting:
     cleanup: bool = True
     store: str = "memory"
     read_back: bool = True
+    fresh: bool = False
+    """Whether the endpoints are new: no plan is published, or even made, before the scenario begins."""
     database: str = field(default="", repr=False, compare=False)
     """Where a store is that needs to be told: a URL, which can hold a password."""
 

@@ -12,6 +12,7 @@ from dnsguard.core.history import Accepted, Submission
 from dnsguard.core.layout import resolved, rollback_name, target_of
 from dnsguard.core.plan import Absence, Change, Wanted
 from dnsguard.core.records import Key, Records
+from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.history import MemoryHistory
@@ -26,9 +27,10 @@ HARMLESS = "clean-up is harmless"
 HEALED = "self-healing"
 ACCOUNTABLE = "accountable"
 WEDGED = "wedged"
-BY_GRAVITY = (EMPTY, STALE, WEDGED, HEALED, LOST, HARMLESS, ACCOUNTABLE, BACK, PREFIX)
+REFUSED = "no false refusal"
+BY_GRAVITY = (EMPTY, STALE, WEDGED, HEALED, LOST, REFUSED, HARMLESS, ACCOUNTABLE, BACK, PREFIX)
 """The checks of a scenario, what hurts most first."""
-WATCHED = (EMPTY, STALE, BACK, PREFIX, LOST, HARMLESS, ACCOUNTABLE)
+WATCHED = (EMPTY, STALE, BACK, PREFIX, LOST, REFUSED, HARMLESS, ACCOUNTABLE)
 """Those that are asked after every effect; the others are asked at the end of a run, by trying it."""
 REMEMBERED = frozenset({"store.accept", "store.reject"})
 """The effects of which a watch must hear: what was promised, and what was taken back."""
@@ -88,15 +90,16 @@ class Watch:
     ) -> "tuple[Watch, tuple[Violation, ...]]":
         """Look again; return what was seen, and what is wrong."""
         ledger = self.ledger
+        broken: list[Violation | None] = []
         for note in notes:
             if note.act in REMEMBERED:
                 ledger = ledger.after(note)
+                broken.append(_falsely_refused(note))
         fence = seen_in(self.zone, contents).fence
         answers = tuple(resolved(contents, key) for key in self.keys)
         shown = _found(self.keys, answers)
         before = {key: origin for key, origin in zip(self.keys, self.origins, strict=False) if origin is not None}
         came_from = before | invariants.origins(ledger.changes, shown, before)
-        broken: list[Violation | None] = []
         if self.answers is not None:
             broken += (
                 _named(EMPTY, invariants.never_empty(ledger.changes, fence, _found(self.keys, self.answers), shown)),
@@ -126,6 +129,14 @@ def _found(keys: tuple[Key, ...], answers: tuple[Records | None, ...]) -> dict[K
 
 def _named(name: str, broken: invariants.Violation | None) -> Violation | None:
     return None if broken is None else Violation(name, broken.detail)
+
+
+def _falsely_refused(note: Note) -> Violation | None:
+    """Every plan of a scenario is lawful, and only dnsguard writes to its zone: no guard has a reason to refuse one."""
+    match note:
+        case Note(_, "store.accept", Submission(), Refusal(guard, detail)):
+            return Violation(REFUSED, f"a plan is refused by {guard} although nobody else writes: {detail}")
+    return None
 
 
 def _rollback_kept(key: Key, contents: Mapping[Key, Records]) -> Violation | None:

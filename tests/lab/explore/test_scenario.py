@@ -1,18 +1,23 @@
 """Scenarios of the incident: what is exhausted, what is found, and that the strategies agree about it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
-from dnsguard.lab.ends.history import with_backlog
+from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
+from dnsguard.core.submission import Submitted, unmanaged_contents_kept
+from dnsguard.lab.ends.gated import Note
+from dnsguard.lab.ends.history import MemoryHistory, with_backlog
 from dnsguard.lab.ends.primary import MemoryPrimary
 from dnsguard.lab.ends.sqlite import SqliteFile
+from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
-from dnsguard.lab.explore.scenario import begin, opening, scenario
+from dnsguard.lab.explore.scenario import STORES, Fresh, Reading, begin, copied, opening, scenario
 from dnsguard.lab.explore.setting import HISTORY, ZONE, Setting, as_in_october
-from dnsguard.lab.explore.watch import ACCOUNTABLE, EMPTY, STALE, WEDGED
+from dnsguard.lab.explore.watch import ACCOUNTABLE, EMPTY, REFUSED, STALE, WEDGED
 from dnsguard.lab.scheduler.moves import Faults, Move, Offer, Schedule, ScheduleUnreadable
 from dnsguard.lab.scheduler.simulation import Outcome, Scenario, Simulation
 from dnsguard.lab.scheduler.simulator import Simulator
@@ -20,6 +25,7 @@ from dnsguard.lab.search.findings import search
 from dnsguard.lab.search.recognition import Recognised
 from dnsguard.lab.search.reduction import Reduced
 from dnsguard.lab.search.strategies import Exhaustive, Strategy
+from dnsguard.workers.effects import Store
 
 OCTOBER = Exploration(guards="unguarded")
 
@@ -137,6 +143,46 @@ def test_plain_search_of_a_small_case_agrees(layout: str) -> None:
     plain = ends(Exhaustive(), within, Faults(1, 0))
     assert ends(Reduced(), within, Faults(1, 0)) == plain
     assert ends(Recognised(alike=setting.enactor_names), within, Faults(1, 0)) == plain
+
+
+class RecordedStore(MemoryStore):
+    """Takes an RRset for unmanaged until its publication is on record, as was done once."""
+
+    async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
+        heads = self.histories[zone].heads
+        return frozenset(key for key in keys if key not in heads or heads[key].live is None)
+
+
+def recorded(setting: Setting, primary: MemoryPrimary, notes: list[Note]) -> Fresh:
+    history = opening(setting, primary, notes)
+
+    def fresh() -> tuple[Store, MemoryHistory, Reading]:
+        own = copied(history)
+        return RecordedStore({ZONE: own}), own, lambda: own
+
+    return fresh
+
+
+def trusting_the_look(facts: Submitted) -> Refusal | None:
+    """Take whatever stands at an RRset for someone else's, as was done once until the record said otherwise."""
+    return unmanaged_contents_kept(replace(facts, standing={}))
+
+
+def test_a_second_plan_for_a_new_name_is_never_refused_for_what_the_first_one_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(STORES, "recorded", recorded)
+    rules = tuple(trusting_the_look if rule is unmanaged_contents_kept else rule for rule in GUARDED.submit)
+    for store, guards, broken in (
+        ("memory", GUARDED, set()),
+        ("recorded", GUARDED, set()),
+        ("recorded", replace(GUARDED, submit=rules), {REFUSED}),
+    ):
+        setting = Setting(guards, enactors=1, plans=2, layout="inline", fresh=True, store=store)
+        run = Simulator(scenario(setting), ends_at_violation=False).run
+        findings = search(run, Reduced(), minimise_runs_max=0)
+        assert findings.exhausted
+        assert set(findings.violations) == broken
 
 
 class Fixed:
