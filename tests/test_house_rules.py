@@ -19,9 +19,9 @@ LINES_MAX = 450
 FLOORS = {
     "core": {"core"},
     "store": {"core", "store"},
-    "wire": {"core", "wire"},
+    "wire": {"core", "wire", "fair_semaphore"},
     "workers": {"core", "workers"},
-    "api": {"core", "workers", "api"},
+    "api": {"core", "workers", "api", "fair_semaphore"},
     "daemon": {"core", "store", "wire", "workers", "api", "daemon"},
     "lab": {"core", "store", "wire", "workers", "api", "daemon", "lab"},
     "cli": {"core", "api", "daemon", "lab", "cli"},

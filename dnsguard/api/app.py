@@ -15,6 +15,7 @@ from dnsguard.api.problems import EXPECTATION, ProblemRaised
 from dnsguard.api.readiness import Readiness
 from dnsguard.api.room import ROOM, Room
 from dnsguard.api.tokens import Tokens
+from dnsguard.fair_semaphore import FairSemaphore
 
 
 def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
@@ -27,6 +28,8 @@ def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
         readiness=Readiness(desk),
         closing=asyncio.get_running_loop().create_future(),
         openapi=msgspec.json.encode(openapi_document(ENDPOINTS)),
+        reads=FairSemaphore(limits.reads_max),
+        changes=FairSemaphore(limits.changes_max),
     )
     app = web.Application(middlewares=[gate])
     app[ROOM] = room

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from dnsguard.api.problems import MEDIA_TYPE, TOO_LARGE, ProblemRaised, busy, malformed
+from dnsguard.api.problems import MEDIA_TYPE, TOO_LARGE, ProblemRaised, malformed
 from dnsguard.api.room import Body
 from dnsguard.api.visit import Visit
 
@@ -28,10 +28,8 @@ async def read_body(visit: Visit, read: Callable[[bytes, Callable[[], bool]], Re
     if (request.content_length or 0) > most:
         raise _too_large(most, f"{request.content_length} octets")
     with Body(visit.room) as body:
-        with visit.aside():
+        async with visit.parked():
             await _receive(visit, body, most)
-        if visit.room.requests > visit.room.limits.requests_max:
-            raise busy("expected fewer requests at once; try again")
         octets = body.take()
         if len(octets) <= INLINE_OCTETS_MAX:
             return read(octets, lambda: False)

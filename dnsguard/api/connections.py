@@ -1,9 +1,11 @@
-"""Connections as the door counts them: who waits, who is being answered, and who has to go when it gets crowded.
-A connection that is being answered is never closed for another's sake; one that only waits may be.
+"""Connections of the HTTP API: which are idle, which are being answered, and which must go when there are too many.
+An idle connection may be closed. A request that is being worked on never is; one that only waits, for a publication
+or for its client, is ended early: first of all those of the identity that has the most.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 from aiohttp import web
@@ -27,6 +29,10 @@ class Crowd:
         self._waiting: dict[Connection, float] = {}
         self._waiting_reserved: dict[Connection, float] = {}
         self._answered: set[Connection] = set()
+        self._parked: dict[str, dict[Connection, Callable[[], None]]] = {}
+        """Those being answered that wait for something else: by identity, the longest wait first, with what ends it."""
+        self._ending: dict[Connection, None] = {}
+        """Those of which the wait was ended, and that close once they are answered."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._waiting_reserved) + len(self._answered)
@@ -37,17 +43,47 @@ class Crowd:
         return len(self._answered)
 
     def came(self, connection: "Connection", now: float) -> None:
-        """Take a connection in. When it is crowded, the one that has waited longest goes, or it is reserved."""
+        """Take a connection in. If there are too many, an idle one is closed, or the wait of a busy one is ended.
+
+        Where all are in work, the new one is reserved for health and metrics.
+        """
         limits = self._limits()
-        if len(self) >= limits.connections_max:
+        if len(self) - len(self._ending) >= limits.connections_max:
             if self._waiting:
                 self._close(next(iter(self._waiting)), "crowded")
+            elif self._parked:
+                self._end_a_wait(limits.connections_reserved // 2)
             else:
-                connection.reserved = True
+                connection.reserved = connection.closes = True
                 if len(self) >= limits.connections_max + limits.connections_reserved:
                     self._close(next(iter(self._waiting_reserved), connection), "crowded")
         if connection.transport is not None:
             self.waits(connection, now)
+
+    def park(self, connection: "Connection", identity: str, end: Callable[[], None]) -> None:
+        """Note that the request of a connection waits for something else, and how to end that."""
+        self._parked.setdefault(identity, {})[connection] = end
+
+    def unpark(self, connection: "Connection", identity: str) -> None:
+        """Note that it waits no more."""
+        if (parked := self._parked.get(identity)) is not None:
+            parked.pop(connection, None)
+            if not parked:
+                del self._parked[identity]
+
+    def _end_a_wait(self, ending_max: int) -> None:
+        """End the longest wait of the identity that has the most: it gets its answer now, and its connection closes.
+
+        A client that does not read its answer does not keep its place either: only so many may be about to close.
+        """
+        identity = max(self._parked, key=lambda name: len(self._parked[name]))
+        connection, end = next(iter(self._parked[identity].items()))
+        self.unpark(connection, identity)
+        connection.closes = True
+        self._ending[connection] = None
+        end()
+        if len(self._ending) > ending_max:
+            self._close(next(iter(self._ending)), "crowded")
 
     def waits(self, connection: "Connection", now: float) -> None:
         """Note that a connection waits for its next request."""
@@ -66,6 +102,7 @@ class Crowd:
         self._waiting.pop(connection, None)
         self._waiting_reserved.pop(connection, None)
         self._answered.discard(connection)
+        self._ending.pop(connection, None)
 
     def sweep(self, now: float) -> None:
         """Close connections that have been silent, or whose request's head has been on its way, for too long."""
@@ -91,7 +128,7 @@ class Crowd:
 class Connection(RequestHandler):
     """aiohttp's connection, which tells the crowd what it is about and is never left to a client's pace."""
 
-    __slots__ = ("_crowd", "_limits", "_lost", "head_since", "reserved")
+    __slots__ = ("_crowd", "_limits", "_lost", "closes", "head_since", "identity", "reserved")
 
     def __init__(self, manager: web.Server, crowd: Crowd, limits: Callable[[], Limits]) -> None:
         super().__init__(
@@ -108,6 +145,10 @@ class Connection(RequestHandler):
         """When the first octets of a request's head came, or the connection itself; None while there is none."""
         self.reserved = False
         """Whether this connection was let in beyond the limit, for health and metrics only."""
+        self.identity = ""
+        """The name of the token of the newest request; empty if it needs none."""
+        self.closes = False
+        """Whether it closes once the request in work is answered."""
 
     @property
     def lost(self) -> asyncio.Future[None]:
@@ -137,6 +178,16 @@ class Connection(RequestHandler):
             self.head_since = self._loop.time()
         super().data_received(data)
 
+    @contextmanager
+    def parked(self, end: Callable[[], None]) -> Iterator[None]:
+        """Let the request in work be ended while it waits for something else, if connections run short."""
+        identity = self.identity
+        self._crowd.park(self, identity, end)
+        try:
+            yield
+        finally:
+            self._crowd.unpark(self, identity)
+
     def begins(self) -> None:
         """Note that a request's head has arrived and is being answered."""
         self._crowd.begins(self)
@@ -147,15 +198,19 @@ class Connection(RequestHandler):
         """Send the answer, but not for longer than the deadline: a client that does not read is left."""
         try:
             async with asyncio.timeout(self._limits().deadline_s):
-                return await super().finish_response(request, resp, start_time)
+                with self.parked(self._abort):
+                    return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.info("request.abandoned", why="the client does not read the answer")
-            if self.transport is not None:
-                self.transport.abort()
+            self._abort()
             return resp, True
         finally:
             self.head_since = None
             self._crowd.waits(self, self._loop.time())
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,

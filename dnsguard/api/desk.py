@@ -42,8 +42,10 @@ class Histories(Protocol):
         """Return plans, newest first, of generations below a bound (None for all)."""
         ...
 
-    async def plan(self, zone: str, generation: int) -> tuple[Entry, tuple[Covered, ...]]:
-        """Return one plan with the RRsets that it covers. Raises GenerationUnknown."""
+    async def plan(
+        self, zone: str, generation: int, *, after: Key | None = None, limit: int | None = None
+    ) -> tuple[Entry, tuple[Covered, ...]]:
+        """Return one plan with a page of the RRsets that it covers. Raises GenerationUnknown."""
         ...
 
     async def rrsets(
@@ -59,8 +61,10 @@ class Histories(Protocol):
         """Return what is covered at a generation (the newest if None), by name and type. Raises GenerationUnknown."""
         ...
 
-    async def differences(self, zone: str, before: int, after: int) -> tuple[Difference, ...]:
-        """Return the RRsets that differ between two generations. Raises GenerationUnknown."""
+    async def differences(
+        self, zone: str, before: int, after: int, *, beyond: Key | None = None, limit: int | None = None
+    ) -> tuple[Difference, ...]:
+        """Return a page of the RRsets that differ between two generations. Raises GenerationUnknown."""
         ...
 
 

@@ -230,9 +230,10 @@ class RollbackAccepted(PlanAccepted, frozen=True, kw_only=True):
 
 
 class PlanShown(PlanStatus, frozen=True, kw_only=True):
-    """A plan with all that it covers."""
+    """A plan with a page of what it covers."""
 
     rrsets: tuple[RRset, ...]
+    next: Annotated[str | None, _described("The next page of RRsets; null on the last.")] = None
 
 
 class Plans(Answer, frozen=True, kw_only=True):

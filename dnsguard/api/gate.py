@@ -4,7 +4,6 @@ After it no exception reaches aiohttp, no client sees a traceback, and no token 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 
 import structlog
 from aiohttp import web
@@ -26,7 +25,7 @@ from dnsguard.api.problems import (
     busy,
     malformed,
 )
-from dnsguard.api.room import ROOM, Room
+from dnsguard.api.room import ROOM, Place, Room
 from dnsguard.api.tokens import Token
 from dnsguard.api.visit import Visit
 from dnsguard.core.history import GenerationUnknown, StoreUnavailable, ZoneUnknown
@@ -50,15 +49,19 @@ def gated(room: Room, endpoint: Endpoint) -> Handler:
         zone = _authorised(endpoint, request, token)
         _expect_known_query(endpoint, request)
         bound = asyncio.timeout(room.limits.deadline_s)
-        visit = Visit(room, request, token, zone, bound)
+        lane = None if endpoint.urgent else room.reads if endpoint.method == "GET" else room.changes
+        place = Place(lane, "" if token is None else token.name)
+        visit = Visit(room, request, token, zone, bound, place)
         try:
             async with bound:
-                with nullcontext() if endpoint.urgent else room.turn():
-                    return await endpoint.answer(visit)
+                await visit.begin()
+                return await endpoint.answer(visit)
         except TimeoutError:
             if not bound.expired():
                 raise
             raise _late(visit, endpoint) from None
+        finally:
+            place.give_up()
 
     return answer
 
@@ -66,6 +69,8 @@ def gated(room: Room, endpoint: Endpoint) -> Handler:
 def _authenticated(room: Room, request: web.Request) -> Token:
     token = authenticate(request.headers, room.tokens)
     request[ACTOR] = token.name
+    if isinstance(request.protocol, Connection):
+        request.protocol.identity = token.name
     return token
 
 
@@ -102,6 +107,8 @@ def _expect_known_query(endpoint: Endpoint, request: web.Request) -> None:
 
 def _late(visit: Visit, endpoint: Endpoint) -> ProblemRaised:
     seconds = visit.room.limits.deadline_s
+    if visit.crowded_out:
+        return busy("too many connections, and this one waited the longest of its token's; try again", close=True)
     if visit.receiving:
         return ProblemRaised(TIMEOUT, f"expected the whole body within {seconds:g} seconds, found less", close=True)
     detail = f"expected to answer within {seconds:g} seconds, and could not"
@@ -117,7 +124,7 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     if isinstance(request.protocol, Connection):
         request.protocol.begins()
     response = await _answered(request, handler)
-    if isinstance(request.protocol, Connection) and request.protocol.reserved:
+    if isinstance(request.protocol, Connection) and request.protocol.closes:
         response.force_close()
     seconds = asyncio.get_running_loop().time() - started
     tell = log.debug if request.method == "GET" and response.status < 400 else log.info

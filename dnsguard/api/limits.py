@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of the HTTP door. All can be replaced while it is open, except ``parse_concurrency``."""
+    """Bounds of the HTTP API. All can be replaced while it serves, except ``parse_concurrency``, ``reads_max`` and
+    ``changes_max``.
+    """
 
     body_octets_max: int = 16 * 2**20
     bodies_octets_max: int = 128 * 2**20
@@ -17,8 +19,14 @@ class Limits:
     connections_max: int = 512
     connections_reserved: int = 32
     """On top of ``connections_max``, for health and metrics only."""
-    requests_max: int = 400
-    """Requests in work at once, waits for publication and the receipt of bodies not counted."""
+    changes_max: int = 64
+    """POST requests in work at once. More wait for a place, which go round among identities. Waiting for publication
+    and receiving a body takes no place.
+    """
+    reads_max: int = 2
+    """GET requests in work at once, apart from health and metrics: a lane of their own, so that however many there are
+    they keep only so many connections and threads from publishing.
+    """
     deadline_s: float = 30.0
     """Receiving the body and answering, together; a wait for publication comes on top."""
     head_s_max: float = 10.0

@@ -203,9 +203,10 @@ async def _awaited(visit: Visit, submission: Submission, accepted: Accepted, ask
         return _fresh(submission, accepted.generation)
     if not wait_s or room.closing.done():
         return await desk.settled(visit.zone, accepted.generation, 0)
-    with visit.waiting(wait_s):
+    crowded = asyncio.get_running_loop().create_future()
+    async with visit.waiting(wait_s, lambda: crowded.set_result(None)):
         waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s, asked.wait_for))
-        ends: list[asyncio.Future[Any]] = [waiting, room.closing]
+        ends: list[asyncio.Future[Any]] = [waiting, room.closing, crowded]
         if visit.connection is not None:
             ends.append(visit.connection.lost)
         try:

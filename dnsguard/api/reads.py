@@ -55,13 +55,17 @@ async def list_plans(visit: Visit) -> web.Response:
 
 
 async def show_plan(visit: Visit) -> web.Response:
-    """Show one plan with all that it covers."""
-    desk = visit.room.desk
+    """Show one plan with a page of what it covers."""
+    desk, most, after = visit.room.desk, queries.limit(visit), queries.after(visit)
     generation = queries.parse_number(visit.request.match_info["generation"], "generation")
-    entry, covered = await desk.histories.plan(visit.zone, generation)
+    entry, covered = await desk.histories.plan(visit.zone, generation, after=after, limit=most + 1)
+    page, more = _page(covered, most)
+    onward = None
+    if more:
+        onward = _next(visit, f"plans/{generation}", {"after": str(page[-1].key), "limit": str(most)})
     status = rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone)))
-    rrsets = await visit.room.render(lambda: rendering.rrsets(covered), len(covered))
-    return respond(PlanShown(**fields_of(status), rrsets=rrsets))
+    rrsets = await visit.room.render(lambda: rendering.rrsets(page), len(page))
+    return respond(PlanShown(**fields_of(status), rrsets=rrsets, next=onward))
 
 
 async def list_rrsets(visit: Visit) -> web.Response:
@@ -91,9 +95,7 @@ async def list_differences(visit: Visit) -> web.Response:
         raise malformed("expected from=GENERATION to compare with, found none")
     newest = (await histories.zone(visit.zone)).newest
     upto = newest if upto is None else upto
-    found = await histories.differences(visit.zone, before, upto)
-    if after is not None:
-        found = tuple(each for each in found if each.key > after)
+    found = await histories.differences(visit.zone, before, upto, beyond=after, limit=most + 1)
     page, more = _page(found, most)
     onward = None
     if more:

@@ -4,9 +4,8 @@ One `Room` belongs to one application; tokens and limits are replaced in it whil
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -17,6 +16,7 @@ from dnsguard.api.limits import Limits
 from dnsguard.api.problems import busy
 from dnsguard.api.readiness import Readiness
 from dnsguard.api.tokens import Tokens
+from dnsguard.fair_semaphore import FairSemaphore
 
 Result = TypeVar("Result")
 
@@ -37,21 +37,12 @@ class Room:
     closing: asyncio.Future[None]
     """Done once the door closes."""
     openapi: bytes
-    requests: int = 0
-    """Requests in work now."""
+    reads: FairSemaphore
+    """Places for GET requests."""
+    changes: FairSemaphore
+    """Places for POST requests."""
     bodies_octets: int = 0
     """Octets of bodies held now, beyond what is free for each."""
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold one of the places for requests in work, or say that there is none."""
-        if self.requests >= self.limits.requests_max:
-            raise busy(f"expected at most {self.limits.requests_max} requests at once, found more; try again")
-        self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
 
     async def offload(self, act: Callable[[Callable[[], bool]], Result]) -> Result:
         """Run something long on a thread, so that the loop goes on answering.
@@ -107,3 +98,24 @@ class Body:
 
 
 ROOM = web.AppKey("room", Room)
+
+
+class Place:
+    """A request's place in one of the lanes, given up while it waits for something else; None is no lane at all."""
+
+    def __init__(self, lane: FairSemaphore | None, party: str) -> None:
+        self._lane = lane
+        self._party = party
+        self._held = False
+
+    async def take(self) -> None:
+        """Wait for a place."""
+        if self._lane is not None and not self._held:
+            await self._lane.acquire(self._party)
+            self._held = True
+
+    def give_up(self) -> None:
+        """Let another request have it."""
+        if self._lane is not None and self._held:
+            self._held = False
+            self._lane.release()

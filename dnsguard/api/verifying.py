@@ -33,7 +33,7 @@ TRANSFER_S_MAX = 300.0
 async def verify(visit: Visit) -> web.Response:
     """Compare the zone with the history now; a repair, where the policy wants one, follows by itself."""
     desk, planner = visit.room.desk, visit.planner()
-    with visit.waiting(TRANSFER_S_MAX):
+    async with visit.waiting(TRANSFER_S_MAX):
         found = await desk.verify(visit.zone)
     match found:
         case Unreachable(reason):
@@ -86,7 +86,7 @@ async def adopt(visit: Visit) -> web.Response:
     wish = await read_body(visit, read)
     desk = visit.room.desk
     try:
-        with visit.waiting(TRANSFER_S_MAX):
+        async with visit.waiting(TRANSFER_S_MAX):
             adopted = await desk.adopt(wish, visit.actor, dry_run=dry)
     except AdoptionRefused as error:
         raise ProblemRaised(ADOPTION_REFUSED, str(error), {"zone": visit.zone}) from None

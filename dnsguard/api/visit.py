@@ -3,8 +3,8 @@ Handlers get a `Visit` only after token, rights, zone name and query have been j
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from aiohttp import web
 from dnsguard.api.connections import Connection
 from dnsguard.api.documents import Answer, encode
 from dnsguard.api.problems import NOT_FOUND, ProblemRaised
-from dnsguard.api.room import Room
+from dnsguard.api.room import Place, Room
 from dnsguard.api.tokens import Token
 from dnsguard.workers.planner import Planner
 
@@ -26,8 +26,11 @@ class Visit:
     token: Token | None
     zone: str
     bound: asyncio.Timeout
+    place: Place
     receiving: bool = False
     """Whether the body is still arriving: the client is slow then, not the daemon."""
+    crowded_out: bool = False
+    """Whether it had to end early, since others need its connection."""
 
     @property
     def actor(self) -> str:
@@ -47,24 +50,39 @@ class Visit:
             raise unknown_zone(self.zone)
         return planner
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Give the place among the requests in work away while this one waits for somebody else."""
-        self.room.requests -= 1
-        try:
-            yield
-        finally:
-            self.room.requests += 1
+    @asynccontextmanager
+    async def parked(self, end: Callable[[], None] | None = None) -> AsyncIterator[None]:
+        """Give up the place while this request waits for something else, and take one again afterwards.
 
-    @contextmanager
-    def waiting(self, seconds: float) -> Iterator[None]:
-        """Put the deadline off for as long as the client wants to wait."""
+        If connections run short meanwhile, ``end`` is called; by default the request is then refused as busy.
+        """
+        self.place.give_up()
+        if self.connection is None:
+            yield
+            await self.place.take()
+        else:
+            with self.connection.parked(end or self._crowd_out):
+                yield
+                await self.place.take()
+
+    async def begin(self) -> None:
+        """Wait for a place, before anything is done."""
+        async with self.parked():
+            pass
+
+    @asynccontextmanager
+    async def waiting(self, seconds: float, end: Callable[[], None] | None = None) -> AsyncIterator[None]:
+        """Put the deadline off for as long as the client wants to wait; ``end`` as in `parked`."""
         loop = asyncio.get_running_loop()
         left = max(1.0, (self.bound.when() or loop.time()) - loop.time())
         self.bound.reschedule(loop.time() + seconds + left)
-        with self.aside():
+        async with self.parked(end):
             yield
         self.bound.reschedule(loop.time() + left)
+
+    def _crowd_out(self) -> None:
+        self.crowded_out = True
+        self.bound.reschedule(asyncio.get_running_loop().time())
 
 
 def unknown_zone(zone: str) -> ProblemRaised:

@@ -85,10 +85,10 @@ async def adopt(
 async def _settled(daemon: Daemon, zone: str, generation: int, deadline: float) -> Answer[PlanStatus]:
     """Wait until a plan is settled, or time is up by the loop's clock."""
     path = zone_path(zone, "plans", generation)
-    answer = await daemon.get(path, PlanStatus)
+    answer = await daemon.get(path, PlanStatus, limit=1)
     while answer.document.state in UNSETTLED and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(POLL_S)
-        answer = await daemon.get(path, PlanStatus)
+        answer = await daemon.get(path, PlanStatus, limit=1)
     return answer
 
 

@@ -65,7 +65,7 @@ async def write(
             # The daemon waits with us, as long as its settings let it; what is left we ask for.
             await asyncio.sleep(min(POLL_S, left))
             try:
-                found = await daemon.get(zone_path(zone, "plans", plan.generation), PlanStatus)
+                found = await daemon.get(zone_path(zone, "plans", plan.generation), PlanStatus, limit=1)
             except (CannotAsk, Refused) as error:
                 # The plan is durable whatever happens to the daemon now: this ends the waiting, not the plan.
                 trouble = str(error)

@@ -33,7 +33,7 @@ PAGE_MAX = 500
 WORRYING = frozenset({"lagging", "silent", "foreign", "backwards"})
 """How a name server stands that somebody should look after."""
 
-Page = TypeVar("Page", Plans, RRsets, Differences)
+Page = TypeVar("Page", Plans, PlanShown, RRsets, Differences)
 
 _GENERATION = click.IntRange(min=0)
 
@@ -208,10 +208,13 @@ async def plans(daemon: Daemon, display: Display, zone: str | None, limit: int, 
 @asks
 async def show(daemon: Daemon, display: Display, generation: int, zone: str | None) -> int:
     """Show one plan: how far it got, and all that it covers."""
-    answer = await daemon.get(zone_path(await daemon.only_zone(zone), "plans", generation), PlanShown)
+    path = zone_path(await daemon.only_zone(zone), "plans", generation)
+    pages = _pages(daemon, await daemon.get(path, PlanShown, limit=PAGE_MAX), PlanShown)
     if display.as_json:
-        display.raw(answer.raw)
+        async for page in pages:
+            display.raw(page.raw)
         return DONE
+    answer = await anext(pages)
     plan = answer.document
     known = (
         ("generation", str(plan.generation)),
@@ -228,10 +231,16 @@ async def show(daemon: Daemon, display: Display, generation: int, zone: str | No
         ("digest", plan.digest),
     )
     display.fields((name, value) for name, value in known if value)
+    _show_rrsets(display, plan)
+    async for page in pages:
+        _show_rrsets(display, page.document)
+    return DONE
+
+
+def _show_rrsets(display: Display, plan: PlanShown) -> None:
     for rrset in plan.rrsets:
         for line in _rrset_lines(rrset):
             display.line(f"  {line}")
-    return DONE
 
 
 def _rrset_lines(rrset: RRset) -> list[str]:

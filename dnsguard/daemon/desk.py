@@ -4,6 +4,7 @@ Settings may be replaced while it runs; what cannot change without a restart is 
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -26,7 +27,8 @@ from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
 from dnsguard.daemon.roster import Roster
 from dnsguard.daemon.verifying import AT_ONCE_MAX, Verifying
-from dnsguard.daemon.zones import ZoneRoom, open_room, wait_for_news
+from dnsguard.daemon.waiters import Waiters
+from dnsguard.daemon.zones import ZoneRoom, open_room
 from dnsguard.store.bulletin import Act, News
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.name_server import NameServer
@@ -38,8 +40,6 @@ from dnsguard.workers.propagation import Propagation
 from dnsguard.workers.resync import Keep, resync
 from dnsguard.workers.verifier import Postponed, Verifier
 
-_POLL_S = 1.0
-"""How often a waiter looks by itself: another daemon may have published."""
 _SURVEY_S = 5.0
 LOOKS_PER_S_MAX = 20
 """How often all zones together are looked at while nobody has said anything: with many zones, each is more seldom."""
@@ -73,6 +73,7 @@ class DaemonDesk:
         self._settings = Settings()
         self._transfers: dict[Place, asyncio.Semaphore] = {}
         """Turns for whole zones, by primary: one that is silent keeps nobody else's zones from being compared."""
+        self._waiters: dict[str, Waiters] = {}
         self._survey: asyncio.Task[None] | None = None
 
     @property
@@ -111,6 +112,8 @@ class DaemonDesk:
             self._primary_outage(name).forget(name)
         for name in self._primaries.keys() - settings.zones.keys():
             self._metrics.forget(name)
+            if (waiters := self._waiters.pop(name, None)) is not None:
+                waiters.close()
         await self._lines.keep(primaries.values())
         self._circle.keep(name_servers)
         self._settings, self._primaries, self._name_servers = settings, dict(primaries), dict(name_servers)
@@ -161,6 +164,7 @@ class DaemonDesk:
             workers=workers,
             metrics=self._metrics,
             returned=self._hurry_beside,
+            recorded=self._waiters_of(zone).notify,
             examining=Examining(
                 zone,
                 self._primaries[zone],
@@ -190,7 +194,9 @@ class DaemonDesk:
             section = msgspec.structs.replace(section, interval_s=self._paced(section.interval_s))
             observer = Followers(self._circle.of(names))
             propagation = Propagation(zone, names, self._store, observer, self._clock, section.lag_s_max)
-            room.following = Following(propagation, section, self._metrics, room.news.tell, self._outage, self._lasting)
+            room.following = Following(
+                propagation, section, self._metrics, self._waiters_of(zone).notify, self._outage, self._lasting
+            )
         return room
 
     def _primary_outage(self, zone: str) -> PrimaryOutage:
@@ -211,6 +217,8 @@ class DaemonDesk:
             await asyncio.gather(self._survey, return_exceptions=True)
         await self.roster.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
+        for waiters in self._waiters.values():
+            waiters.close()
         await self._lines.keep(())
 
     def is_alive(self, daemon: str) -> bool:
@@ -233,25 +241,24 @@ class DaemonDesk:
             return
         if news.act is Act.ACCEPTED:
             room.wake()
-        room.news.tell()
+        self._waiters_of(news.zone).notify()
 
     async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
         """Wait until a plan is settled, or has propagated, or time is up; return it as it is then."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout_s
-        while True:
-            room = self._rooms.get(zone)
-            news = asyncio.Event() if room is None else room.news.next()  # before looking: none in between is lost
-            entry = next(iter(await self._store.plans(zone, below=generation + 1, limit=1)), None)
-            if entry is None or entry.generation != generation:
-                raise GenerationUnknown(zone, generation, generation, generation)
-            left = end - loop.time()
-            if _is_over(entry, wait_for, followed=bool(self.followed(zone))) or left <= 0 or not self._serves(zone):
+        if timeout_s > 0 and zone in self._settings.zones:
+            is_over = partial(_is_over, wait_for=wait_for, followed=bool(self.followed(zone)))
+            entry = await self._waiters_of(zone).wait(generation, is_over, timeout_s)
+            if entry is not None:
                 return entry
-            await wait_for_news(news, min(left, _POLL_S))
+        found = await self._store.plans_of(zone, (generation,))
+        if not found:
+            raise GenerationUnknown(zone, generation, generation, generation)
+        return found[0]
 
-    def _serves(self, zone: str) -> bool:
-        return zone in self._settings.zones
+    def _waiters_of(self, zone: str) -> Waiters:
+        if (waiters := self._waiters.get(zone)) is None:
+            waiters = self._waiters[zone] = Waiters(partial(self._store.plans_of, zone))
+        return waiters
 
     def followed(self, zone: str) -> tuple[Served, ...]:
         """Return how the name servers stand that a zone lists; empty if it lists none."""
@@ -334,6 +341,8 @@ class DaemonDesk:
         while True:
             try:
                 for zone in await self._store.zones():
+                    if (waiters := self._waiters.get(zone.name)) is not None:
+                        waiters.notify()  # another daemon may have published, and its notification was lost
                     if (room := self._rooms.get(zone.name)) is not None:
                         if zone.published < zone.newest:
                             room.wake()  # another daemon may have accepted it, and nobody has said so

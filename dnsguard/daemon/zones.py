@@ -1,4 +1,4 @@
-"""The zones that a daemon serves: for each its workers, their loops, and a place to wait for news.
+"""The zones that a daemon serves: for each its workers and their loops.
 Zones come and go with the settings; a zone's loops end with it.
 """
 
@@ -28,38 +28,12 @@ STALLED_EVENTS = frozenset(
 )
 
 
-class News:
-    """Tells waiters that something about a zone has changed."""
-
-    def __init__(self) -> None:
-        self._next = asyncio.Event()
-
-    def tell(self) -> None:
-        """Wake everybody who waits now."""
-        self._next.set()
-        self._next = asyncio.Event()
-
-    def next(self) -> asyncio.Event:
-        """Return what is set at the next news."""
-        return self._next
-
-
-async def wait_for_news(news: asyncio.Event, seconds: float) -> None:
-    """Wait for news, or for a time."""
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        return
-
-
 @dataclass(slots=True)
 class ZoneRoom:
     """One zone at work."""
 
     planner: Planner
     publisher: Publisher
-    news: News
     loops: tuple[Loop, Loop]
     tasks: tuple[asyncio.Task[None], ...]
     refused: str = ""
@@ -104,19 +78,20 @@ def open_room(
     workers: WorkersSection,
     metrics: Metrics,
     returned: Callable[[str], None],
+    recorded: Callable[[], None],
     examining: Examining,
     outage: StoreOutage,
     primary_outage: PrimaryOutage,
     lasting: Lasting,
     patience_s: Callable[[str], float] = lambda _: 0.0,
 ) -> ZoneRoom:
-    """Start a zone's workers. ``returned`` is told when what stood in the zone's way is gone.
+    """Start a zone's workers. ``returned`` is called when what stood in the zone's way is gone, ``recorded`` when the
+    outcome of a plan may be on record.
 
     ``patience_s`` says how long other daemons are to be let look first when there is something to publish.
     """
     enactor = Enactor(zone, store, publisher, clock, guards, policy)
     cleanup = Cleanup(zone, store, publisher, guards, policy)
-    news = News()
 
     def enacted(step: Step) -> None:
         metrics.count("enactor", step)
@@ -142,7 +117,7 @@ def open_room(
             "zone.current",
             *STALLED_EVENTS,
         }:
-            news.tell()
+            recorded()
 
     def cleaned(step: Step) -> None:
         metrics.count("cleanup", step)
@@ -173,5 +148,5 @@ def open_room(
     )
     tasks = tuple(lasting.start(loop.run(), f"{zone} {loop.name}") for loop in loops)
     planner = Planner(store, Doorway(publisher, lambda: room.is_away), guards, policy)
-    room = ZoneRoom(planner, publisher, news, loops, tasks)
+    room = ZoneRoom(planner, publisher, loops, tasks)
     return room

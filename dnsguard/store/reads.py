@@ -2,7 +2,7 @@
 Each is one transaction that writes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from dnsguard.store.rows import (
 from dnsguard.store.schema import changes, plans, rejected, rrsets
 
 _UNCOVERED = Absence.UNCOVERED.value
+_CHANGES_SORTED_MAX = 5_000
 
 
 def plans_below(conn: sa.Connection, zone: str, below: int | None, limit: int) -> tuple[Entry, ...]:
@@ -38,17 +39,37 @@ def plans_below(conn: sa.Connection, zone: str, below: int | None, limit: int) -
     return tuple(entry_from(row, parts) for row in conn.execute(query))
 
 
-def plan_at(conn: sa.Connection, zone: str, generation: int) -> tuple[Entry, tuple[Covered, ...]]:
-    """Return one plan with those of its RRsets that are kept. Raises ZoneUnknown, GenerationUnknown."""
+def plans_of(conn: sa.Connection, zone: str, generations: Collection[int]) -> tuple[Entry, ...]:
+    """Return the plans of some generations, without those that have been pruned. Raises ZoneUnknown."""
+    parts = under_way(zone_row(conn, zone).fence)
+    query = sa.select(plans).where(
+        plans.c.zone == zone, plans.c.generation.in_(sa.bindparam("generations", expanding=True))
+    )
+    found = (row for some in slices(sorted(generations)) for row in conn.execute(query, {"generations": some}))
+    return tuple(entry_from(row, parts) for row in found)
+
+
+def plan_at(
+    conn: sa.Connection, zone: str, generation: int, after: Key | None, limit: int | None
+) -> tuple[Entry, tuple[Covered, ...]]:
+    """Return one plan with those of its RRsets that are kept, a page of them. Raises ZoneUnknown, GenerationUnknown."""
     seen = zone_row(conn, zone)
     row = conn.execute(sa.select(plans).where(plans.c.zone == zone, plans.c.generation == generation)).one_or_none()
     if row is None:
         raise GenerationUnknown(zone, generation, seen.kept_from, seen.newest)
     held = rejected if row.state == PlanState.REJECTED.value else changes
     query = (
-        sa.select(held).where(held.c.zone == zone, held.c.generation == generation).order_by(held.c.name, held.c.type)
+        sa.select(held)
+        .where(held.c.zone == zone, held.c.generation == generation, *_beyond(held, after))
+        .order_by(held.c.name, held.c.type)
+        .limit(limit)
     )
     return entry_from(row, under_way(seen.fence)), tuple(covered_from(found) for found in conn.execute(query))
+
+
+def _beyond(table: sa.FromClause, after: Key | None) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the condition that a row comes after an RRset, if one is given."""
+    return () if after is None else (sa.tuple_(table.c.name, table.c.type) > sa.tuple_(after.name, after.type),)
 
 
 def rrsets_at(
@@ -66,18 +87,12 @@ def rrsets_at(
     _reachable(seen, at)
     generation: sa.ColumnElement[int] = rrsets.c.newest
     if at is not None and at < seen.newest:
-        earlier = changes.alias("earlier")
-        generation = (
-            sa.select(sa.func.max(earlier.c.generation))
-            .where(same_rrset(earlier, rrsets), earlier.c.generation <= at)
-            .correlate(rrsets)
-            .scalar_subquery()
-        )
+        generation = _newest_of(rrsets, upto=at)
     query = (
         sa.select(changes)
         .select_from(rrsets)
         .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == generation))
-        .where(rrsets.c.zone == zone, changes.c.disposition != _UNCOVERED)
+        .where(rrsets.c.zone == zone, changes.c.disposition != _UNCOVERED, *_beyond(rrsets, after))
         .order_by(rrsets.c.name, rrsets.c.type)
         .limit(limit)
     )
@@ -85,40 +100,77 @@ def rrsets_at(
         query = query.where(rrsets.c.name == name)
     if rdtype is not None:
         query = query.where(rrsets.c.type == rdtype)
-    if after is not None:
-        query = query.where(sa.tuple_(rrsets.c.name, rrsets.c.type) > sa.tuple_(after.name, after.type))
     return tuple(covered_from(row) for row in conn.execute(query))
 
 
-def differences(conn: sa.Connection, zone: str, before: int, after: int) -> tuple[Difference, ...]:
-    """Return the RRsets that differ between two generations. Raises ZoneUnknown, GenerationUnknown."""
+def differences(
+    conn: sa.Connection, zone: str, before: int, after: int, beyond: Key | None = None, limit: int | None = None
+) -> tuple[Difference, ...]:
+    """Return a page of the RRsets that differ between two generations, those after ``beyond``, by name and type.
+
+    Raises ZoneUnknown, GenerationUnknown.
+    """
     seen = zone_row(conn, zone)
     _reachable(seen, before)
     _reachable(seen, after)
     low, high = min(before, after), max(before, after)
-    late = newest_between(zone, low, high)
-    new, old, earlier = changes.alias("new"), changes.alias("old"), changes.alias("earlier")
-    older = (
-        sa.select(sa.func.max(earlier.c.generation))
-        .where(same_rrset(earlier, late), earlier.c.generation <= low)
-        .correlate(late)
-        .scalar_subquery()
-    )
+    late = _changed_between(conn, zone, low, high)
+    new, old = changes.alias("new"), changes.alias("old")
+    older = _newest_of(late, upto=low)
+    columns = ("disposition", "ttl", "rdatas")
     query = (
-        sa.select(new, old.c.disposition.label("was"), old.c.ttl.label("ttl_was"), old.c.rdatas.label("rdatas_was"))
+        sa.select(new, *(old.c[column].label(f"{column}_was") for column in columns))
         .select_from(late)
         .join(new, same_rrset(new, late) & (new.c.generation == late.c.generation))
         .outerjoin(old, same_rrset(old, late) & (old.c.generation == older))
-        .order_by(new.c.name, new.c.type)
+        .where(sa.or_(*(_said(old, column).is_distinct_from(_said(new, column)) for column in columns)))
+        .where(*_beyond(late, beyond))
+        .order_by(late.c.name, late.c.type)
+        .limit(limit)
     )
     found = []
     for row in conn.execute(query):
         is_now = _covered(row.disposition, row.ttl, row.rdatas)
-        was = _covered(row.was, row.ttl_was, row.rdatas_was)
-        if was != is_now:
-            key = Key(row.name, row.type)
-            found.append(Difference(key, was, is_now) if before <= after else Difference(key, is_now, was))
+        was = _covered(row.disposition_was, row.ttl_was, row.rdatas_was)
+        key = Key(row.name, row.type)
+        found.append(Difference(key, was, is_now) if before <= after else Difference(key, is_now, was))
     return tuple(found)
+
+
+def _said(table: sa.FromClause, column: str) -> sa.ColumnElement[Any]:
+    """Return what a change says of an RRset in one column; to be uncovered is to say nothing."""
+    return sa.func.nullif(table.c.disposition, _UNCOVERED) if column == "disposition" else table.c[column]
+
+
+def _changed_between(conn: sa.Connection, zone: str, low: int, high: int) -> sa.Subquery:
+    """Return each RRset that changed after ``low`` and up to ``high``, with its newest generation there.
+
+    Few changes are found by their generations and cost what changed. Where there are many, a page of them is found in
+    the order of the RRsets instead, and costs about as much as the page: all of them need not be sorted for it.
+    """
+    some = sa.select(changes.c.name).where(
+        changes.c.zone == zone, changes.c.generation > low, changes.c.generation <= high
+    )
+    count = conn.scalar(sa.select(sa.func.count()).select_from(some.limit(_CHANGES_SORTED_MAX + 1).subquery()))
+    if count is not None and count <= _CHANGES_SORTED_MAX:
+        return newest_between(zone, low, high)
+    newest = _newest_of(rrsets, upto=high)
+    return (
+        sa.select(rrsets.c.zone, rrsets.c.name, rrsets.c.type, newest.label("generation"))
+        .where(rrsets.c.zone == zone, rrsets.c.newest > low, newest > low)
+        .subquery()
+    )
+
+
+def _newest_of(table: sa.FromClause, *, upto: int) -> sa.ScalarSelect[int]:
+    """Return the newest generation that says something of a row's RRset, up to a bound."""
+    earlier = changes.alias()
+    return (
+        sa.select(sa.func.max(earlier.c.generation))
+        .where(same_rrset(earlier, table), earlier.c.generation <= upto)
+        .correlate(table)
+        .scalar_subquery()
+    )
 
 
 def _covered(disposition: str | None, ttl: int | None, rdatas: bytes | None) -> Wanted | None:
@@ -211,17 +263,10 @@ def _turned_down(conn: sa.Connection, zone: str, base: int, upto: int) -> bool:
 
 def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Change, ...]) -> tuple[Change, ...]:
     """Add what stands unchanged since ``base`` at the names at which something changes."""
-    earlier = changes.alias("earlier")
-    newest = (
-        sa.select(sa.func.max(earlier.c.generation))
-        .where(same_rrset(earlier, rrsets), earlier.c.generation <= base)
-        .correlate(rrsets)
-        .scalar_subquery()
-    )
     query = (
         sa.select(changes)
         .select_from(rrsets)
-        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == newest))
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == _newest_of(rrsets, upto=base)))
         .where(
             rrsets.c.zone == zone,
             rrsets.c.name.in_(sa.bindparam("names", expanding=True)),

@@ -249,9 +249,15 @@ class SqlStore:
         """Return plans, newest first, of generations below a bound (None for all)."""
         return await self._read(reads.plans_below, zone, below, limit)
 
-    async def plan(self, zone: str, generation: int) -> tuple[Entry, tuple[Covered, ...]]:
-        """Return one plan with those of its RRsets that are kept. Raises GenerationUnknown."""
-        return await self._read(reads.plan_at, zone, generation)
+    async def plans_of(self, zone: str, generations: Collection[int]) -> tuple[Entry, ...]:
+        """Return the plans of some generations, without those that have been pruned."""
+        return await self._read(reads.plans_of, zone, generations)
+
+    async def plan(
+        self, zone: str, generation: int, *, after: Key | None = None, limit: int | None = None
+    ) -> tuple[Entry, tuple[Covered, ...]]:
+        """Return one plan with a page of those of its RRsets that are kept. Raises GenerationUnknown."""
+        return await self._read(reads.plan_at, zone, generation, after, limit)
 
     async def rrsets(
         self,
@@ -271,9 +277,11 @@ class SqlStore:
         """Return every RRset that the history covers, retired ones included, at the newest generation."""
         return await self.rrsets(zone)
 
-    async def differences(self, zone: str, before: int, after: int) -> tuple[Difference, ...]:
-        """Return the RRsets that differ between two generations. Raises GenerationUnknown."""
-        return await self._read(reads.differences, zone, before, after)
+    async def differences(
+        self, zone: str, before: int, after: int, *, beyond: Key | None = None, limit: int | None = None
+    ) -> tuple[Difference, ...]:
+        """Return a page of the RRsets that differ between two generations. Raises GenerationUnknown."""
+        return await self._read(reads.differences, zone, before, after, beyond, limit)
 
     async def contents_between(self, zone: str, above: int, upto: int) -> tuple[Covered, ...]:
         """Return whatever plans of a range of generations want, rejected ones included, oldest first."""

@@ -13,12 +13,12 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.names import fence_name
 from dnsguard.core.records import type_code
 from dnsguard.core.written import Seen
+from dnsguard.fair_semaphore import FairSemaphore
 from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
 from dnsguard.wire.encode import encode_question
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.transport import same_question, worded
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signed, Signer
-from dnsguard.wire.turns import Turns
 
 IN_FLIGHT_MAX = 16
 """Questions to one name server at once, of all zones together."""
@@ -33,13 +33,13 @@ class Follower:
         self.server = server
         self._now = now
         self._signer = None if server.signed_as is None else Signer(server.signed_as)
-        self._turns = Turns(IN_FLIGHT_MAX)
+        self._places = FairSemaphore(IN_FLIGHT_MAX)
 
     async def fence(self, zone: str) -> Seen | Unreachable:
         """Ask for the fence; ``timeout_s`` of the server bounds all of it."""
         server = self.server
         try:
-            async with asyncio.timeout(server.timeout_s), self._turns.held(zone):
+            async with asyncio.timeout(server.timeout_s), self._places.held(zone):
                 return _seen(zone, await self._ask(fence_name(zone)), server)
         except TimeoutError:
             return Unreachable(f"no answer from {server} within {server.timeout_s:g} s")

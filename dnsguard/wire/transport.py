@@ -13,10 +13,10 @@ from typing import cast
 
 import structlog
 
+from dnsguard.fair_semaphore import FairSemaphore
 from dnsguard.wire.encode import MESSAGE_OCTETS_MAX, MessageTooLarge
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signer
-from dnsguard.wire.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +45,12 @@ class Connection:
 
     def __init__(self, primary: Primary, now: Callable[[], float]) -> None:
         """Prepare; ``now`` gives seconds since the epoch, for signatures."""
-        self.transfers = Turns(TRANSFERS_MAX)
+        self.transfers = FairSemaphore(TRANSFERS_MAX)
         """Turns for what is done beside this connection."""
         self._primary = primary
         self._now = now
         self._signer = Signer(primary)
-        self._turns = Turns(primary.in_flight_max)
+        self._places = FairSemaphore(primary.in_flight_max)
         self._pipes: set[_Pipe] = set()
         self._current: _Pipe | None = None
         self._connecting: asyncio.Task[_Pipe | Unanswered] | None = None
@@ -102,11 +102,11 @@ class Connection:
         """Wait until one more message may be in flight, and for a connection."""
         try:
             async with asyncio.timeout(self._primary.timeout_s):
-                await self._turns.take(party)
+                await self._places.acquire(party)
                 try:
                     return await self._usable()
                 except BaseException:
-                    self._turns.give_back()
+                    self._places.release()
                     raise
         except TimeoutError:
             raise Unanswered(
@@ -140,7 +140,7 @@ class Connection:
         try:
             async with asyncio.timeout(primary.timeout_s):
                 _, pipe = await loop.create_connection(
-                    lambda: _Pipe(primary, self._turns.give_back, self._pipes), primary.host, primary.port
+                    lambda: _Pipe(primary, self._places.release, self._pipes), primary.host, primary.port
                 )
         except (OSError, TimeoutError) as error:
             return Unanswered(f"no connection to {primary}: {worded(error)}")

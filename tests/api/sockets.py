@@ -71,3 +71,10 @@ async def until(door: Door, so: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not so():
             assert (await door.get("/v1/health/live")).status == 200
+
+
+async def until_so(so: Callable[[], bool]) -> None:
+    """Let everything else go on until something is so, without a connection of one's own."""
+    async with asyncio.timeout(20):
+        while not so():
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0)

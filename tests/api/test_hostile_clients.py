@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
 from dnsguard.api.app import make_app
 from dnsguard.api.limits import Limits
+from dnsguard.api.room import ROOM
 from dnsguard.api.serve import serve
-from tests.api.house import PLANS, TOKENS, WRITER, Door, House, open_door, plan
-from tests.api.sockets import AUTHORIZED, LIVE, PROMISE, connected, crowd, lives, until
+from tests.api.house import ADMIN, PLANS, TOKENS, WRITER, Door, House, open_door, plan
+from tests.api.sockets import AUTHORIZED, LIVE, PROMISE, connected, crowd, lives, until, until_so
 
 
 async def test_a_body_that_trickles_in_is_408_at_the_deadline(house: House) -> None:
@@ -147,13 +150,51 @@ async def test_the_connection_that_waited_longest_makes_room(house: House) -> No
         assert (await sockets[4].answer())[0] == 200
 
 
-async def test_health_is_answered_when_every_connection_is_busy(house: House) -> None:
+async def test_when_connections_run_short_the_longest_wait_for_a_body_ends_first(house: House) -> None:
+    async with open_door(house, Limits(connections_max=5)) as door, AsyncExitStack() as stack:
+        sockets = await crowd(door, stack, 5, PROMISE + b"{")
+        async with connected(door) as late:
+            late.send(f"GET /v1/zones HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
+            assert (await late.answer())[0] == 200
+        status, headers, body = await sockets[0].answer()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        assert "too many connections" in json.loads(body)["detail"]
+        sockets[4].send(b" " * 999)
+        assert (await sockets[4].answer())[0] == 400
+
+
+def _waits(house: House, count: int) -> bool:
+    return house.waits == count
+
+
+async def test_the_token_with_the_most_waits_makes_room_and_its_plan_stays_accepted(house: House) -> None:
+    async with open_door(house, Limits(connections_max=4)) as door, AsyncExitStack() as stack:
+        house.held = True
+        sockets = []
+        for number, token in enumerate((ADMIN, WRITER, WRITER, WRITER), 1):
+            octets = json.dumps(plan()).encode()
+            head = PROMISE.replace(b"If-Match", b"Prefer: wait=200\r\nIf-Match").replace(b"1000", b"%d" % len(octets))
+            sockets += await crowd(door, stack, 1, head.replace(WRITER.encode(), token.encode()) + octets)
+            await until_so(partial(_waits, house, number))
+        assert await lives(door) < 1
+        status, headers, body = await sockets[1].answer()
+        assert (status, headers["connection"], json.loads(body)["state"]) == (202, "close", "accepted")
+        assert house.waits == 3
+
+
+async def test_health_is_answered_when_every_connection_is_in_work(house: House) -> None:
     async with (
         open_door(house, Limits(connections_max=5, connections_reserved=2)) as door,
         AsyncExitStack() as stack,
     ):
-        sockets = await crowd(door, stack, 5, PROMISE + b"{")
-        await until(door, lambda: door.served.crowd.answered >= 5)
+        worked_on = threading.Event()
+        stack.callback(worked_on.set)
+        pool = door.app[ROOM].pool
+        for _ in range(Limits().parse_concurrency):
+            pool.submit(worked_on.wait, 20)
+        large = PROMISE.replace(b"1000", b"9000") + b" " * 9000
+        await crowd(door, stack, 5, large)
+        await until_so(lambda: pool._work_queue.qsize() >= 5)
         for _ in range(5):
             assert await lives(door) < 1
         async with connected(door) as late:
@@ -166,8 +207,6 @@ async def test_health_is_answered_when_every_connection_is_busy(house: House) ->
         await crowd(door, stack, 10)
         assert len(door.served.crowd) <= 7
         assert await lives(door) < 1
-        sockets[0].send(b" " * 999)
-        assert (await sockets[0].answer())[0] == 400
 
 
 async def test_500_slow_clients_do_not_keep_health_from_answering(door: Door) -> None:

@@ -52,17 +52,33 @@ async def test_bodies_that_together_take_too_much_are_503_until_there_is_room(ho
         assert door.app[ROOM].bodies_octets == 0
 
 
-async def test_more_requests_than_can_be_worked_on_are_503(house: House) -> None:
-    async with open_door(house, Limits(requests_max=0)) as door:
-        reply = await door.get("/v1/zones")
-        assert (reply.status, reply.body["type"]) == (503, "/problems/busy")
-        assert reply.headers["Retry-After"] == "1"
+async def test_requests_beyond_the_limit_wait_for_a_place_and_health_and_metrics_need_none(house: House) -> None:
+    async with open_door(house, Limits(reads_max=1)) as door:
+        lane = door.app[ROOM].reads
+        await lane.acquire("someone")
+        waiting = asyncio.create_task(door.get("/v1/zones"))
+        await until(door, lambda: bool(lane._waiting))
         assert (await door.get("/v1/health/ready")).status == 200
         assert (await door.get("/metrics")).status == 200
+        assert (await door.submit(plan())).status == 202
+        assert not waiting.done()
+        lane.release()
+        assert (await waiting).status == 200
+
+
+async def test_a_request_that_gets_no_place_in_time_is_told_so(house: House) -> None:
+    async with open_door(house, Limits(reads_max=1, deadline_s=0.1)) as door:
+        lane = door.app[ROOM].reads
+        await lane.acquire("someone")
+        reply = await door.get("/v1/zones")
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+        lane.release()
+        assert (await door.get("/v1/zones")).status == 200
+        assert lane.free == 1
 
 
 async def test_those_who_wait_for_publication_take_no_place(house: House) -> None:
-    async with open_door(house, Limits(requests_max=1)) as door:
+    async with open_door(house, Limits(changes_max=1, reads_max=1)) as door:
         house.held = True
         waiting = asyncio.create_task(door.submit(plan(), headers={"Prefer": "wait=200"}))
         await until(door, lambda: house.waits == 1)

@@ -4,7 +4,7 @@ from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Upd
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
-from tests.api.house import ADMIN, OTHERS, READER, WRITER, ZONE, Door, clear, plan, rrset
+from tests.api.house import ADMIN, OTHERS, WRITER, ZONE, Door, clear, plan, rrset
 
 VERIFICATIONS = "/v1/zones/example.test/verifications"
 ADOPTIONS = "/v1/zones/example.test/adoptions"
@@ -30,7 +30,7 @@ async def write(door: Door, contents: dict[Key, Records | Absence]) -> None:
 
 async def test_a_verification_names_each_difference(door: Door) -> None:
     await door.submit(plan(rrset("www"), rrset("mail", "192.0.2.9"), rrset("slow")), headers=PUBLISHED)
-    clean = await door.ask("POST", VERIFICATIONS, token=READER)
+    clean = await door.ask("POST", VERIFICATIONS, token=WRITER)
     assert (clean.status, clean.body["finding_count"], clean.body["findings"], clean.body["compared"]) == (
         200,
         0,
@@ -40,7 +40,7 @@ async def test_a_verification_names_each_difference(door: Door) -> None:
     assert clean.headers["ETag"] == '"1"'
     await write(door, {key("mail"): Absence.RETIRED, key("www"): a(66), key("www", "TXT"): TEXT})
     await write(door, {key("slow"): Records(5, a(1).rdatas)})
-    found = (await door.ask("POST", VERIFICATIONS, token=READER)).body
+    found = (await door.ask("POST", VERIFICATIONS, token=WRITER)).body
     assert [(each["kind"], each["name"], each["type"]) for each in found["findings"]] == [
         ("missing", "mail.example.test.", "A"),
         ("ttl", "slow.example.test.", "A"),
@@ -78,7 +78,7 @@ async def test_what_cannot_be_compared_is_a_clear_no(door: Door) -> None:
 async def test_a_primary_that_does_not_answer_is_not_a_finding(door: Door) -> None:
     await door.submit(plan(rrset("www")), headers=PUBLISHED)
     await door.house.server.stop()
-    clear(away := await door.ask("POST", VERIFICATIONS, token=READER), 503)
+    clear(away := await door.ask("POST", VERIFICATIONS, token=WRITER), 503)
     assert away.body["type"] == "/problems/unreachable"
     clear(refused := await door.ask("POST", ADOPTIONS, token=ADMIN, body={"names": None}), 409)
     assert refused.body["type"] == "/problems/adoption-refused"

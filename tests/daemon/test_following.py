@@ -69,12 +69,9 @@ async def submit(desk: DaemonDesk, address: str) -> int:
 async def until(desk: DaemonDesk, server: str, *standings: Standing) -> Served:
     """Wait until a name server stands so."""
     async with asyncio.timeout(WAIT_S_MAX):
-        while True:
-            news = desk._rooms[ZONE].news.next()
-            found = standing_of(desk)[server]
-            if found.standing in standings:
-                return found
-            await news.wait()
+        while (found := standing_of(desk)[server]).standing not in standings:
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0)
+        return found
 
 
 def standing_of(desk: DaemonDesk) -> dict[str, Served]:

@@ -219,7 +219,7 @@ async def test_a_silent_peer_costs_each_exchange_its_time_and_no_more() -> None:
         connection = connection_to(listening.getsockname(), timeout_s=0.1, in_flight_max=1)
         outcomes = await asyncio.gather(*(connection.exchange(SOA) for _ in range(3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [Unanswered] * 3
-        assert connection._turns.free == 1
+        assert connection._places.free == 1
         await connection.close()
 
 

@@ -1,17 +1,17 @@
-"""Turns at a primary: bounded, in rotation among parties, and never lost."""
+"""A fair semaphore: bounded, in rotation among parties, and no place is ever lost."""
 
 import asyncio
 
 import pytest
 
-from dnsguard.wire.turns import Turns
+from dnsguard.fair_semaphore import FairSemaphore
 
 
-async def queue_up(turns: Turns, parties: str, order: list[str]) -> list[asyncio.Task[None]]:
+async def queue_up(places: FairSemaphore, parties: str, order: list[str]) -> list[asyncio.Task[None]]:
     """Have each party of a word ask for a turn, in order, and hand it on at once when it has it."""
 
     async def ask(party: str) -> None:
-        async with turns.held(party):
+        async with places.held(party):
             order.append(party)
 
     tasks = [asyncio.create_task(ask(party)) for party in parties]
@@ -19,22 +19,22 @@ async def queue_up(turns: Turns, parties: str, order: list[str]) -> list[asyncio
     return tasks
 
 
-async def test_turns_go_round_among_those_who_wait_however_much_one_of_them_wants() -> None:
-    turns, order = Turns(1), list[str]()
-    await turns.take("holder")
-    tasks = await queue_up(turns, "aaaabbc", order)
-    turns.give_back()
+async def test_places_go_round_among_parties_however_much_one_of_them_wants() -> None:
+    places, order = FairSemaphore(1), list[str]()
+    await places.acquire("holder")
+    tasks = await queue_up(places, "aaaabbc", order)
+    places.release()
     await asyncio.gather(*tasks)
     assert "".join(order) == "abcabaa"
 
 
-async def test_there_are_never_more_than_so_many_turns_at_once() -> None:
-    turns = Turns(3)
+async def test_there_are_never_more_holders_than_the_limit() -> None:
+    places = FairSemaphore(3)
     held = most = 0
 
     async def work(party: int) -> None:
         nonlocal held, most
-        async with turns.held(party):
+        async with places.held(party):
             held += 1
             most = max(most, held)
             for _ in range(party):
@@ -45,19 +45,19 @@ async def test_there_are_never_more_than_so_many_turns_at_once() -> None:
     assert (held, most) == (0, 3)
 
 
-async def test_who_goes_away_leaves_the_queue_and_loses_no_turn() -> None:
-    turns, order = Turns(1), list[str]()
-    await turns.take("holder")
-    tasks = await queue_up(turns, "abc", order)
+async def test_a_cancelled_waiter_leaves_the_queue_and_loses_no_place() -> None:
+    places, order = FairSemaphore(1), list[str]()
+    await places.acquire("holder")
+    tasks = await queue_up(places, "abc", order)
     tasks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
-    turns.give_back()
-    # The turn has just been handed to b, who is cancelled before it could look.
+    places.release()
+    # The place has just been handed to b, who is cancelled before it could look.
     tasks[1].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
     await tasks[2]
     assert order == ["c"]
     async with asyncio.timeout(1):
-        await turns.take("anybody")
+        await places.acquire("anybody")
