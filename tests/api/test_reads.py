@@ -74,6 +74,18 @@ async def test_plans_come_in_pages_newest_first(door: Door) -> None:
     assert ([entry["generation"] for entry in below["plans"]], below["next"]) == ([2, 1], None)
 
 
+async def test_what_a_plan_covers_comes_in_pages(door: Door) -> None:
+    await door.submit(plan(*(rrset(f"h{number}") for number in range(5))))
+    path: str | None = f"{PLANS}/1?limit=2"
+    pages = []
+    while path is not None:
+        page = (await door.get(path)).body
+        assert (page["generation"], page["rrset_count"]) == (1, 5)
+        pages.append([each["name"].split(".")[0] for each in page["rrsets"]])
+        path = page["next"]
+    assert pages == [["h0", "h1"], ["h2", "h3"], ["h4"]]
+
+
 async def test_rrsets_come_in_pages_at_one_generation(door: Door) -> None:
     await door.submit(plan(*(rrset(f"h{number}") for number in range(5))))
     first = (await door.get("/v1/zones/example.test/rrsets?limit=2")).body

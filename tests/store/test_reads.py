@@ -1,8 +1,9 @@
 import pytest
 
 from dnsguard.core.fence import Fence, Progress
-from dnsguard.core.history import GenerationUnknown
+from dnsguard.core.history import Difference, GenerationUnknown
 from dnsguard.core.plan import Before
+from dnsguard.store import reads
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, fence_at, key, publish
 
@@ -168,3 +169,34 @@ async def test_zones_say_what_waits_and_since_when(store: SqlStore) -> None:
         ("another.test.", 0, None),
         (ZONE, 2, 1001.0),
     ]
+
+
+@pytest.mark.parametrize("sorted_max", [0, 5_000], ids=["by RRset", "by generation"])
+async def test_pages_of_differences_are_the_whole_whichever_way_they_are_found(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, sorted_max: int
+) -> None:
+    monkeypatch.setattr(reads, "_CHANGES_SORTED_MAX", sorted_max)
+    names = [f"n{number}" for number in range(7)]
+    await accepted(store, {key(name): a(1) for name in names})
+    await accepted(store, {key(name): a(2) for name in names[2:5]} | {key("new", "TXT"): a(9)})
+    await accepted(store, {key(names[3]): a(1), key(names[6]): RETIRED, key("brief"): a(3)})
+    rejected = await accepted(store, {key("never"): a(66)}, adopt=True)
+    assert await store.reject(ZONE, rejected, "no", 2000.0) is not None
+    whole = await store.differences(ZONE, 1, 4)
+    assert [diff.key for diff in whole] == [
+        key("brief"), key("n2"), key("n4"), key("n6"), key("new", "TXT"),
+    ]  # fmt: skip
+    for limit in (1, 2, 5):
+        found: list[Difference] = []
+        while page := await store.differences(ZONE, 1, 4, beyond=found[-1].key if found else None, limit=limit):
+            assert len(page) <= limit
+            found += page
+        assert tuple(found) == whole
+
+
+async def test_a_plan_is_read_page_by_page(store: SqlStore) -> None:
+    await accepted(store, {key(f"n{number}"): a(1) for number in range(5)})
+    _, whole = await store.plan(ZONE, 1)
+    _, first = await store.plan(ZONE, 1, limit=2)
+    _, rest = await store.plan(ZONE, 1, after=first[-1].key, limit=9)
+    assert (first + rest, len(first)) == (whole, 2)
