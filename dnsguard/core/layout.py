@@ -165,9 +165,11 @@ def target_of(records: Records | None) -> str | None:
     if records is None:
         return None
     labels, at, wire = [], 0, records.rdatas[0]
-    while wire[at]:
+    while at < len(wire) and wire[at]:
         labels.append(wire[at + 1 : at + 1 + wire[at]].decode("latin-1"))
         at += 1 + wire[at]
+    if at != len(wire) - 1:
+        return None
     name = ".".join(labels) + "."
     return name if node_of(name) is not None else None
 

@@ -1,6 +1,7 @@
 """RRsets in one canonical form: the form that is stored, hashed, compared and published.
 Rdata is kept as wire octets in DNSSEC canonical form (RFC 4034 section 6.2), sorted and without duplicates.
-Presentation format is read strictly: whatever could be read in two ways is refused.
+Presentation format is read strictly: whatever could be read in two ways is refused. Octets that are not valid rdata
+of their type are opaque: kept, compared and published as they are, and written in the generic form of RFC 3597.
 """
 
 import re
@@ -18,12 +19,29 @@ import dns.rdatatype
 import dns.tokenizer
 
 from dnsguard.core.names import encode_labels
+from dnsguard.core.rdata_names import canonical_rdata
 
 TTL_MAX = 2**31 - 1  # RFC 2181 section 8
 RDATA_OCTETS_MAX = 65_535
 
 RDATA_CHARS_MAX = 300_000  # every octet of the longest rdata written as \DDD, and some room
 
+_NOT_READ = (
+    dns.exception.DNSException,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+"""What dnspython raises of octets and texts that it cannot read, or not render."""
+_FAITHFUL = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"})
+"""Common types whose text always reads as the octets that it was made from: it is not read again each time."""
+_GENERIC_START = re.compile(r" *\\#(?: |$)")
+_LENGTH = re.compile(r"[0-9]{1,5}")
+_HEX = re.compile(r"[0-9A-Fa-f]*")
 _STRINGS_ONLY = frozenset({"TXT", "SPF", "AVC", "NINFO", "RESINFO", "WALLET"})
 _QUOTED_OR_ESCAPED = re.compile(r'\\.|"(?:[^"\\]|\\.)*"')
 
@@ -117,9 +135,33 @@ def parse_ttl(ttl: int) -> int:
 def parse_rdata(rdtype: str, text: str) -> bytes:
     """Read one record's rdata in presentation format (RFC 1035 section 5.1) into canonical wire octets.
 
-    Names inside must be absolute; strings of TXT and its like are quoted, or one word. Raises RecordRefused.
+    Names inside must be absolute; strings of TXT and its like are quoted, or one word. The generic form (RFC 3597) is
+    for types without a format of their own, and for octets that their type's own format cannot show. Raises
+    RecordRefused.
     """
     shown = repr(text) if len(text) <= 200 else f"{text[:160]!r}… ({len(text)} characters)"
+    if len(text) > RDATA_CHARS_MAX:
+        raise RecordRefused(f"expected at most {RDATA_CHARS_MAX} characters of rdata, found {shown}")
+    return (_parse_generic if _GENERIC_START.match(text) else _parse_own)(rdtype, text, shown)
+
+
+def _parse_generic(rdtype: str, text: str, shown: str) -> bytes:
+    fields = [field for field in text.split(" ") if field]
+    digits = "".join(fields[2:])
+    if len(fields) < 2 or not _LENGTH.fullmatch(fields[1]) or not _HEX.fullmatch(digits):
+        raise RecordRefused(rf"expected '\# LENGTH HEX' (RFC 3597), found {shown}")
+    if 2 * int(fields[1]) != len(digits):
+        raise RecordRefused(f"expected {fields[1]} octets in hexadecimal, found {len(digits)} digits: {shown}")
+    octets = bytes.fromhex(digits)
+    wire = canonical_rdata(rdtype, octets, 0, len(octets))
+    if (own := _own_text(rdtype, wire)) is not None:
+        raise RecordRefused(
+            f"expected {rdtype} in its own format, found the generic one: {shown} (RFC 3597); write it as {own[:200]!r}"
+        )
+    return wire
+
+
+def _parse_own(rdtype: str, text: str, shown: str) -> bytes:
     _refuse_ambiguous(rdtype, text, shown)
     try:
         tokens = _StrictTokenizer(text)
@@ -130,30 +172,20 @@ def parse_rdata(rdtype: str, text: str) -> bytes:
             origin=None,
             relativize=False,
         )
-        wire = rdata.to_digestable()
+        octets = rdata.to_wire() or b""
     except dns.name.NeedAbsoluteNameOrOrigin:
         raise RecordRefused(f"expected absolute names in {rdtype} rdata, found {shown}; end them with a dot") from None
-    except (
-        dns.exception.DNSException,
-        ValueError,
-        OverflowError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        struct.error,
-    ) as error:
+    except _NOT_READ as error:
         raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
     if tokens.foreign:
         raise RecordRefused(f"expected letters beyond ASCII only in names and in quotes, found {shown}")
-    if len(wire) > RDATA_OCTETS_MAX:
-        raise RecordRefused(f"expected at most {RDATA_OCTETS_MAX} octets of rdata, found {len(wire)}")
-    return wire
+    if len(octets) > RDATA_OCTETS_MAX:
+        raise RecordRefused(f"expected at most {RDATA_OCTETS_MAX} octets of rdata, found {len(octets)}")
+    return canonical_rdata(rdtype, octets, 0, len(octets))
 
 
 def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
     """Refuse text of which a zone-file reader would drop, join or split something silently."""
-    if len(text) > RDATA_CHARS_MAX:
-        raise RecordRefused(f"expected at most {RDATA_CHARS_MAX} characters of rdata, found {shown}")
     if not text.strip(" "):
         raise RecordRefused(f"expected {rdtype} rdata, found nothing")
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
@@ -167,8 +199,6 @@ def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
             kinds.append(token.ttype)
             if token.ttype == dns.tokenizer.COMMENT:
                 raise RecordRefused(f"expected no comment (';' outside quotes), found {shown}")
-            if len(kinds) == 1 and token.is_identifier() and token.value == r"\#" and _has_own_format(rdtype):
-                raise RecordRefused(f"expected {rdtype} in its own format, found the generic one: {shown} (RFC 3597)")
     except (dns.exception.DNSException, ValueError) as error:
         raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
     unquoted = _QUOTED_OR_ESCAPED.sub("", text)
@@ -180,15 +210,41 @@ def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
         )
 
 
+def rdata_text(rdtype: str, wire: bytes) -> str:
+    """Render wire octets in presentation format, the generic one where the type's own cannot show them.
+
+    `parse_rdata` reads what this returns into the same octets.
+    """
+    own = _own_text(rdtype, wire)
+    return rf"\# {len(wire)} {wire.hex()}".rstrip() if own is None else own
+
+
+def is_opaque(rdtype: str, text: str) -> bool:
+    """Tell whether `rdata_text` fell back to the generic form: the octets are not valid rdata of their type."""
+    return _GENERIC_START.match(text) is not None and _has_own_format(rdtype)
+
+
+@lru_cache(maxsize=512)
 def _has_own_format(rdtype: str) -> bool:
     known = dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))
     return known is not dns.rdata.GenericRdata
 
 
-def rdata_text(rdtype: str, wire: bytes) -> str:
-    """Render canonical wire octets in presentation format."""
-    rdata = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), wire, 0, len(wire))
-    return rdata.to_text()
+def _own_text(rdtype: str, wire: bytes) -> str | None:
+    """Render octets in their type's own format; None if that format has no text that reads as these octets."""
+    if not _has_own_format(rdtype):
+        return None
+    try:
+        rdata = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), wire, 0, len(wire))
+        text = rdata.to_text()
+        if rdtype in _FAITHFUL:
+            return text if rdata.to_wire() == wire else None
+    except _NOT_READ:
+        return None
+    try:
+        return text if parse_rdata(rdtype, text) == wire else None
+    except RecordRefused:
+        return None
 
 
 def records_text(rdtype: str, records: Records) -> tuple[str, ...]:

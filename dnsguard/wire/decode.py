@@ -1,5 +1,6 @@
-"""Answers in wire format, read into the values of the core. They have been proven authentic before they come
-here; what cannot be read in full is refused as a whole, never read in part.
+"""Answers in wire format, read into the values of the core. They have been proven authentic before they come here.
+A message whose framing is broken is refused as a whole. What a record says is not judged: rdata is octets, of which
+only the names that may be compressed are read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,16 +11,14 @@ from typing import NamedTuple
 import dns.exception
 import dns.name
 import dns.rcode
-import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.wire
 
+from dnsguard.core.rdata_names import canonical_rdata
 from dnsguard.core.records import Key, Records, make_records
 
 _AT_ONCE = 100_000
-_NAMELESS = frozenset({dns.rdatatype.A, dns.rdatatype.AAAA, dns.rdatatype.TXT})
-"""Types in which every octet stands for itself: the wire form is the canonical one."""
 
 
 class Unreadable(ValueError):
@@ -48,21 +47,28 @@ class Answer:
 
 
 def decode_answer(wire: bytes) -> Answer:
-    """Read an answer without its TSIG record. Raises Unreadable."""
+    """Read an answer without its TSIG record. Raises Unreadable, which names the last record that could be read."""
+    last: Record | None = None
+    sections: list[tuple[Record, ...]] = []
     try:
         parser = dns.wire.Parser(wire)
         _, flags, questions, *counts = parser.get_struct("!HHHHHH")
         for _ in range(questions):
             parser.get_name(decompress=True)
             parser.get_bytes(4)
-        answer, authority, additional = (tuple(_records(parser, count)) for count in counts)
+        for count in counts:
+            section: list[Record] = []
+            for record in _records(parser, count):
+                section.append(record)
+                last = record
+            sections.append(tuple(section))
         if parser.remaining():
-            raise Unreadable("expected the message to end after its last record, found more")
+            raise Unreadable("expected the message to end after its last record")
     except (dns.exception.DNSException, ValueError) as error:
-        raise Unreadable(
-            f"expected a well-formed answer, found otherwise: {str(error) or type(error).__name__}"
-        ) from None
+        where = "before its first record" if last is None else f"after {Key(last.name, last.type)}"
+        raise Unreadable(f"the answer is malformed {where}: {str(error) or type(error).__name__}") from None
     rcode = dns.rcode.to_text(dns.rcode.Rcode(flags & 0x0F))
+    answer, authority, additional = sections
     return Answer(rcode, bool(flags & 0x0400), bool(flags & 0x0200), answer, authority, additional)
 
 
@@ -102,12 +108,9 @@ def _records(parser: dns.wire.Parser, count: int) -> Iterator[Record]:
     for _ in range(count):
         owner = parser.get_name(decompress=True)
         rdtype, rdclass, ttl, octets = parser.get_struct("!HHIH")
-        if rdclass != dns.rdataclass.IN:
-            parser.get_bytes(octets)
-            continue
-        if rdtype in _NAMELESS:
-            rdata = parser.get_bytes(octets)
-        else:
-            with parser.restrict_to(octets):
-                rdata = dns.rdata.from_wire_parser(rdclass, rdtype, parser).to_digestable()
-        yield Record(owner.to_text().lower(), dns.rdatatype.to_text(rdtype), ttl, rdata)
+        start = parser.current
+        parser.get_bytes(octets)
+        if rdclass == dns.rdataclass.IN:
+            mnemonic = dns.rdatatype.to_text(rdtype)
+            rdata = canonical_rdata(mnemonic, parser.wire, start, start + octets)
+            yield Record(owner.to_text().lower(), mnemonic, ttl, rdata)

@@ -7,14 +7,16 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnsguard.core.rdata_names import canonical_rdata
 from dnsguard.core.records import (
     RDATA_CHARS_MAX,
     TTL_MAX,
     RecordRefused,
     Records,
+    is_opaque,
     make_records,
     parse_rdata,
     parse_records,
@@ -149,6 +151,79 @@ def test_an_unknown_type_takes_the_generic_format(name: str, wire: bytes) -> Non
     if rdtype.startswith("TYPE"):
         assert parse_rdata(rdtype, rf"\# {len(wire)} {wire.hex()}") == wire
         assert parse_rdata(rdtype, rdata_text(rdtype, wire)) == wire
+
+
+OPAQUE = {
+    "TLSA": "03010100112233445566778899aabbccddeeff",
+    "HTTPS": "000003666f6f0000010003026832",
+    "SVCB": "00010000050002ffff",
+    "URI": "00010001",
+    "GPOS": "000000",
+    "AMTRELAY": "0a7f01",
+    "DS": "30390d00ab",
+    "LOC": "01" + "00" * 15,
+    "A": "c00002",
+    "CNAME": "016100ff",
+    "MX": "000a",
+    "CAA": "0005",
+    "APL": "00010802c000",
+    "HINFO": "ff",
+}
+"""Octets that servers store or serve, and that dnspython does not read, or reads as others."""
+
+
+@pytest.mark.parametrize("rdtype", OPAQUE)
+def test_octets_that_a_type_cannot_show_are_written_generically_and_taken_back(rdtype: str) -> None:
+    wire = bytes.fromhex(OPAQUE[rdtype])
+    text = rdata_text(rdtype, wire)
+    assert text == rf"\# {len(wire)} {wire.hex()}"
+    assert is_opaque(rdtype, text)
+    assert parse_rdata(rdtype, text) == wire
+    assert parse_rdata(rdtype, text.upper()) == wire
+
+
+@settings(deadline=None, max_examples=400)  # a busy machine is not a fault
+@given(st.sampled_from([*PLAIN, "MB", "MINFO", "NULL", "TYPE65280"]), st.data())
+def test_whatever_octets_a_type_has_what_is_printed_is_taken_back_as_the_same_octets(
+    rdtype: str, data: st.DataObject
+) -> None:
+    sample = parse_rdata(rdtype, SAMPLES[rdtype]) if rdtype in SAMPLES else b"\x01a\0"
+    octets = data.draw(st.binary(max_size=40) | damaged(sample))
+    wire = canonical_rdata(rdtype, octets, 0, len(octets))
+    assert canonical_rdata(rdtype, wire, 0, len(wire)) == wire
+    text = rdata_text(rdtype, wire)
+    assert parse_rdata(rdtype, text) == wire
+    assert is_opaque(rdtype, text) == (text.startswith(r"\#") and rdtype in PLAIN)
+
+
+def damaged(sample: bytes) -> st.SearchStrategy[bytes]:
+    """Octets that differ from some in one place, or end early."""
+    return st.builds(
+        lambda at, octets, rest: sample[:at] + octets + sample[at + rest :],
+        st.integers(0, len(sample)),
+        st.binary(max_size=3),
+        st.integers(0, len(sample)),
+    )
+
+
+def test_the_generic_form_of_octets_that_a_type_can_show_is_refused_with_the_way_to_write_it() -> None:
+    with pytest.raises(RecordRefused, match=r"write it as '192\.0\.2\.1'"):
+        parse_rdata("A", r"\# 4 c0000201")
+    with pytest.raises(RecordRefused, match=r"write it as '10 mail\.example\.'"):
+        parse_rdata("MX", r"\# 16 000a 044d41494c 074558414d504c45 00")
+
+
+def test_names_of_types_without_a_format_of_their_own_are_canonical_too() -> None:
+    assert parse_rdata("MB", r"\# 5 0141 014200") == parse_rdata("MB", r"\# 5 0161016200")
+    assert parse_rdata("MINFO", r"\# 6 014100014200") == b"\x01a\0\x01b\0"
+
+
+@pytest.mark.parametrize(
+    "text", [r"\#", r"\# 2", r"\# 2 abc", r"\# 1 abcd", r"\# -1", r"\# 1 xy", r"\#1 ab", r"\# 0 \# 0"]
+)
+def test_a_generic_form_that_says_two_things_is_refused(text: str) -> None:
+    with pytest.raises(RecordRefused, match="expected"):
+        parse_rdata("TLSA", text)
 
 
 def test_a_known_type_without_a_format_of_its_own_takes_the_generic_one() -> None:

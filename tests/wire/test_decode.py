@@ -1,14 +1,16 @@
 """Answers are read into the core's canonical values, or refused as a whole."""
 
 import contextlib
+import struct
 
 import dns.message
+import dns.rdatatype
 import dns.rrset
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsguard.core.records import Key, parse_records
+from dnsguard.core.records import Key, parse_rdata, parse_records, rdata_text, type_code
 from dnsguard.wire.decode import Unreadable, decode_answer, gather
 
 ZONE = "example.test."
@@ -56,13 +58,81 @@ def test_octets_after_the_last_record_are_refused() -> None:
         decode_answer(response().to_wire() + b"\0")
 
 
-def test_rdata_that_does_not_fit_its_type_is_refused() -> None:
+@pytest.mark.parametrize("damaged", [-1, -2, -13, -15])
+def test_rdata_that_does_not_fit_its_type_is_kept_as_octets(damaged: int) -> None:
     made = response()
-    made.answer.append(dns.rrset.from_text("www.example.test.", 60, "IN", "MX", "10 mail.example.test."))
+    made.answer.append(dns.rrset.from_text("www.example.test.", 60, "IN", "MX", "10 mail.elsewhere."))
+    made.answer.append(dns.rrset.from_text("www.example.test.", 60, "IN", "A", "192.0.2.1"))
     wire = bytearray(made.to_wire())
-    wire[-1] ^= 0xFF
-    with pytest.raises(Unreadable):
-        decode_answer(bytes(wire))
+    end = len(wire) - 16
+    wire[end + damaged] ^= 0xFF
+    mx, a = decode_answer(bytes(wire)).answer
+    assert (mx.type, a.type) == ("MX", "A")
+    if damaged != -15:
+        assert mx.rdata == bytes(wire[end - 18 : end])
+
+
+def test_an_answer_with_broken_framing_is_refused_with_the_last_record_that_was_read() -> None:
+    made = response()
+    made.answer.append(dns.rrset.from_text("www.example.test.", 60, "IN", "MX", "10 mail.elsewhere."))
+    made.answer.append(dns.rrset.from_text("www.example.test.", 60, "IN", "A", "192.0.2.1"))
+    with pytest.raises(Unreadable, match=r"malformed after www\.example\.test\. MX: "):
+        decode_answer(made.to_wire()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("rdtype", "fields"),
+    [
+        ("MB", [b"n"]),
+        ("MG", [b"n"]),
+        ("MR", [b"n"]),
+        ("MD", [b"n"]),
+        ("MF", [b"n"]),
+        ("MINFO", [b"n", b"n"]),
+        ("NS", [b"n"]),
+        ("MX", [b"\0\1", b"n"]),
+        ("SOA", [b"n", b"n", bytes(20)]),
+        ("SRV", [bytes(6), b"n"]),
+        ("NAPTR", [bytes(4), b"\1a", b"\0", b"\2bc", b"n"]),
+        ("RP", [b"n", b"n"]),
+        ("SIG", [bytes(18), b"n", b"signature"]),
+    ],
+)
+def test_compressed_names_in_rdata_are_read_as_the_generic_form_says_them(rdtype: str, fields: list[bytes]) -> None:
+    query = dns.message.make_query("Www.Example.test.", "ANY")
+    head = bytearray(dns.message.make_response(query).to_wire())
+    head[6:8] = b"\0\1"
+    compressed = b"".join(b"\3Joe\xc0\x10" if field == b"n" else field for field in fields)
+    plain = b"".join(b"\3joe\7example\4test\0" if field == b"n" else field for field in fields)
+    fixed = struct.pack("!HHIH", type_code(rdtype), 1, 60, len(compressed))
+    (record,) = decode_answer(bytes(head) + b"\xc0\x0c" + fixed + compressed).answer
+    assert record == ("www.example.test.", rdtype, 60, plain)
+    assert parse_rdata(rdtype, rdata_text(rdtype, plain)) == plain
+
+
+@pytest.mark.parametrize("pointer", [b"\xc0\x30", b"\xc0\x2f", b"\xff\xff", b"\x40", b"\xc0"])
+def test_a_pointer_that_leads_nowhere_leaves_the_octets_as_they_are(pointer: bytes) -> None:
+    made = response()
+    head = bytearray(made.to_wire())
+    head[6:8] = b"\0\1"
+    start = len(head) + 12
+    rdata = pointer.replace(b"\x30", bytes((start,))).replace(b"\x2f", bytes((start,)))
+    fixed = struct.pack("!HHIH", type_code("MB"), 1, 60, len(rdata))
+    (record,) = decode_answer(bytes(head) + b"\xc0\x0c" + fixed + rdata).answer
+    assert record.rdata == rdata
+
+
+@settings(deadline=None)  # a busy machine is not a fault
+@given(st.integers(1, 300), st.binary(max_size=60))
+def test_any_rdata_of_any_type_is_read_and_shown_as_the_same_octets(code: int, octets: bytes) -> None:
+    rdtype = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(code))
+    if code == dns.rdatatype.OPT or dns.rdatatype.is_metatype(dns.rdatatype.RdataType.make(code)):
+        return
+    head = bytearray(response().to_wire())
+    head[6:8] = b"\0\1"
+    fixed = struct.pack("!HHIH", code, 1, 60, len(octets))
+    (record,) = decode_answer(bytes(head) + b"\xc0\x0c" + fixed + octets).answer
+    assert parse_rdata(rdtype, rdata_text(rdtype, record.rdata)) == record.rdata
 
 
 @settings(deadline=None)  # a busy machine is not a fault
