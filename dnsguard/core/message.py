@@ -2,7 +2,8 @@
 Deciding what to send happens with these; only `wire` turns them into octets.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dnsguard.core.names import name_wire
 from dnsguard.core.records import Key, Records
@@ -130,3 +131,11 @@ class Unreachable:
     """The server gave no usable answer to a question; ``reason`` is for people."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamesRead:
+    """What exists at some names. ``unread`` has the names that could not be read, each with the reason for people."""
+
+    rrsets: Mapping[Key, Records]
+    unread: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ FENCE_LABEL = "_dnsguard"
 NAME_CHARS_MAX = 1_020  # 255 octets, each written as \DDD
 
 _IDEOGRAPHIC_DOTS = "\u3002\uff0e\uff61"
+_FIRST_LABEL = re.compile(r"^(?:[^.\\]|\\.)*\.")
 _PLAIN = re.compile(r"(?:[a-z0-9_*/-]{1,63}\.)+")
 
 
@@ -106,6 +107,11 @@ def is_within(name: str, apex: str) -> bool:
     if "\\" not in name:
         return True
     return dns.name.from_text(name).is_subdomain(dns.name.from_text(apex))
+
+
+def parent_name(name: str) -> str:
+    """Return the name above a canonical name that is not the root."""
+    return _FIRST_LABEL.sub("", name, count=1) or "."
 
 
 def fence_name(apex: str) -> str:

@@ -3,7 +3,7 @@ Each rule is a plain function; which of them travel with a write is named by `Gu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from dnsguard.core.fence import Fence, FenceUnreadable, fence_key, parse_fence
@@ -57,6 +57,8 @@ class Written:
     stage: str = WRITE
     ours: frozenset[Key] = frozenset()
     """The RRsets of ``wire`` that the layout put there by itself."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Names that had to be read and could not be, each with the reason."""
 
 
 WriteRule = Callable[[Written], tuple[Prerequisite, ...]]

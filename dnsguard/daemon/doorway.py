@@ -5,7 +5,7 @@ What could not be looked at there, the enactor looks at before it publishes.
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
-from dnsguard.core.message import Message, Outcome, Unreachable
+from dnsguard.core.message import Message, NamesRead, Outcome, Unreachable
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
 from dnsguard.workers.effects import Publisher
@@ -21,7 +21,7 @@ class Doorway:
         self._publisher = publisher
         self._is_away = is_away
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return what exists at these names, if the primary says so soon."""
         if self._is_away():
             return Unreachable(f"the primary of {zone} did not answer when it was asked last")

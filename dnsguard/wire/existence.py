@@ -1,44 +1,49 @@
-"""Which RRsets truly exist at some names of a zone. A query shows what a resolver would be told, which is
-made up below wildcards and withheld below delegations; a prerequisite asks the zone itself. So queries find the
-contents, and UPDATE messages without updates confirm them. Nothing here changes anything.
+"""Which RRsets truly exist at some names of a zone. What a server answers is only where to look: an answer may be made
+from a wildcard, come from another zone of the same server, be withheld below a delegation, cut short, or fail. The
+zone's own word decides: prerequisites of UPDATE messages without updates, or a transfer. Nothing here changes anything.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import dns.rdatatype
 
 from dnsguard.core.message import (
     Applied,
     Message,
-    NameInUse,
     NameNotInUse,
+    NamesRead,
     Outcome,
     Prerequisite,
     Refused,
     RRsetAbsent,
+    RRsetExists,
     RRsetIs,
     Unknown,
     Unreachable,
 )
+from dnsguard.core.names import parent_name
 from dnsguard.core.records import Key, Records
 from dnsguard.wire.decode import Answer, Record, gather
 
 IGNORED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3"})
 """Types that a signing server makes itself."""
-CONFIRMED_MAX = 200
-"""Names in one message of prerequisites."""
-_ABSENT_MAX = 2_000
-"""RRsets in one message of prerequisites."""
+PREREQUISITES_MAX = 2_000
+"""Prerequisites in one message, so that no server is at work on one for long."""
 _ASKED_MAX = 8
 """So many RRsets are asked for one by one sooner than divided further."""
+_ABOUT_CONTENTS = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN", "FORMERR", "SERVFAIL"})
+"""Answers to prerequisites that may be about one name among several, and not about the zone or the key."""
 
 _DATA_TYPES = tuple(
     dns.rdatatype.to_text(rdtype)
     for rdtype in dns.rdatatype.RdataType
     if not dns.rdatatype.is_metatype(rdtype) and dns.rdatatype.to_text(rdtype) not in IGNORED_TYPES
 )
+
+_Contents = Mapping[Key, Records]
+_T = TypeVar("_T")
 
 
 class Questioned(Protocol):
@@ -57,192 +62,211 @@ class Questioned(Protocol):
         ...
 
 
-async def existing(
-    primary: Questioned, zone: str, names: Collection[str], at_once_max: int
-) -> Mapping[Key, Records] | Unreachable:
-    """Return every RRset that exists at these names.
+class _NoAnswer(Exception):
+    """The primary does not say whether prerequisites hold; the message says why."""
 
-    Where a delegation withholds what a name holds, the contents come from the referral if prerequisites confirm
-    that this is all, and from a transfer if not; so do those that are too large for one answer. A server that shows
-    one RRset for all (RFC 8482 section 4.1) is told by the apex, and asked what else there is; there, types
-    without a mnemonic are missed.
+
+async def existing(primary: Questioned, zone: str, names: Collection[str], at_once_max: int) -> NamesRead | Unreachable:
+    """Return every RRset that exists at these names, and the names that cannot be read by any way.
+
+    New names take one message. A name at which the zone does not confirm what is answered takes a transfer, one for
+    all such names. Where a server shows one RRset for all (RFC 8482 section 4.1), types without a mnemonic are missed.
     """
     wanted = sorted(set(names))
     if not wanted:
-        return {}
-    asked = [Key(name, "ANY") for name in dict.fromkeys((*wanted, zone))]
-    every = await _ask_each(primary, asked, at_once_max)
-    if isinstance(every, Unreachable):
-        return every
-    answers = {name: every[Key(name, "ANY")] for name in wanted}
-    shown: dict[str, Mapping[Key, Records]] = {}
-    found: dict[Key, Records] = {}
-    leftover: set[str] = set()
-    for name, answer in answers.items():
-        contents = gather(_at(name, answer.answer))
-        if not _withheld(name, answer):
-            if contents:
-                shown[name] = contents
-            continue
-        exact = await _confirmed(primary, zone, name, answer)
-        if isinstance(exact, Unreachable):
-            return exact
-        if exact is None:
-            leftover.add(name)
-        else:
-            found |= exact
-    for some in _batches(tuple(shown)):
-        used = await _in_use(primary, zone, some)
-        if isinstance(used, Unreachable):
-            return used
-        for name in used:
-            found |= shown[name]
-    if not {"SOA", "NS"} <= {record.type for record in every[Key(zone, "ANY")].answer}:
-        others = await _others(primary, zone, [key for key in found if key.name in shown], at_once_max)
-        if isinstance(others, Unreachable):
-            return others
-        found |= others
-    if leftover:
-        everything = await primary.transfer(zone)
+        return NamesRead({})
+    try:
+        return await _Reading(primary, zone, max(1, at_once_max // 2)).read(wanted)
+    except _NoAnswer as reason:
+        return Unreachable(str(reason))
+
+
+class _Reading:
+    """One reading of some names. ``at_once_max`` bounds the questions in flight.
+
+    That is half of what the primary takes, so that publications of other zones do not wait behind a long read.
+    """
+
+    def __init__(self, primary: Questioned, zone: str, at_once_max: int) -> None:
+        self._primary = primary
+        self._zone = zone
+        self._at_once_max = at_once_max
+        self._found: dict[Key, Records] = {}
+        self._unread: dict[str, str] = {}
+        """The names that are not settled yet, and why."""
+
+    async def read(self, wanted: Sequence[str]) -> NamesRead:
+        nothing: Mapping[str, _Contents] = {name: {} for name in wanted}
+        if len(wanted) <= PREREQUISITES_MAX and await self._holds(nothing):
+            return NamesRead({})
+        answers = await self._ask(Key(name, "ANY") for name in wanted)
+        shown: dict[str, _Contents] = {}
+        for (name, _), answer in answers.items():
+            if isinstance(answer, Unreachable):
+                self._unread[name], shown[name] = answer.reason, {}
+            else:
+                self._unread[name] = "what the server answers there is not what the zone holds"
+                shown[name] = _at(name, (*answer.answer, *answer.authority, *answer.additional))
+        await self._confirm({name: {} for name, contents in shown.items() if not contents})
+        foreign = await self._answered_from_elsewhere(self._unread)
+        own = {name: shown[name] for name in self._unread if name not in foreign}
+        await self._confirm({name: contents for name, contents in own.items() if contents})
+        await self._confirm({name: {} for name in self._unread if shown[name]})
+        await self._confirm(await self._by_type({name: own[name] for name in self._unread if name in own}))
+        if self._unread:
+            await self._by_transfer()
+        return NamesRead(self._found, self._unread)
+
+    async def _ask(self, keys: Iterable[Key]) -> dict[Key, Answer | Unreachable]:
+        """Ask some questions, some at a time; an answer that says nothing of the name is Unreachable."""
+        asked = tuple(keys)
+        answers: dict[Key, Answer | Unreachable] = {}
+        queue = iter(asked)
+
+        async def walk() -> None:
+            for key in queue:
+                answer = await self._primary.ask(key.name, key.type)
+                if isinstance(answer, Answer) and answer.rcode not in ("NOERROR", "NXDOMAIN"):
+                    answer = Unreachable(f"the server answered {answer.rcode} when asked what {key.name} holds")
+                answers[key] = answer
+
+        await asyncio.gather(*(walk() for _ in range(min(len(asked), self._at_once_max))))
+        return {key: answers[key] for key in asked}
+
+    async def _answered_from_elsewhere(self, names: Collection[str]) -> Collection[str]:
+        """Return the names for which another zone of the server answers, or may answer: with other TTLs, say.
+
+        The SOA beside a negative answer says which zone it is from. An alias has no such answer: the zone that it is in
+        is the one of its parent, since no apex is an alias.
+        """
+        places = {name: name for name in names if name != self._zone}
+        elsewhere: set[str] = set()
+        while places:
+            answers = await self._ask(Key(place, "SOA") for place in sorted(set(places.values())))
+            higher: dict[str, str] = {}
+            for name, place in places.items():
+                answer = answers[Key(place, "SOA")]
+                if isinstance(answer, Unreachable):
+                    elsewhere.add(name)
+                elif not answer.authoritative:
+                    continue
+                elif any(record.type in ("CNAME", "DNAME") for record in answer.answer):
+                    if (parent := parent_name(place)) != self._zone:
+                        higher[name] = parent
+                elif {r.name for r in (*answer.answer, *answer.authority) if r.type == "SOA"} != {self._zone}:
+                    elsewhere.add(name)
+            places = higher
+        return elsewhere
+
+    async def _confirm(self, supposed: Mapping[str, _Contents]) -> None:
+        """Settle the names that hold exactly what is supposed of them, by the zone's own word."""
+        pieces: list[dict[str, _Contents]] = []
+        room = 0
+        for name, contents in supposed.items():
+            needed = len(_prerequisites(name, contents, self._zone))
+            if needed > room:
+                pieces.append({})
+                room = PREREQUISITES_MAX
+            pieces[-1][name] = contents
+            room -= needed
+        for piece in pieces:
+            for name in await self._holding(piece):
+                self._found |= supposed[name]
+                del self._unread[name]
+
+    async def _holding(self, supposed: Mapping[str, _Contents]) -> Collection[str]:
+        """Return the names that hold what is supposed, halving until the server's answer is about one."""
+        if await self._holds(supposed):
+            return supposed.keys()
+        if len(supposed) == 1:
+            return ()
+        items = list(supposed.items())
+        half = len(items) // 2
+        return await _both(self._holding(dict(items[:half])), self._holding(dict(items[half:])))
+
+    async def _holds(self, supposed: Mapping[str, _Contents]) -> bool:
+        return await self._true(
+            [each for name, contents in supposed.items() for each in _prerequisites(name, contents, self._zone)]
+        )
+
+    async def _true(self, prerequisites: Sequence[Prerequisite]) -> bool:
+        """Ask the zone itself. Raises _NoAnswer."""
+        match await self._primary.publish(Message(self._zone, tuple(prerequisites), ())):
+            case Applied():
+                return True
+            case Refused(rcode) | Unknown(_, rcode) if rcode in _ABOUT_CONTENTS:
+                return False
+            case Refused(rcode, detail):
+                raise _NoAnswer(f"the server answered {rcode} when asked which RRsets exist: {detail}")
+            case Unknown(reason):
+                raise _NoAnswer(reason)
+
+    async def _by_type(self, names: Mapping[str, _Contents]) -> Mapping[str, _Contents]:
+        """Return what some names seem to hold when asked for each type that exists there.
+
+        By type first: most types exist nowhere, and one message says so for all names.
+        """
+        possible = [Key(name, kind) for kind in _DATA_TYPES for name in names]
+        possible += [key for contents in names.values() for key in contents if key.type not in _DATA_TYPES]
+        suspects: list[Key] = []
+        for first in range(0, len(possible), PREREQUISITES_MAX):
+            suspects += await self._suspected(possible[first : first + PREREQUISITES_MAX])
+        answers = await self._ask(suspects)
+        records = [
+            record
+            for key, answer in answers.items()
+            if isinstance(answer, Answer)
+            for record in (*answer.answer, *answer.authority)
+            if record[:2] == key
+        ]
+        return {name: _at(name, records) for name in names}
+
+    async def _suspected(self, keys: Sequence[Key]) -> Sequence[Key]:
+        """Return keys among which are all RRsets that exist, and few others: halved until nothing or little is left."""
+        if await self._true([RRsetAbsent(key) for key in keys]):
+            return ()
+        if len(keys) <= _ASKED_MAX:
+            return keys
+        half = len(keys) // 2
+        return await _both(self._suspected(keys[:half]), self._suspected(keys[half:]))
+
+    async def _by_transfer(self) -> None:
+        everything = await self._primary.transfer(self._zone)
         if isinstance(everything, Unreachable):
-            return Unreachable(
-                f"only a transfer shows what {min(leftover)} holds, and {everything.reason}; "
-                "let the TSIG key transfer the zone"
-            )
-        found |= {
+            self._unread = {
+                name: f"{why}, and {everything.reason}; let the TSIG key transfer the zone"
+                for name, why in self._unread.items()
+            }
+            return
+        self._found |= {
             key: records
             for key, records in everything.items()
-            if key.name in leftover and key.type not in IGNORED_TYPES
+            if key.name in self._unread and key.type not in IGNORED_TYPES
         }
-    return found
+        self._unread = {}
 
 
-async def _ask_each(primary: Questioned, asked: Sequence[Key], at_once_max: int) -> dict[Key, Answer] | Unreachable:
-    """Ask some questions, some at a time; the first that gets no usable answer ends it."""
-    answers: dict[Key, Answer] = {}
-    failed: list[Unreachable] = []
-    queue = iter(asked)
-
-    async def walk() -> None:
-        for key in queue:
-            answer = await primary.ask(key.name, key.type)
-            if isinstance(answer, Unreachable):
-                failed.append(answer)
-            elif answer.rcode not in ("NOERROR", "NXDOMAIN"):
-                failed.append(Unreachable(f"the server answered {answer.rcode} when asked what {key.name} holds"))
-            elif not answer.authoritative and not any(record.type == "NS" for record in answer.authority):
-                failed.append(Unreachable(f"the server is not authoritative for {key.name}, and refers to nobody"))
-            else:
-                answers[key] = answer
-            if failed:
-                return
-
-    # Half of the places in flight, so that publications of other zones do not wait behind a long read.
-    await asyncio.gather(*(walk() for _ in range(min(len(asked), max(1, at_once_max // 2)))))
-    return failed[0] if failed else answers
+async def _both(*asked: Coroutine[None, None, Iterable[_T]]) -> tuple[_T, ...]:
+    """Wait for two halves at once, and for both even if one raises."""
+    halves = await asyncio.gather(*asked, return_exceptions=True)
+    found: list[_T] = []
+    for half in halves:
+        if isinstance(half, BaseException):
+            raise half
+        found += half
+    return tuple(found)
 
 
-async def _others(
-    primary: Questioned, zone: str, known: Collection[Key], at_once_max: int
-) -> Mapping[Key, Records] | Unreachable:
-    """Return what exists beside known RRsets, at their names.
-
-    By type first: most types exist nowhere, and one message says so for all names.
-    """
-    names = sorted({key.name for key in known})
-    possible = [key for kind in _DATA_TYPES for name in names if (key := Key(name, kind)) not in known]
-    suspects: list[Key] = []
-    for first in range(0, len(possible), _ABSENT_MAX):
-        some = await _suspected(primary, zone, possible[first : first + _ABSENT_MAX])
-        if isinstance(some, Unreachable):
-            return some
-        suspects += some
-    answers = await _ask_each(primary, suspects, at_once_max)
-    if isinstance(answers, Unreachable):
-        return answers
-    return gather(record for key, answer in answers.items() for record in answer.answer if record[:2] == key)
+def _prerequisites(name: str, contents: _Contents, zone: str) -> Sequence[Prerequisite]:
+    """Return what holds if a name holds exactly these contents; of the SOA only that it is there, for it moves."""
+    if not contents:
+        return (NameNotInUse(name),)
+    exact: list[Prerequisite] = [
+        RRsetExists(key) if key == (zone, "SOA") else RRsetIs(key, records.rdatas) for key, records in contents.items()
+    ]
+    absent = (key for key in (Key(name, kind) for kind in _DATA_TYPES) if key not in contents)
+    return (*exact, *map(RRsetAbsent, absent))
 
 
-async def _suspected(primary: Questioned, zone: str, keys: Sequence[Key]) -> Sequence[Key] | Unreachable:
-    """Return keys among which are all RRsets that exist, and few others: halved until nothing or little is left."""
-    match await primary.publish(Message(zone, tuple(map(RRsetAbsent, keys)), ())):
-        case Applied():
-            return ()
-        case Unknown(reason):
-            return Unreachable(reason)
-        case Refused("YXRRSET") if len(keys) <= _ASKED_MAX:
-            return keys
-        case Refused(rcode, detail) if rcode not in ("YXRRSET", "FORMERR") or len(keys) == 1:
-            return Unreachable(f"the server answered {rcode} when asked which RRsets exist: {detail}")
-    half = len(keys) // 2
-    left, right = await asyncio.gather(_suspected(primary, zone, keys[:half]), _suspected(primary, zone, keys[half:]))
-    if isinstance(left, Unreachable):
-        return left
-    return right if isinstance(right, Unreachable) else (*left, *right)
-
-
-def _withheld(name: str, answer: Answer) -> bool:
-    """Tell whether more, or something else, may exist at a name than an answer shows."""
-    return (
-        answer.truncated
-        or not answer.authoritative
-        or any(record.type == "DNAME" and record.name != name for record in answer.answer)
-    )
-
-
-async def _confirmed(
-    primary: Questioned, zone: str, name: str, answer: Answer
-) -> Mapping[Key, Records] | Unreachable | None:
-    """Return what a name holds that a delegation hides, if the zone confirms that this is all; None if not.
-
-    Beside NS, DS and glue, a type without a mnemonic would be missed: no prerequisite says "and nothing else".
-    """
-    if answer.truncated:
-        return None
-    records = [*answer.authority, *answer.additional]
-    if any(record.name == name for record in answer.authority):
-        signer = await primary.ask(name, "DS")
-        if isinstance(signer, Unreachable):
-            return signer
-        records += signer.answer
-    hidden = gather(_at(name, records))
-    prerequisites: list[Prerequisite] = [RRsetIs(key, contents.rdatas) for key, contents in hidden.items()]
-    if hidden:
-        prerequisites += [RRsetAbsent(key) for key in (Key(name, kind) for kind in _DATA_TYPES) if key not in hidden]
-    else:
-        prerequisites.append(NameNotInUse(name))
-    match await primary.publish(Message(zone, tuple(prerequisites), ())):
-        case Applied():
-            return hidden
-        case Refused():
-            return None
-        case Unknown(reason):
-            return Unreachable(reason)
-
-
-async def _in_use(primary: Questioned, zone: str, names: Sequence[str]) -> Collection[str] | Unreachable:
-    """Return those of the names that exist, halving until the server's answer is about one."""
-    match await primary.publish(Message(zone, tuple(NameInUse(name) for name in names), ())):
-        case Applied():
-            return names
-        case Unknown(reason):
-            return Unreachable(reason)
-        case Refused("NXDOMAIN"):
-            if len(names) == 1:
-                return ()
-        case Refused(rcode, detail):
-            return Unreachable(f"the server answered {rcode} when asked which names exist: {detail}")
-    half = len(names) // 2
-    left = await _in_use(primary, zone, names[:half])
-    if isinstance(left, Unreachable):
-        return left
-    right = await _in_use(primary, zone, names[half:])
-    return right if isinstance(right, Unreachable) else (*left, *right)
-
-
-def _at(name: str, records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.name == name and record.type not in IGNORED_TYPES]
-
-
-def _batches(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[first : first + CONFIRMED_MAX] for first in range(0, len(names), CONFIRMED_MAX)]
+def _at(name: str, records: Iterable[Record]) -> _Contents:
+    return gather(record for record in records if record.name == name and record.type not in IGNORED_TYPES)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
-from dnsguard.core.message import Applied, Message, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
+from dnsguard.core.message import Applied, Message, NamesRead, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
 from dnsguard.core.names import fence_name
 from dnsguard.core.records import Key, Records, type_code
 from dnsguard.core.written import Seen
@@ -103,7 +103,7 @@ class DnsPublisher:
             return await self._absent(zone, key) or Seen(rdatas, fence)
         return Seen(rdatas, fence)
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset that truly exists at these names (nothing made from a wildcard).
 
         Signatures and denial records (RRSIG, NSEC, NSEC3) are left out. What stands at or below a delegation

@@ -10,7 +10,7 @@ from typing import Protocol
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Zone
-from dnsguard.core.message import Message, Outcome, Unreachable
+from dnsguard.core.message import Message, NamesRead, Outcome, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.propagation import Tracked
@@ -42,7 +42,7 @@ class Publisher(Protocol):
         """Send one UPDATE and wait for its outcome; never retries."""
         ...
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset that truly exists at these names (nothing made from a wildcard)."""
         ...
 

@@ -113,6 +113,9 @@ class Enactor:
             )
             if isinstance(written, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
+            for name, why in written.unread.items():
+                detail = f"{name} cannot be read: {why}"
+                return self._step("primary.unreachable", Then.LATER, detail=detail, messages=messages)
             if (culprit := refused_change(self._layout, self.guards, written)) is not None:
                 step = await self._reject(pending, seen, culprit)
                 return replace(step, messages=messages, rrsets=done - start)

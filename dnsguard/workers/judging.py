@@ -2,15 +2,14 @@
 It reads and judges; what comes of a refusal is the enactor's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dnsguard.core.guards import Guards
 from dnsguard.core.layout import Layout, at_names
-from dnsguard.core.message import Unreachable
+from dnsguard.core.message import NamesRead, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.publication import Part
-from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen, Written
 from dnsguard.workers.effects import Publisher
 
@@ -43,14 +42,13 @@ async def look(
     """
     carried = tuple(changes[part.first : part.last])
     names = part.stage.names_to_read(zone, carried, unmanaged)
-    wire: Mapping[Key, Records] = {}
-    if names:
-        found = await publisher.read(zone, names)
-        if isinstance(found, Unreachable):
-            return found
-        wire = found
+    found = await publisher.read(zone, names) if names else NamesRead({})
+    if isinstance(found, Unreachable):
+        return found
+    wire = found.rrsets
     ours = frozenset(wire.keys() - layout.foreign(wire).keys())
-    return Written(zone, seen, carried, wire, frozenset(names), part.stage.name, ours)
+    read = frozenset(name for name in names if name not in found.unread)
+    return Written(zone, seen, carried, wire, read, part.stage.name, ours, found.unread)
 
 
 def refused_change(layout: Layout, guards: Guards, written: Written) -> Culprit | None:

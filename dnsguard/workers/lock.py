@@ -12,6 +12,7 @@ from dnsguard.core.message import (
     AddRecords,
     DeleteRRset,
     Message,
+    NamesRead,
     Outcome,
     Prerequisite,
     Refused,
@@ -104,7 +105,7 @@ class LockingPublisher:
         """Read the fence."""
         return await self.publisher.observe(zone)
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         return await self.publisher.read(zone, names)
 
@@ -121,14 +122,16 @@ class LockingPublisher:
             found = await self.publisher.read(message.zone, [lock.name for lock in locks])
             if isinstance(found, Unreachable):
                 return Unknown(f"the lock could not be read, and nothing was sent: {found.reason}")
-            if not self._free(locks, found):
+            for name, why in found.unread.items():
+                return Unknown(f"the lock at {name} could not be read, and nothing was sent: {why}")
+            if not self._free(locks, found.rrsets):
                 await self._back_off()
                 continue
-            outcome = await self.publisher.publish(self._locking(message, locks, found))
+            outcome = await self.publisher.publish(self._locking(message, locks, found.rrsets))
             if not (isinstance(outcome, Refused) and outcome.rcode in _LOST):
                 return outcome
             now = await self.publisher.read(message.zone, [lock.name for lock in locks])
-            if isinstance(now, Unreachable) or all(now.get(lock) == found.get(lock) for lock in locks):
+            if isinstance(now, Unreachable) or all(now.rrsets.get(lock) == found.rrsets.get(lock) for lock in locks):
                 return outcome
             await self._back_off()
         return Unknown(f"the lock of {locks[0].name} was held by others {TRIES_MAX} times; nothing was sent")

@@ -38,7 +38,10 @@ class Planner:
         return await self.store.judge(plan, self.guards, self.policy, await self._look(plan))
 
     async def _look(self, plan: Plan) -> Mapping[Key, Records] | None:
-        """Read the names of which something is not managed yet; None if there are too many, or nobody answers."""
+        """Read the names of which something is not managed yet; None if there are too many, or nobody answers.
+
+        Of a name that cannot be read nothing is known here: the enactor reads it again before it publishes there.
+        """
         unmanaged = await self.store.unmanaged(plan.zone, plan.keys)
         names = sorted({key.name for key in unmanaged})
         if not names:
@@ -46,7 +49,7 @@ class Planner:
         if len(names) > NAMES_READ_MAX:
             return None
         found = await self.publisher.read(plan.zone, names)
-        return None if isinstance(found, Unreachable) else LAYOUTS[self.policy.layout].foreign(found)
+        return None if isinstance(found, Unreachable) else LAYOUTS[self.policy.layout].foreign(found.rrsets)
 
 
 def rollback(

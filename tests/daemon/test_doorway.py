@@ -1,12 +1,11 @@
 """Nobody at the door waits for a primary that is away."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import pytest
 
-from dnsguard.core.message import Unreachable
-from dnsguard.core.records import Key, Records
+from dnsguard.core.message import NamesRead, Unreachable
 from dnsguard.daemon import doorway
 from dnsguard.daemon.doorway import Doorway
 from dnsguard.lab.ends.primary import MemoryPrimary, MemoryPublisher
@@ -17,7 +16,7 @@ ZONE = "example.test."
 class Slow(MemoryPublisher):
     """A primary that never comes to answering."""
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         await asyncio.get_running_loop().create_future()
         return await super().read(zone, names)
 

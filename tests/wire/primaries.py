@@ -1,7 +1,7 @@
 """Primaries to publish to in tests: the same zone, keys and controls whatever the name server is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import dns.tsig
 from dnsguard.core.fence import Fence, fence_rdata
 from dnsguard.core.guards import GUARDED
 from dnsguard.core.layout import INLINE
-from dnsguard.core.message import Applied, Message
+from dnsguard.core.message import Applied, Message, NamesRead
 from dnsguard.core.plan import Before, Change, Wanted, fold
 from dnsguard.core.publication import compose
 from dnsguard.core.records import Key, Records, parse_records
@@ -148,6 +148,14 @@ def guarded(
 ) -> Message:
     read = frozenset(key.name for key in wire or {})
     return compose(INLINE.stages[0], Written(ZONE, seen, some, wire or {}, read), fence, GUARDED.write)
+
+
+async def read(publisher: DnsPublisher, names: Collection[str], zone: str = ZONE) -> Mapping[Key, Records]:
+    """Read names all of which can be read."""
+    found = await publisher.read(zone, names)
+    assert isinstance(found, NamesRead), found
+    assert not found.unread
+    return found.rrsets
 
 
 async def publish(publisher: DnsPublisher, generation: int, wanted: dict[Key, Wanted]) -> Fence:

@@ -21,6 +21,7 @@ from tests.wire.primaries import (
     key,
     make_publisher,
     publish,
+    read,
     records,
     seen_at,
 )
@@ -52,7 +53,7 @@ async def test_an_update_that_was_taken_without_an_answer_is_unknown_and_observi
     assert said in unsettled.reason
     proxy.answers = Answers.PASSED
     assert await distant.observe(ZONE) == seen_at(fence_at(1))
-    assert await distant.read(ZONE, [WWW.name]) == {WWW: ONE}
+    assert await read(distant, [WWW.name]) == {WWW: ONE}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed_under_load
     # The last one, without an answer, may have been taken: that is what unknown means.
     assert found.fence.generation in {acknowledged, acknowledged + 1}
     generation = found.fence.generation
-    assert await publisher.read(ZONE, [WWW.name]) == {WWW: records("A", f"192.0.{generation >> 8}.{generation & 255}")}
+    assert await read(publisher, [WWW.name]) == {WWW: records("A", f"192.0.{generation >> 8}.{generation & 255}")}
 
 
 async def test_a_cancelled_publication_disturbs_nobody(proxy: Proxy, connect: Connect) -> None:
@@ -144,7 +145,7 @@ async def test_a_cancelled_publication_disturbs_nobody(proxy: Proxy, connect: Co
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    reading = asyncio.create_task(distant.read(ZONE, [WWW.name]))
+    reading = asyncio.create_task(read(distant, [WWW.name]))
     await proxy.until(lambda: proxy.answered >= 2)
     proxy.answers = Answers.PASSED
     for frame, writer in proxy.held:
@@ -177,7 +178,7 @@ async def test_malformed_rdata_applies_nothing_and_an_unsigned_word_on_it_decide
         own_way("SERVFAIL, and signed")
     assert outcome.rcode == ("SERVFAIL" if kind == "powerdns" else "FORMERR")
     assert isinstance(outcome, Unknown) == (kind != "powerdns")
-    assert await connect().read(ZONE, [WWW.name]) == {}
+    assert await read(connect(), [WWW.name]) == {}
 
 
 @pytest.mark.parametrize("server", ["bind"], indirect=True)

@@ -23,6 +23,7 @@ from tests.wire.primaries import (
     key,
     make_publisher,
     publish,
+    read,
     records,
     seen_at,
 )
@@ -37,7 +38,7 @@ async def test_the_apex_keeps_its_soa_and_its_last_name_server_whatever_is_said(
 ) -> None:
     message = Message(ZONE, (), (DeleteRRset(key("", rdtype)), AddRecords(WWW, ONE)))
     assert await publisher.publish(message) == Applied()
-    found = await publisher.read(ZONE, [ZONE, WWW.name])
+    found = await read(publisher, [ZONE, WWW.name])
     assert isinstance(found, dict)
     assert set(found) == {key("", "SOA"), key("", "NS"), WWW}
 
@@ -53,7 +54,7 @@ async def test_prerequisites_compare_no_ttl_and_a_changed_ttl_alone_is_published
     longer = Records(7200, ONE.rdatas)
     assert await publisher.publish(Message(ZONE, (RRsetIs(WWW, longer.rdatas),), ())) == Applied()
     assert await publisher.publish(guarded(seen, changes({WWW: longer}), fence_at(2))) == Applied()
-    assert await publisher.read(ZONE, [WWW.name]) == {WWW: longer}
+    assert await read(publisher, [WWW.name]) == {WWW: longer}
 
 
 @pytest.mark.parametrize("server", ["knot"], indirect=True)
@@ -70,7 +71,7 @@ async def test_a_bad_update_on_knot_takes_its_neighbours_down_and_nothing_is_hal
         sent = [publisher.publish(message) for publisher, message in zip(publishers, good, strict=True)]
         *outcomes, verdict = await asyncio.gather(*sent, connect().publish(bad))
         assert isinstance(verdict, Refused)
-        there = await publishers[0].read(ZONE, [message.updates[0].key.name for message in good])
+        there = await read(publishers[0], [message.updates[0].key.name for message in good])
         assert isinstance(there, dict)
         for outcome, message in zip(outcomes, good, strict=True):
             assert (outcome == Applied()) == (message.updates[0].key in there)

@@ -41,6 +41,7 @@ from tests.wire.primaries import (
     guarded,
     key,
     publish,
+    read,
     records,
     seen_at,
 )
@@ -68,7 +69,7 @@ async def test_a_zone_without_a_fence_shows_none(publisher: DnsPublisher) -> Non
 async def test_what_was_published_is_observed_and_read(publisher: DnsPublisher) -> None:
     fence = await publish(publisher, 1, {WWW: ONE})
     assert await publisher.observe(ZONE) == Seen((fence_rdata(fence),), fence)
-    assert await publisher.read(ZONE, [WWW.name]) == {WWW: ONE}
+    assert await read(publisher, [WWW.name]) == {WWW: ONE}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ async def test_a_stale_fence_is_refused_and_nothing_is_applied(publisher: DnsPub
     late = guarded(seen_at(old), changes({WWW: ONE, key("other", "A"): ONE}, Before.HELD), fence_at(2, writer=9))
     assert await publisher.publish(late) == Refused("NXRRSET", "an RRset does not exist, or not with these records")
     assert await publisher.observe(ZONE) == seen_at(new)
-    assert await publisher.read(ZONE, [WWW.name, key("other", "A").name]) == {WWW: TWO}
+    assert await read(publisher, [WWW.name, key("other", "A").name]) == {WWW: TWO}
 
 
 async def test_the_first_publication_happens_only_once(publisher: DnsPublisher) -> None:
@@ -123,14 +124,14 @@ async def test_prerequisites_of_every_kind_decide_over_the_whole_message(
     added = AddRecords(key("added", "A"), ONE)
     outcome = await publisher.publish(Message(ZONE, tuple(prerequisites), (added,)))
     assert (outcome.rcode if isinstance(outcome, Refused) else None) == rcode
-    found = await publisher.read(ZONE, [added.key.name])
+    found = await read(publisher, [added.key.name])
     assert found == ({} if rcode else {added.key: ONE})
 
 
 async def test_single_records_go_and_the_others_stay(publisher: DnsPublisher) -> None:
     await publish(publisher, 1, {WWW: records("A", "192.0.2.1", "192.0.2.2")})
     assert await publisher.publish(Message(ZONE, (), (DeleteRecords(WWW, ONE.rdatas),))) == Applied()
-    assert await publisher.read(ZONE, [WWW.name]) == {WWW: TWO}
+    assert await read(publisher, [WWW.name]) == {WWW: TWO}
 
 
 async def test_a_key_without_permission_is_refused_in_words(connect: Connect, kind: str, own_way: OwnWay) -> None:
@@ -181,7 +182,7 @@ async def compete(publishers: list[DnsPublisher], rounds: int) -> None:
         if generation % 10 == 0:
             assert await publishers[-1].observe(ZONE) == seen
             won = records("A", f"192.0.2.{winners[0]}")
-            assert await publishers[-1].read(ZONE, [WWW.name]) == {WWW: won}
+            assert await read(publishers[-1], [WWW.name]) == {WWW: won}
 
 
 @pytest.mark.parametrize(("publishers", "rounds"), [(2, 400), (8, 200)])
@@ -197,7 +198,7 @@ async def test_a_chain_of_fenced_messages_in_flight_applies_in_order(publisher: 
     ]
     assert await asyncio.gather(*map(publisher.publish, chain)) == [Applied()] * len(chain)
     assert await publisher.observe(ZONE) == seen_at(fences[-1])
-    assert await publisher.read(ZONE, [WWW.name]) == {WWW: records("A", "192.0.2.64")}
+    assert await read(publisher, [WWW.name]) == {WWW: records("A", "192.0.2.64")}
 
 
 @pytest.mark.parametrize("finished", [1, 4, 7])
@@ -247,7 +248,7 @@ async def test_the_largest_message_is_published_and_a_larger_one_is_refused_unse
     assert len(encode_update(largest)) + signature == MESSAGE_OCTETS_MAX
     assert await publisher.publish(largest) == Applied()
     written = {update.key: update.records for update in largest.updates if isinstance(update, AddRecords)}
-    assert await publisher.read(ZONE, [key.name for key in written]) == written
+    assert await read(publisher, [key.name for key in written]) == written
     outcome = await publisher.publish(filled(MESSAGE_OCTETS_MAX + 1, signature))
     assert outcome == Refused("FORMERR", "expected at most 65535 octets in a message, found 65536; nothing was sent")
 
@@ -255,7 +256,7 @@ async def test_the_largest_message_is_published_and_a_larger_one_is_refused_unse
 async def test_the_apex_name_servers_are_replaced_in_one_message(publisher: DnsPublisher) -> None:
     apex = key("", "NS")
     wanted = changes({apex: records("NS", "ns1.elsewhere.test.", "ns2.elsewhere.test.", ttl=300)})
-    found = await publisher.read(ZONE, [ZONE])
+    found = await read(publisher, [ZONE])
     assert isinstance(found, dict)
     assert apex in found
     fence = fence_at(1)
@@ -267,13 +268,13 @@ async def test_a_cname_and_an_address_change_places_in_one_message(publisher: Dn
     alias, target = key("www", "CNAME"), records("CNAME", "elsewhere.test.")
     seen = seen_at(await publish(publisher, 1, {WWW: ONE}))
     for generation, wanted in ((2, {WWW: Absence.RETIRED, alias: target}), (3, {WWW: TWO, alias: Absence.RETIRED})):
-        found = await publisher.read(ZONE, [WWW.name])
+        found = await read(publisher, [WWW.name])
         assert isinstance(found, dict)
         some = changes(wanted)  # type: ignore[arg-type]  # each value is a Wanted
         assert await publisher.publish(guarded(seen, some, fence_at(generation), found)) == Applied()
         seen = seen_at(fence_at(generation))
         assert await publisher.publish(verifying(seen, some)) == Applied()
-        assert await publisher.read(ZONE, [WWW.name]) == {k: v for k, v in wanted.items() if v != Absence.RETIRED}
+        assert await read(publisher, [WWW.name]) == {k: v for k, v in wanted.items() if v != Absence.RETIRED}
 
 
 async def test_an_address_beside_a_cname_is_refused_or_its_silent_loss_is_detected(

@@ -3,12 +3,23 @@
 import pytest
 
 from dnsguard.core.fence import fence_key
-from dnsguard.core.message import AddRecords, Applied, DeleteRecords, DeleteRRset, Message, Refused, Unreachable
+from dnsguard.core.message import (
+    AddRecords,
+    Applied,
+    DeleteRecords,
+    DeleteRRset,
+    Message,
+    NamesRead,
+    Outcome,
+    Refused,
+    Unreachable,
+)
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
-from dnsguard.wire.existence import CONFIRMED_MAX, existing
+from dnsguard.wire.decode import Answer
+from dnsguard.wire.existence import existing
 from dnsguard.wire.publisher import DnsPublisher
-from tests.wire.primaries import ZONE, Connect, OwnWay, fence_at, key, publish, records, seen_at
+from tests.wire.primaries import ZONE, Connect, OwnWay, fence_at, key, publish, read, records, seen_at
 
 ONE = records("A", "192.0.2.1")
 TEXT = records("TXT", '"some text"', ttl=0)
@@ -37,7 +48,7 @@ async def test_every_rrset_at_the_names_is_read_and_no_other(publisher: DnsPubli
     }
     await put(publisher, contents | {key("below.www", "A"): ONE, key("other", "A"): ONE})
     names = {key.name for key in contents} | {f"nowhere.{ZONE}"}
-    assert await publisher.read(ZONE, names) == contents
+    assert await read(publisher, names) == contents
 
 
 async def test_a_type_without_a_mnemonic_is_read_where_the_server_takes_and_shows_it(
@@ -54,7 +65,7 @@ async def test_a_type_without_a_mnemonic_is_read_where_the_server_takes_and_show
     if kind == "knot":
         own_way("such a type is seen in a transfer only")
     shown = {one: some for one, some in contents.items() if kind != "knot" or one.type == "A"}
-    assert await publisher.read(ZONE, [f"www.{ZONE}"]) == shown
+    assert await read(publisher, [f"www.{ZONE}"]) == shown
     everything = await publisher.transfer(ZONE)
     assert isinstance(everything, dict)
     assert contents.items() <= everything.items()
@@ -67,15 +78,15 @@ async def test_many_names_with_several_types_each_are_read(publisher: DnsPublish
         for kind, some in (("A", ONE), ("AAAA", records("AAAA", "2001:db8::1")), ("TXT", TEXT))
     } | {key("host7", "SSHFP"): records("SSHFP", "4 2 " + "ab" * 32)}
     await put(publisher, contents)
-    assert await publisher.read(ZONE, {key.name for key in contents}) == contents
+    assert await read(publisher, {key.name for key in contents}) == contents
 
 
 async def test_reading_no_names_finds_nothing(publisher: DnsPublisher) -> None:
-    assert await publisher.read(ZONE, []) == {}
+    assert await read(publisher, []) == {}
 
 
 async def test_the_apex_is_read_with_its_soa(publisher: DnsPublisher) -> None:
-    found = await publisher.read(ZONE, [ZONE])
+    found = await read(publisher, [ZONE])
     assert isinstance(found, dict)
     assert {key.type for key in found} == {"SOA", "NS"}
 
@@ -86,25 +97,25 @@ async def test_names_that_only_a_wildcard_answers_for_hold_nothing(publisher: Dn
     await put(publisher, wild | real)
     made_up = [f"made-up{index}.{ZONE}" for index in range(40)]
     names = [*made_up, f"x.sub.{ZONE}", f"*.{ZONE}", *(key.name for key in real)]
-    assert await publisher.read(ZONE, names) == real | {k: v for k, v in wild.items() if k.name == f"*.{ZONE}"}
+    assert await read(publisher, names) == real | {k: v for k, v in wild.items() if k.name == f"*.{ZONE}"}
 
 
 async def test_more_names_than_one_message_confirms_are_read(publisher: DnsPublisher) -> None:
-    contents = {key(f"host{index}", "A"): ONE for index in range(CONFIRMED_MAX * 2 + 1)}
+    contents = {key(f"host{index}", "A"): ONE for index in range(201)}
     await put(publisher, contents)
-    assert await publisher.read(ZONE, [key.name for key in contents]) == contents
+    assert await read(publisher, [key.name for key in contents]) == contents
 
 
 async def test_a_delegation_and_its_glue_are_read(publisher: DnsPublisher) -> None:
     await put(publisher, DELEGATION)
-    assert await publisher.read(ZONE, [f"sub.{ZONE}", f"ns.sub.{ZONE}", f"nowhere.sub.{ZONE}"]) == DELEGATION
+    assert await read(publisher, [f"sub.{ZONE}", f"ns.sub.{ZONE}", f"nowhere.sub.{ZONE}"]) == DELEGATION
 
 
 async def test_what_a_delegation_hides_is_read(publisher: DnsPublisher) -> None:
     hidden = {key("sub", "TXT"): TEXT, key("ns.sub", "TXT"): TEXT, key("deep.sub", "A"): ONE}
     await put(publisher, DELEGATION | hidden)
     names = [f"sub.{ZONE}", f"ns.sub.{ZONE}", f"deep.sub.{ZONE}", f"nowhere.sub.{ZONE}"]
-    assert await publisher.read(ZONE, names) == DELEGATION | hidden
+    assert await read(publisher, names) == DELEGATION | hidden
 
 
 async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(
@@ -116,11 +127,11 @@ async def test_what_a_dname_hides_is_read_and_what_it_makes_up_is_not(
         own_way("it lets no DNAME hide anything: REFUSED")
         (above,) = (AddRecords(one, some) for one, some in dname.items())
         assert isinstance(await publisher.publish(Message(ZONE, (), (above,))), Refused)
-        assert await publisher.read(ZONE, [f"moved.{ZONE}", f"old.moved.{ZONE}"]) == {key("old.moved", "A"): ONE}
+        assert await read(publisher, [f"moved.{ZONE}", f"old.moved.{ZONE}"]) == {key("old.moved", "A"): ONE}
         return
     await put(publisher, dname)
     names = [f"moved.{ZONE}", f"old.moved.{ZONE}", f"new.moved.{ZONE}"]
-    assert await publisher.read(ZONE, names) == dname | {key("old.moved", "A"): ONE}
+    assert await read(publisher, names) == dname | {key("old.moved", "A"): ONE}
 
 
 async def test_a_name_that_holds_more_than_an_answer_takes_is_read(
@@ -130,12 +141,14 @@ async def test_a_name_that_holds_more_than_an_answer_takes_is_read(
     contents = {key("big", rdtype): Records(60, (string * 100,)) for rdtype in ("TXT", "SPF", "OPENPGPKEY")}
     for one, some in contents.items():
         await put(publisher, {one: some})
-    found = await publisher.read(ZONE, [f"big.{ZONE}"])
     if kind == "powerdns":
         own_way("it is not: the server hangs up where others truncate, and the name stays unread")
-        assert isinstance(found, Unreachable)
+        found = await publisher.read(ZONE, [f"big.{ZONE}", f"ns1.{ZONE}"])
+        assert isinstance(found, NamesRead)
+        assert found.unread.keys() == {f"big.{ZONE}"}
+        assert {key.name for key in found.rrsets} == {f"ns1.{ZONE}"}
         return
-    assert found == contents
+    assert await read(publisher, [f"big.{ZONE}"]) == contents
 
 
 async def test_a_zone_that_is_not_served_is_unreachable(publisher: DnsPublisher) -> None:
@@ -231,7 +244,7 @@ async def test_a_transfer_that_is_refused_says_why(
     assert (said if kind != "powerdns" else "compare the TSIG key") in everything.reason
 
 
-async def test_what_only_a_transfer_would_show_is_unreachable_without_one(
+async def test_a_name_that_only_a_transfer_would_show_is_unread_without_one_and_the_others_are_read(
     publisher: DnsPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(publisher, DELEGATION | {key("deep.sub", "TXT"): TEXT})
@@ -240,6 +253,61 @@ async def test_what_only_a_transfer_would_show_is_unreachable_without_one(
         return Unreachable(f"the transfer of {zone} was given up: REFUSED")
 
     monkeypatch.setattr(publisher, "transfer", refused)
-    found = await existing(publisher, ZONE, [f"deep.sub.{ZONE}"], 4)
-    assert isinstance(found, Unreachable)
-    assert "let the TSIG key transfer the zone" in found.reason
+    found = await existing(publisher, ZONE, [f"deep.sub.{ZONE}", f"ns1.{ZONE}", f"nowhere.{ZONE}"], 4)
+    assert isinstance(found, NamesRead)
+    assert found.unread.keys() == {f"deep.sub.{ZONE}"}
+    assert {key.name for key in found.rrsets} == {f"ns1.{ZONE}"}
+    assert "let the TSIG key transfer the zone" in found.unread[f"deep.sub.{ZONE}"]
+
+
+@pytest.mark.parametrize("answered", ["SERVFAIL", "REFUSED", None])
+async def test_a_name_that_the_server_does_not_answer_is_read_by_transfer_and_the_others_as_ever(
+    publisher: DnsPublisher, monkeypatch: pytest.MonkeyPatch, answered: str | None
+) -> None:
+    contents = {key("bad", "A"): ONE, key("good", "A"): ONE, key("good", "TXT"): TEXT}
+    await put(publisher, contents)
+    ask = publisher.ask
+
+    async def failing(name: str, rdtype: str) -> Answer | Unreachable:
+        if not name.startswith("bad"):
+            return await ask(name, rdtype)
+        no_answer = Answer(answered or "", False, False, (), (), ())
+        return no_answer if answered else Unreachable("no answer within 5 s")
+
+    monkeypatch.setattr(publisher, "ask", failing)
+    names = [f"bad.{ZONE}", f"good.{ZONE}", f"bad-and-new.{ZONE}"]
+    assert await read(publisher, names) == contents
+
+
+async def test_a_new_name_takes_one_message_and_no_transfer(
+    publisher: DnsPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Message] = []
+    publish = publisher.publish
+
+    async def counted(message: Message) -> Outcome:
+        sent.append(message)
+        return await publish(message)
+
+    async def never(*_: str) -> Unreachable:
+        raise AssertionError
+
+    monkeypatch.setattr(publisher, "publish", counted)
+    monkeypatch.setattr(publisher, "transfer", never)
+    monkeypatch.setattr(publisher, "ask", never)
+    assert await read(publisher, [f"new.{ZONE}", f"newer.{ZONE}"]) == {}
+    assert len(sent) == 1
+
+
+async def test_a_name_that_shows_itself_is_read_without_a_transfer(
+    publisher: DnsPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {key("www", "A"): ONE, key("www", "TXT"): TEXT, key("www", "MX"): records("MX", "1 a.test.")}
+    contents[key("alias", "CNAME")] = records("CNAME", "www.example.test.")
+    await put(publisher, contents | {key("*.wild", "A"): ONE})
+
+    async def never(_: str) -> Unreachable:
+        raise AssertionError
+
+    monkeypatch.setattr(publisher, "transfer", never)
+    assert await read(publisher, [f"www.{ZONE}", f"alias.{ZONE}", f"x.wild.{ZONE}", f"no.{ZONE}"]) == contents

@@ -5,7 +5,7 @@ Neither changes a message, an answer or a decision.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dnsguard.core.message import Applied, Message, NameInUse, NameNotInUse, Outcome, Refused, Unreachable
+from dnsguard.core.message import Applied, Message, NameInUse, NameNotInUse, NamesRead, Outcome, Refused, Unreachable
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
 from dnsguard.lab.demo.clock import StoryClock
@@ -38,7 +38,7 @@ class DistantPublisher:
         await self._travel()
         return await self.publisher.publish(message)
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         await self._travel()
         return await self.publisher.read(zone, names)
@@ -86,7 +86,7 @@ class WitnessedPublisher:
         self.journal.tell(self.lane, kind, f"{sent.words}{why}", sent)
         return outcome
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         return await self.publisher.read(zone, names)
 
@@ -100,4 +100,4 @@ class WitnessedPublisher:
             each.name if isinstance(each, NameInUse | NameNotInUse) else each.key.name for each in message.prerequisites
         }
         wire = await self.publisher.read(message.zone, sorted(names))
-        return ("", "") if isinstance(wire, Unreachable) else failed_prerequisite(message, wire)
+        return ("", "") if isinstance(wire, Unreachable) else failed_prerequisite(message, wire.rrsets)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from time import time as real_time
 from typing import Any
 
-from dnsguard.core.message import AddRecords, Message, Outcome, Unknown, Unreachable
+from dnsguard.core.message import AddRecords, Message, NamesRead, Outcome, Unknown, Unreachable
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import Seen
 from dnsguard.lab.demo.hands import send
@@ -126,7 +126,7 @@ class Line(GatedPublisher):
         outcome = self._noted("publish", message, await self.line.publish(message))
         return Unknown("the answer was lost") if turn is Turn.LOST_ANSWER else outcome
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         await self.gate.pass_through("read")
         return self._noted("read", tuple(names), await self.line.read(zone, names))

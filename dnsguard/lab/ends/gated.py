@@ -11,7 +11,17 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Zone
 from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of
-from dnsguard.core.message import Message, NameInUse, NameNotInUse, Outcome, Prerequisite, Refused, Unknown, Unreachable
+from dnsguard.core.message import (
+    Message,
+    NameInUse,
+    NameNotInUse,
+    NamesRead,
+    Outcome,
+    Prerequisite,
+    Refused,
+    Unknown,
+    Unreachable,
+)
 from dnsguard.core.names import FENCE_LABEL
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
@@ -93,7 +103,7 @@ class GatedPublisher:
             self.gate.touched(reads=tuple(reads))
         return Unknown("the answer was lost") if turn is Turn.LOST_ANSWER else outcome
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         await self.gate.pass_through("read", reads=tuple(dict.fromkeys(part_of(name) for name in names)))
         return self._noted("read", tuple(names), await MemoryPublisher(self.primary).read(zone, names))

@@ -13,6 +13,7 @@ from dnsguard.core.message import (
     Message,
     NameInUse,
     NameNotInUse,
+    NamesRead,
     Outcome,
     Prerequisite,
     Refused,
@@ -134,12 +135,12 @@ class MemoryPublisher:
         self.primary.contents = contents
         return Applied()
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         await self.gate.pass_through("read", reads=(f"zone {zone}",))
         if self.primary.away:
             return Unreachable("the primary is away")
-        return {key: records for key, records in self.primary.contents.items() if key.name in set(names)}
+        return NamesRead({key: records for key, records in self.primary.contents.items() if key.name in set(names)})
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
         """Return all RRsets of the zone."""

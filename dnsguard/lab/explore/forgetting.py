@@ -10,7 +10,7 @@ from dnsguard.core.enactment import Reach
 from dnsguard.core.fence import Fence, fence_key, parse_fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Pending, Zone
-from dnsguard.core.message import AddRecords, Applied, Message, Outcome, Unreachable
+from dnsguard.core.message import AddRecords, Applied, Message, NamesRead, Outcome, Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.sweep import Listed, deletion, markers, nodes
@@ -247,7 +247,7 @@ class EnactingPublisher(GatedPublisher):
         self.underway.after_writing(message, outcome)
         return outcome
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         self.underway.going_on(self.who, "read")
         return await GatedPublisher.read(self, zone, names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dnsguard.core.history import StoreUnavailable
-from dnsguard.core.message import Applied, Message, Outcome, Refused, Unknown, Unreachable, octets_of
+from dnsguard.core.message import Applied, Message, NamesRead, Outcome, Refused, Unknown, Unreachable, octets_of
 from dnsguard.core.names import is_within
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Seen
@@ -128,12 +128,12 @@ class StormyPublisher:
             storm.late.append(message)
         return outcome
 
-    async def read(self, zone: str, names: Collection[str]) -> Mapping[Key, Records] | Unreachable:
+    async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset at these names."""
         await self.storm.hold_up(self.who, "read")
         found = await self.inner.read(zone, names)
         self.storm.note(self.who, "read", tuple(names), found)
-        self.looked_at = {} if isinstance(found, Unreachable) else found
+        self.looked_at = {} if isinstance(found, Unreachable) else found.rrsets
         return found
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
