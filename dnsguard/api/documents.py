@@ -154,6 +154,9 @@ class Zones(Answer, frozen=True, kw_only=True):
     daemons: tuple[DaemonStatus, ...] = ()
 
 
+OPAQUE_DESCRIPTION = "A record is not valid rdata of its type: kept as octets, shown in the generic form (RFC 3597)."
+
+
 class RRset(Answer, frozen=True, kw_only=True):
     """An RRset as a plan wants it; without records where ``absence`` says why."""
 
@@ -163,6 +166,7 @@ class RRset(Answer, frozen=True, kw_only=True):
     records: tuple[str, ...]
     absence: Literal["retired", "withdrawn"] | None
     generation: Annotated[int, _described("The plan that these contents come from.")]
+    opaque: Annotated[bool, _described(OPAQUE_DESCRIPTION)] = False
 
 
 class Contents(Answer, frozen=True, kw_only=True):
@@ -171,6 +175,7 @@ class Contents(Answer, frozen=True, kw_only=True):
     ttl: int | None
     records: tuple[str, ...]
     absence: Literal["retired", "withdrawn"] | None
+    opaque: Annotated[bool, _described(OPAQUE_DESCRIPTION)] = False
 
 
 class Difference(Answer, frozen=True, kw_only=True):

@@ -103,11 +103,15 @@ def read_keys(named: Sequence[RRsetNamed], zone: str) -> frozenset[Key]:
 
 def read_key(rrset: RRsetWanted | RRsetNamed, zone: str, pointer: str) -> Key:
     """Read an owner name and a type."""
-    name = read_name(rrset.name, zone, f"{pointer}/name")
+    return Key(read_name(rrset.name, zone, f"{pointer}/name"), read_type(rrset.type, f"{pointer}/type"))
+
+
+def read_type(text: str, pointer: str) -> str:
+    """Read a record type."""
     try:
-        return Key(name, parse_type(rrset.type))
+        return parse_type(text)
     except RecordRefused as error:
-        _refuse(str(error), "a record type", rrset.type, f"{pointer}/type")
+        _refuse(str(error), "a record type", text, pointer)
 
 
 def read_name(text: str, zone: str, pointer: str) -> str:

@@ -8,11 +8,12 @@ from typing import Literal
 from urllib.parse import quote
 
 from dnsguard.api import documents
+from dnsguard.api.verification import RRsetTaken
 from dnsguard.core.comparison import Verification
 from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Zone
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.propagation import Served
-from dnsguard.core.records import Key, Records, records_text
+from dnsguard.core.records import Key, Records, is_opaque, records_text
 from dnsguard.core.roster import Daemon
 
 _ON_THE_WIRE = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.FAULTED})
@@ -168,6 +169,7 @@ def rrsets(covered: Iterable[Covered]) -> tuple[documents.RRset, ...]:
                 records=records,
                 absence=absence,
                 generation=each.generation,
+                opaque=_opaque(each.key, records),
             )
         )
     return tuple(shown)
@@ -178,7 +180,19 @@ def contents(key: Key, wanted: Wanted | None) -> documents.Contents | None:
     if wanted is None:
         return None
     ttl, records, absence = _sides(key, wanted)
-    return documents.Contents(ttl=ttl, records=records, absence=absence)
+    return documents.Contents(ttl=ttl, records=records, absence=absence, opaque=_opaque(key, records))
+
+
+def taken(adopted: Iterable[tuple[Key, Records]]) -> tuple[RRsetTaken, ...]:
+    """Show what an adoption takes over."""
+    return tuple(
+        RRsetTaken(name=key.name, type=key.type, opaque=_opaque(key, records_text(key.type, records)))
+        for key, records in adopted
+    )
+
+
+def _opaque(key: Key, records: Iterable[str]) -> bool:
+    return any(is_opaque(key.type, text) for text in records)
 
 
 def differences(found: Iterable[Difference]) -> tuple[documents.Difference, ...]:

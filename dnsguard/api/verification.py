@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from dnsguard.api.documents import REASON_CHARACTERS_MAX, Answer, Contents, Request, RRsetNamed, Time
+from dnsguard.api.documents import (
+    OPAQUE_DESCRIPTION,
+    REASON_CHARACTERS_MAX,
+    Answer,
+    Contents,
+    Request,
+    RRsetNamed,
+    Time,
+)
 
 LISTED_MAX = 1_000
 """So many findings, or RRsets, are listed in an answer."""
@@ -45,6 +53,13 @@ class VerificationShown(Answer, frozen=True, kw_only=True):
     suspended: Annotated[tuple[RRsetNamed, ...], Meta(description="Repaired no more for the time being.")]
 
 
+class RRsetExcepted(Request, frozen=True):
+    """What an adoption leaves out."""
+
+    name: Annotated[str, Meta(description="An owner name, relative or absolute.")]
+    type: Annotated[str | None, Meta(description="Only this type; all that stands at the name if absent.")] = None
+
+
 class AdoptionWanted(Request, frozen=True):
     """Take over what stands in a zone, without changing it: some names, or all."""
 
@@ -53,6 +68,17 @@ class AdoptionWanted(Request, frozen=True):
     ]
     signing_keys: Annotated[bool, Meta(description="Take DNSKEY, CDS and CDNSKEY, too.")] = False
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+    excepted: Annotated[
+        tuple[RRsetExcepted, ...], Meta(description="What to leave out; each must be in the zone.")
+    ] = ()
+
+
+class RRsetTaken(Answer, frozen=True, kw_only=True):
+    """An RRset that is taken over."""
+
+    name: str
+    type: str
+    opaque: Annotated[bool, Meta(description=OPAQUE_DESCRIPTION)]
 
 
 class LeftOut(Answer, frozen=True, kw_only=True):
@@ -71,6 +97,6 @@ class Adopted(Answer, frozen=True, kw_only=True):
     generations: Annotated[tuple[int, ...], Meta(description="The accepted plans; none in a dry run.")]
     plan_count: Annotated[int, Meta(description="How many plans it takes, each within plan_rrsets_max.")]
     rrset_count: int
-    rrsets: Annotated[tuple[RRsetNamed, ...], Meta(description=f"The first {LISTED_MAX} that are taken.")]
+    rrsets: Annotated[tuple[RRsetTaken, ...], Meta(description=f"The first {LISTED_MAX} that are taken.")]
     left_out_count: int
     left_out: Annotated[tuple[LeftOut, ...], Meta(description=f"The first {LISTED_MAX} that are not.")]

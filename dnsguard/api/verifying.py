@@ -9,7 +9,7 @@ from aiohttp import web
 
 from dnsguard.api import queries, rendering
 from dnsguard.api.bodies import read_body
-from dnsguard.api.parsing import read_document, read_name, read_reason
+from dnsguard.api.parsing import read_document, read_name, read_reason, read_type
 from dnsguard.api.problems import ADOPTION_REFUSED, NOT_COMPARABLE, UNREACHABLE, ProblemRaised
 from dnsguard.api.verification import (
     LISTED_MAX,
@@ -17,9 +17,11 @@ from dnsguard.api.verification import (
     AdoptionWanted,
     FindingShown,
     LeftOut,
+    RRsetExcepted,
     VerificationShown,
 )
 from dnsguard.api.visit import Visit, entity_tag, respond
+from dnsguard.core.adoption import Excepted
 from dnsguard.core.comparison import Finding
 from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key
@@ -81,7 +83,10 @@ async def adopt(visit: Visit) -> web.Response:
         document = read_document(body, AdoptionWanted, depth_max)
         reason = read_reason(document.reason)
         names = None if document.names is None else _names(document.names, visit.zone)
-        return Wish(visit.zone, names, document.signing_keys, reason)
+        excepted = frozenset(
+            _excepted(each, visit.zone, f"/excepted/{index}") for index, each in enumerate(document.excepted)
+        )
+        return Wish(visit.zone, names, document.signing_keys, reason, excepted)
 
     wish = await read_body(visit, read)
     desk = visit.room.desk
@@ -96,7 +101,7 @@ async def adopt(visit: Visit) -> web.Response:
         generations=adopted.generations,
         plan_count=adopted.plans,
         rrset_count=len(adopted.taken),
-        rrsets=rendering.named(adopted.taken[:LISTED_MAX]),
+        rrsets=rendering.taken(adopted.taken[:LISTED_MAX]),
         left_out_count=len(adopted.left_out),
         left_out=tuple(_left_out(key, why) for key, why in adopted.left_out[:LISTED_MAX]),
     )
@@ -107,6 +112,11 @@ async def adopt(visit: Visit) -> web.Response:
 
 def _names(texts: tuple[str, ...], zone: str) -> frozenset[str]:
     return frozenset(read_name(text, zone, f"/names/{index}") for index, text in enumerate(texts))
+
+
+def _excepted(rrset: RRsetExcepted, zone: str, pointer: str) -> Excepted:
+    name = read_name(rrset.name, zone, f"{pointer}/name")
+    return Excepted(name, None if rrset.type is None else read_type(rrset.type, f"{pointer}/type"))
 
 
 def _left_out(key: Key, why: str) -> LeftOut:

@@ -11,7 +11,7 @@ from dnsguard.api.documents import PlanStatus
 from dnsguard.api.verification import Adopted
 from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.client import Answer, Daemon, zone_path
-from dnsguard.cli.display import Display
+from dnsguard.cli.display import OPAQUE_MARK, Display
 from dnsguard.cli.following import POLL_S, UNSETTLED
 from dnsguard.cli.manner import REASON, WAIT_S_MAX
 from dnsguard.cli.naming import zone_either_way
@@ -26,12 +26,20 @@ DEFAULT_WAIT_S = 120
     short_help="Take over what a zone holds already.",
     examples=(
         "dnsguard adopt example.test. --all --dry-run",
+        "dnsguard adopt example.test. --all --except old --except www/TXT",
         "dnsguard adopt example.test. --name www --name mail --reason 'from the old tool'",
     ),
 )
 @zone_either_way
 @click.option("--name", "names", multiple=True, metavar="NAME", help="An owner name; may be given more than once.")
 @click.option("--all", "everything", is_flag=True, help="Every name of the zone.")
+@click.option(
+    "--except",
+    "excepted",
+    multiple=True,
+    metavar="NAME[/TYPE]",
+    help="Leave out a name, or one type at it; may be given more than once.",
+)
 @click.option("--signing-keys", is_flag=True, help="DNSKEY, CDS and CDNSKEY, too: where no server keeps them itself.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken over, and what not.")
 @click.option(
@@ -51,6 +59,7 @@ async def adopt(
     zone: str | None,
     names: tuple[str, ...],
     everything: bool,
+    excepted: tuple[str, ...],
     signing_keys: bool,
     dry_run: bool,
     wait_s: int,
@@ -60,13 +69,15 @@ async def adopt(
 
     The records become a plan, or several if they are more than plan_rrsets_max, which are published on the condition
     that the server still holds exactly these: what somebody changes meanwhile is refused. Left out are the SOA,
-    signatures and what else the server keeps by itself, and what a plan covers already.
+    signatures and what else the server keeps by itself, what a plan covers already, what --except names, and what the
+    server does not confirm or a guard refuses. Each RRset that is left out is named with the reason.
     """
     if everything == bool(names):
         raise click.UsageError("expected --all, or --name once or more; found " + ("both" if names else "neither"))
     zone = await daemon.only_zone(zone)
     body: dict[str, Any] = {"names": None if everything else list(names), "signing_keys": signing_keys}
     body |= {} if reason is None else {"reason": reason}
+    body |= {"excepted": [_excepted(text) for text in excepted]} if excepted else {}
     path = zone_path(zone, "adoptions") + ("?dry_run=true" if dry_run else "")
     with display.waiting("waiting until the zone is transferred and judged"):
         answer = await daemon.order(path, body, Adopted, deadline_s=TRANSFER_S_MAX)
@@ -80,6 +91,14 @@ async def adopt(
     for state in states:
         _tell(display, state)
     return DONE if all(each.document.state in ("published", "superseded") for each in states) else REFUSED
+
+
+def _excepted(text: str) -> dict[str, str]:
+    """Read NAME[/TYPE]; a slash in a name, as in reverse zones, is no type after it."""
+    name, slash, rdtype = text.rpartition("/")
+    if slash and name and rdtype[:1].isalpha() and "." not in rdtype:
+        return {"name": name, "type": rdtype}
+    return {"name": text}
 
 
 async def _settled(daemon: Daemon, zone: str, generation: int, deadline: float) -> Answer[PlanStatus]:
@@ -103,9 +122,12 @@ def _report(display: Display, answer: Answer[Adopted], *, dry_run: bool) -> None
         display.line(f"… and {adopted.left_out_count - len(adopted.left_out)} more left out", "dim")
     if dry_run:
         for rrset in adopted.rrsets:
-            display.line(f"would take over {rrset.name} {rrset.type}")
+            display.line(f"would take over {rrset.name} {rrset.type}{OPAQUE_MARK * rrset.opaque}")
         if adopted.rrset_count > len(adopted.rrsets):
             display.line(f"… and {adopted.rrset_count - len(adopted.rrsets)} more")
+    for rrset in () if dry_run else adopted.rrsets:
+        if rrset.opaque:
+            display.line(f"taking over {rrset.name} {rrset.type}{OPAQUE_MARK}")
     if not adopted.rrset_count:
         display.line(f"nothing to take over in {adopted.zone}: what may be is covered by plans already")
         return
@@ -127,7 +149,7 @@ def _tell(display: Display, answer: Answer[PlanStatus]) -> None:
             display.line(f"taken over: {where}, {state.rrset_count} RRsets", "green")
         case "rejected" | "faulted":
             said = state.why or "no reason is known"
-            display.note(f"refused: {where}: {said}; repeat it to take what stands now", "bold red")
+            display.note(f"refused: {where}: {said}", "bold red")
         case _:
             display.note(
                 f"accepted, and not taken over yet: {where}; 'dnsguard status {state.zone}' says why", "yellow"

@@ -5,7 +5,7 @@ Only lines that differ are shown; what no plan covers is said in words.
 from collections.abc import Iterable
 
 from dnsguard.api.documents import Contents, Difference
-from dnsguard.cli.display import Display
+from dnsguard.cli.display import OPAQUE_MARK, Display
 
 _ABSENCES = {"retired": "retired: removed by name", "withdrawn": "no longer covered: left as it is on the server"}
 
@@ -35,4 +35,5 @@ def lines(rrset: Difference, contents: Contents | None) -> list[str]:
     """Return the records of one side as a zone file has them."""
     if contents is None:
         return []
-    return [f"{rrset.name} {contents.ttl} {rrset.type} {record}" for record in contents.records]
+    mark = OPAQUE_MARK * contents.opaque
+    return [f"{rrset.name} {contents.ttl} {rrset.type} {record}{mark}" for record in contents.records]

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from dnsguard.cli.outcome import CANNOT_ASK, CannotAsk, Refused
 
+OPAQUE_MARK = " (opaque: not valid for its type)"
 STATE_STYLES = {
     "published": "green",
     "accepted": "yellow",

@@ -22,7 +22,7 @@ from dnsguard.api.documents import (
 from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.changes import show_changes
 from dnsguard.cli.client import Answer, Daemon, zone_path
-from dnsguard.cli.display import Display, duration
+from dnsguard.cli.display import OPAQUE_MARK, Display, duration
 from dnsguard.cli.following import Manner, name_server_line
 from dnsguard.cli.manner import ZONE
 from dnsguard.cli.naming import zone_either_way
@@ -246,7 +246,7 @@ def _show_rrsets(display: Display, plan: PlanShown) -> None:
 def _rrset_lines(rrset: RRset) -> list[str]:
     if rrset.absence is not None:
         return [f"{rrset.name} {rrset.type} ({rrset.absence})"]
-    return [f"{rrset.name} {rrset.ttl} {rrset.type} {record}" for record in rrset.records]
+    return [f"{rrset.name} {rrset.ttl} {rrset.type} {record}{OPAQUE_MARK * rrset.opaque}" for record in rrset.records]
 
 
 @click.command(
@@ -266,6 +266,7 @@ async def rrsets(
     path = zone_path(await daemon.only_zone(zone), "rrsets")
     first = await daemon.get(path, RRsets, name=name, type=rdtype, at=at, limit=PAGE_MAX)
     rows: list[tuple[str, ...]] = []
+    opaque: list[str] = []
     async for page in _pages(daemon, first, RRsets):
         if display.as_json:
             display.raw(page.raw)
@@ -273,9 +274,12 @@ async def rrsets(
         for rrset in page.document.rrsets:
             contents = rrset.records if rrset.absence is None else (f"({rrset.absence})",)
             ttl = "" if rrset.ttl is None else str(rrset.ttl)
+            opaque += [f"{rrset.name} {rrset.type}{OPAQUE_MARK}"] * rrset.opaque
             rows += [(rrset.name, ttl or "-", rrset.type, record, str(rrset.generation)) for record in contents]
     if not display.as_json:
         display.table(("NAME", "TTL", "TYPE", "RECORD", "GENERATION"), rows)
+        for said in opaque:
+            display.note(said, "yellow")
     return DONE
 
 

@@ -10,7 +10,7 @@ from dnsguard.api.documents import Contents
 from dnsguard.api.verification import FindingShown, VerificationShown
 from dnsguard.cli.asking import Verb, asks
 from dnsguard.cli.client import Daemon, zone_path
-from dnsguard.cli.display import Display
+from dnsguard.cli.display import OPAQUE_MARK, Display
 from dnsguard.cli.naming import zone_either_way
 from dnsguard.cli.outcome import DONE, REFUSED
 
@@ -69,7 +69,7 @@ def line_of(finding: FindingShown) -> str:
 def _said(contents: Contents | None) -> str:
     if contents is None:
         return "nothing"
-    return f"TTL {contents.ttl} " + " | ".join(contents.records)
+    return f"TTL {contents.ttl} " + " | ".join(contents.records) + OPAQUE_MARK * contents.opaque
 
 
 def _summary(found: VerificationShown) -> Iterator[str]:

@@ -7,12 +7,30 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from dnsguard.core.comparison import SIGNING_TYPES
+from dnsguard.core.guards import Guards
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Plan, make_plan
+from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
-from dnsguard.core.submission import SERVER_OWNED_TYPES
+from dnsguard.core.refusal import Refusal
+from dnsguard.core.submission import SERVER_OWNED_TYPES, Standing, Submitted
 
 _NOTED_BY_SERVERS = "TYPE65534"
+
+
+@dataclass(frozen=True, slots=True)
+class Excepted:
+    """What the operator leaves out: one RRset, or all of a name (``type`` is None)."""
+
+    name: str
+    type: str | None
+
+    def covers(self, key: Key) -> bool:
+        """Tell whether an RRset is among it."""
+        return key.name == self.name and self.type in (None, key.type)
+
+    def __str__(self) -> str:
+        return self.name if self.type is None else f"{self.name} {self.type}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,11 @@ class Selection:
     taken: tuple[tuple[Key, Records], ...]
     left_out: tuple[tuple[Key, str], ...]
 
+    def without(self, refused: Mapping[Key, str]) -> "Selection":
+        """Leave out more, each with the reason."""
+        taken = tuple((key, records) for key, records in self.taken if key not in refused)
+        return Selection(taken, tuple(sorted((*self.left_out, *refused.items()))))
+
 
 def select(
     zone: str,
@@ -29,6 +52,7 @@ def select(
     covered: Collection[Key],
     names: Collection[str] | None,
     *,
+    excepted: Collection[Excepted] = (),
     signing_keys: bool = False,
 ) -> Selection:
     """Choose what to take over of some names, or of all (None); ``covered`` is what plans have already.
@@ -41,6 +65,8 @@ def select(
         if names is not None and key.name not in names:
             continue
         why = _why_not(zone, key, covered, signing_keys=signing_keys)
+        if why is None and any(each.covers(key) for each in excepted):
+            why = "excepted by the request"
         if why is None:
             taken.append((key, wire[key]))
         else:
@@ -56,6 +82,31 @@ def _why_not(zone: str, key: Key, covered: Collection[Key], *, signing_keys: boo
     if key.type in SIGNING_TYPES and not signing_keys:
         return "a signing server keeps it itself; ask for signing keys if yours does not"
     return "a plan covers it already" if key in covered else None
+
+
+def refused_alone(
+    zone: str,
+    taken: Sequence[tuple[Key, Records]],
+    wire: Mapping[Key, Records],
+    standing: Mapping[Key, Standing],
+    guards: Guards,
+    policy: Policy,
+    newest: int,
+) -> dict[Key, Refusal]:
+    """Return the RRsets that the guards refuse to take over, each judged alone at its name, with the refusal."""
+    at: dict[str, dict[Key, Records]] = {}
+    for key, records in wire.items():
+        at.setdefault(key.name, {})[key] = records
+    stands: dict[str, dict[Key, Standing]] = {}
+    for key, each in standing.items():
+        stands.setdefault(key.name, {})[key] = each
+    refused: dict[Key, Refusal] = {}
+    for key, records in taken:
+        plan = make_plan(zone, {key: records}, based_on=newest, as_found=True)
+        facts = Submitted(plan, policy, newest, stands.get(key.name, {}), at[key.name])
+        if (refusal := guards.refuse_submission(facts)) is not None:
+            refused[key] = refusal
+    return refused
 
 
 def plans_of(

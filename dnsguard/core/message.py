@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from dnsguard.core.names import name_wire
 from dnsguard.core.records import Key, Records
 
+RCODES_ABOUT_CONTENTS = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN", "FORMERR", "SERVFAIL"})
+"""Answers to prerequisites that may be about one name or RRset among several; others are about the zone or the key."""
 _RR_HEADER_OCTETS = 10  # type, class, TTL, rdata length
 
 

@@ -39,6 +39,7 @@ _NOT_READ = (
 """What dnspython raises of octets and texts that it cannot read, or not render."""
 _FAITHFUL = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"})
 """Common types whose text always reads as the octets that it was made from: it is not read again each time."""
+_POWERDNS_TYPES = {"ALIAS": "TYPE65401", "LUA": "TYPE65402"}
 _GENERIC_START = re.compile(r" *\\#(?: |$)")
 _LENGTH = re.compile(r"[0-9]{1,5}")
 _HEX = re.compile(r"[0-9A-Fa-f]*")
@@ -119,10 +120,19 @@ def parse_type(text: str) -> str:
         # Upper-casing, as dnspython does it, would make ASCII of some other letters ("\u017frv" would be SRV).
         rdtype = dns.rdatatype.from_text(text if text.isascii() else "")
     except (dns.exception.DNSException, ValueError):
-        raise RecordRefused(f"expected a record type such as A, MX or TYPE65280, found {text[:40]!r}") from None
+        raise RecordRefused(
+            f"expected a record type such as A, MX or TYPE65280, found {text[:40]!r}; {_written_as(text)}"
+        ) from None
     if rdtype == 0 or dns.rdatatype.is_metatype(rdtype) or 128 <= int(rdtype) <= 255:
         raise RecordRefused(f"expected a data type, found the meta type {text.upper()!r}")
     return dns.rdatatype.to_text(rdtype)
+
+
+def _written_as(text: str) -> str:
+    number = _POWERDNS_TYPES.get(text.upper())
+    if number is None:
+        return r"a type without a name here is written TYPE and its number, with records such as '\# 2 abcd' (RFC 3597)"
+    return rf"write {number} for this type of PowerDNS, and its records as octets: '\# LENGTH HEX' (RFC 3597)"
 
 
 def parse_ttl(ttl: int) -> int:

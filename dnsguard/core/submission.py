@@ -341,7 +341,8 @@ def contents_taken(
     if as_found and found != wanted:
         return Refusal(
             "unmanaged_contents_kept",
-            f"{key} was to be taken over as it stood, and somebody has changed it since; take over what stands now",
+            f"{key} was to be taken over as it stood, and somebody has changed it since; "
+            "repeat the adoption to take over what stands now",
             "the same records and TTL",
             "nothing" if found is None else f"{len(found.rdatas)} record(s), TTL {found.ttl}",
         )

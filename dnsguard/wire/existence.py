@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import dns.rdatatype
 
 from dnsguard.core.message import (
+    RCODES_ABOUT_CONTENTS,
     Applied,
     Message,
     NameNotInUse,
@@ -33,8 +34,6 @@ PREREQUISITES_MAX = 2_000
 """Prerequisites in one message, so that no server is at work on one for long."""
 _ASKED_MAX = 8
 """So many RRsets are asked for one by one sooner than divided further."""
-_ABOUT_CONTENTS = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN", "FORMERR", "SERVFAIL"})
-"""Answers to prerequisites that may be about one name among several, and not about the zone or the key."""
 
 _DATA_TYPES = tuple(
     dns.rdatatype.to_text(rdtype)
@@ -194,7 +193,7 @@ class _Reading:
         match await self._primary.publish(Message(self._zone, tuple(prerequisites), ())):
             case Applied():
                 return True
-            case Refused(rcode) | Unknown(_, rcode) if rcode in _ABOUT_CONTENTS:
+            case Refused(rcode) | Unknown(_, rcode) if rcode in RCODES_ABOUT_CONTENTS:
                 return False
             case Refused(rcode, detail):
                 raise _NoAnswer(f"the server answered {rcode} when asked which RRsets exist: {detail}")

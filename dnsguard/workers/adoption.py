@@ -1,22 +1,30 @@
-"""Taking over what a zone holds already: plans that want exactly what one transfer shows.
-Nothing on the wire is changed by that but the fence. Whatever somebody changes meanwhile is refused, and told.
+"""Taking over what a zone holds already: plans that want exactly what a transfer shows and the primary confirms.
+Nothing on the wire is changed by that but the fence. An RRset that cannot be taken is left out and named with the
+reason; whatever somebody changes meanwhile is refused, and told.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from dnsguard.core.adoption import plans_of, select
+from dnsguard.core.adoption import Excepted, Selection, plans_of, refused_alone, select
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Submission
 from dnsguard.core.layout import LAYOUTS
-from dnsguard.core.message import Unreachable
+from dnsguard.core.message import RCODES_ABOUT_CONTENTS, Applied, Message, Refused, RRsetIs, Unknown, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.submission import Standing
 from dnsguard.core.written import seen_in
 from dnsguard.workers.effects import Clock, Publisher, Store
 from dnsguard.workers.ownership import judge_fence
+
+_NOT_COMPARED = (
+    "the server transfers these records but does not confirm them by a prerequisite, so nothing would protect them; "
+    "so it is with PowerDNS's ALIAS (TYPE65401) and LUA (TYPE65402)"
+)
+_CHANGED = "somebody has changed it during the adoption; repeat the adoption to take over what stands now"
 
 
 class AdoptionRefused(Exception):
@@ -31,6 +39,7 @@ class Wish:
     names: frozenset[str] | None
     signing_keys: bool = False
     reason: str = ""
+    excepted: frozenset[Excepted] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Adopted:
     """The plans that were made, none in a dry run, what they take over, and what was left out and why."""
 
     generations: tuple[int, ...]
-    taken: tuple[Key, ...]
+    taken: tuple[tuple[Key, Records], ...]
     left_out: tuple[tuple[Key, str], ...]
     plans: int
     """How many plans it takes."""
@@ -67,25 +76,26 @@ class Adoption:
                 "take the zone over inline, or submit plans that say adopt"
             )
         based_on = (await self.store.zone(zone)).newest
-        covered = frozenset(each.key for each in await self.store.covered(zone))
-        wire = await self.publisher.transfer(zone)
-        if isinstance(wire, Unreachable):
-            raise AdoptionRefused(f"the primary of {zone} must allow a zone transfer for this: {wire.reason}")
+        covered = {each.key: each for each in await self.store.covered(zone)}
+        wire = await self._transfer(zone)
         _, refused = await judge_fence(self.store, self.guards, zone, seen_in(zone, wire))
         if refused is not None:
             raise AdoptionRefused(refused.detail)
-        selection = select(zone, wire, covered, wish.names, signing_keys=wish.signing_keys)
-        missing = sorted((wish.names or frozenset()) - {key.name for key in wire})
-        if missing:
-            raise AdoptionRefused(f"expected records at {missing[0]}, found none; see what the zone holds, by transfer")
+        _refuse_unmatched(wish, wire)
+        selection = select(zone, wire, covered, wish.names, excepted=wish.excepted, signing_keys=wish.signing_keys)
+        unconfirmed = await self._unconfirmed(zone, selection.taken)
+        selection = selection.without(await self._explained(zone, wire, unconfirmed))
         reason = wish.reason or "taken over as it stands"
-        most = self.policy.plan_rrsets_max
-        plans = tuple(plans_of(zone, selection.taken, most, based_on=based_on, reason=reason))
-        for plan in plans:
-            judged = await self.store.judge(plan, self.guards, self.policy, _at(plan, wire))
-            for _, refusal in judged.verdicts:
-                if refusal is not None:
-                    raise AdoptionRefused(_worded(refusal))
+        plans = self._plans(zone, selection, based_on, reason)
+        refusal = await self._refusal(plans, wire)
+        if refusal is not None:
+            standing = {key: Standing(each.wanted, each.generation, "") for key, each in covered.items()}
+            alone = refused_alone(zone, selection.taken, wire, standing, self.guards, self.policy, based_on)
+            selection = selection.without({key: _worded(each) for key, each in alone.items()})
+            plans = self._plans(zone, selection, based_on, reason)
+            refusal = await self._refusal(plans, wire)
+            if refusal is not None:
+                raise AdoptionRefused(_worded(refusal))
         generations: list[int] = []
         for plan in () if dry_run else plans:
             submission = Submission(plan, actor, self.clock.now())
@@ -94,8 +104,73 @@ class Adoption:
                     generations.append(generation)
                 case Refusal() as refusal:
                     raise AdoptionRefused(_so_far(generations) + _worded(refusal))
-        taken = tuple(key for key, _ in selection.taken)
-        return Adopted(tuple(generations), taken, selection.left_out, len(plans))
+        return Adopted(tuple(generations), selection.taken, selection.left_out, len(plans))
+
+    async def _transfer(self, zone: str) -> Mapping[Key, Records]:
+        wire = await self.publisher.transfer(zone)
+        if isinstance(wire, Unreachable):
+            raise AdoptionRefused(f"the primary of {zone} must allow a zone transfer for this: {wire.reason}")
+        return wire
+
+    async def _unconfirmed(self, zone: str, taken: Sequence[tuple[Key, Records]]) -> dict[Key, str]:
+        """Return the RRsets of which the primary does not confirm that it holds them, each with its answer.
+
+        It compares them itself, by prerequisites that change nothing; what it refuses is halved until it is one RRset.
+        """
+        unconfirmed: dict[Key, str] = {}
+        most = self.policy.message_rrsets_max
+        queue = [taken[first : first + most] for first in range(0, len(taken), most)]
+        while queue:
+            some = queue.pop()
+            as_found = tuple(RRsetIs(key, records.rdatas) for key, records in some)
+            match await self.publisher.publish(Message(zone, as_found, ())):
+                case Applied():
+                    continue
+                case Refused(rcode) | Unknown(_, rcode) if rcode in RCODES_ABOUT_CONTENTS:
+                    if len(some) == 1:
+                        unconfirmed[some[0][0]] = rcode
+                    else:
+                        queue += [some[: len(some) // 2], some[len(some) // 2 :]]
+                case Refused(rcode, detail):
+                    raise AdoptionRefused(f"the primary of {zone} takes no prerequisites: {rcode} ({detail})")
+                case Unknown(reason):
+                    raise AdoptionRefused(f"the primary of {zone} did not confirm what it holds: {reason}; repeat it")
+        return unconfirmed
+
+    async def _explained(
+        self, zone: str, wire: Mapping[Key, Records], unconfirmed: Mapping[Key, str]
+    ) -> dict[Key, str]:
+        """Say why RRsets are not confirmed: somebody has changed them since the transfer, or the server cannot."""
+        if not unconfirmed:
+            return {}
+        now = await self._transfer(zone)
+        return {
+            key: f"{_NOT_COMPARED} ({rcode})" if now.get(key) == wire[key] else _CHANGED
+            for key, rcode in unconfirmed.items()
+        }
+
+    def _plans(self, zone: str, selection: Selection, based_on: int, reason: str) -> tuple[Plan, ...]:
+        most = self.policy.plan_rrsets_max
+        return tuple(plans_of(zone, selection.taken, most, based_on=based_on, reason=reason))
+
+    async def _refusal(self, plans: Sequence[Plan], wire: Mapping[Key, Records]) -> Refusal | None:
+        """Return the first refusal of the plans, judged before the first of them is accepted."""
+        for plan in plans:
+            judged = await self.store.judge(plan, self.guards, self.policy, _at(plan, wire))
+            for _, refusal in judged.verdicts:
+                if refusal is not None:
+                    return refusal
+        return None
+
+
+def _refuse_unmatched(wish: Wish, wire: Mapping[Key, Records]) -> None:
+    """Refuse names that the zone does not have: a slip would take over, or leave out, something else."""
+    missing = sorted((wish.names or frozenset()) - {key.name for key in wire})
+    if missing:
+        raise AdoptionRefused(f"expected records at {missing[0]}, found none; see what the zone holds, by transfer")
+    for each in sorted(wish.excepted, key=str):
+        if not any(each.covers(key) for key in wire):
+            raise AdoptionRefused(f"nothing to leave out at {each}: the zone has no such records; check the name")
 
 
 def _at(plan: Plan, wire: Mapping[Key, Records]) -> dict[Key, Records]:
