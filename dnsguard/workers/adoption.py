@@ -20,9 +20,9 @@ from dnsguard.core.written import seen_in
 from dnsguard.workers.effects import Clock, Publisher, Store
 from dnsguard.workers.ownership import judge_fence
 
-_NOT_COMPARED = (
-    "the server transfers these records but does not confirm them by a prerequisite, so nothing would protect them; "
-    "so it is with PowerDNS's ALIAS (TYPE65401) and LUA (TYPE65402)"
+_NOT_CONFIRMED = (
+    "the server transfers these records but answers {} when asked to confirm them, as PowerDNS does for ALIAS "
+    "(TYPE65401), so nothing would protect them from being overwritten"
 )
 _CHANGED = "somebody has changed it during the adoption; repeat the adoption to take over what stands now"
 
@@ -145,7 +145,7 @@ class Adoption:
             return {}
         now = await self._transfer(zone)
         return {
-            key: f"{_NOT_COMPARED} ({rcode})" if now.get(key) == wire[key] else _CHANGED
+            key: _NOT_CONFIRMED.format(rcode) if now.get(key) == wire[key] else _CHANGED
             for key, rcode in unconfirmed.items()
         }
 
