@@ -15,6 +15,7 @@ from dnsguard.api.strict_json import JsonRefused, loads
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.rdata_names import canonical_rdata
 from dnsguard.core.records import Key, RecordRefused, Records, make_records, parse_rdata, parse_ttl, parse_type
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import too_many_records, too_many_rrsets
@@ -139,21 +140,24 @@ def _read_records(key: Key, rrset: RRsetWanted, policy: Policy, pointer: str) ->
         ttl = parse_ttl(rrset.ttl)
     except RecordRefused as error:
         _refuse(str(error), "a TTL in seconds", str(rrset.ttl), f"{pointer}/ttl")
-    rdatas: dict[bytes, int] = {}
+    rdatas: list[bytes] = []
+    known: dict[bytes, int] = {}
     for index, text in enumerate(rrset.records):
         place = f"{pointer}/records/{index}"
         try:
             rdata = parse_rdata(key.type, text)
+            same_as = canonical_rdata(key.type, rdata)
         except RecordRefused as error:
             _refuse(str(error), f"{key.type} rdata in presentation format", text, place)
-        if (first := rdatas.setdefault(rdata, index)) != index:
+        if (first := known.setdefault(same_as, index)) != index:
             _refuse(
                 f"{key} has the same record twice (records {first} and {index}); name each once",
                 "each record once",
                 text,
                 place,
             )
-    return make_records(ttl, rdatas)
+        rdatas.append(rdata)
+    return make_records(key.type, ttl, rdatas)
 
 
 def read_reason(reason: str) -> str:

@@ -198,7 +198,7 @@ def _differs(allowed: Sequence[Wanted], found: Records | None) -> Kind | None:
         return Kind.MISSING
     if not isinstance(wanted, Records):
         return Kind.FOREIGN
-    return Kind.TTL if wanted.rdatas == found.rdatas else Kind.CHANGED
+    return Kind.TTL if wanted.canonical == found.canonical else Kind.CHANGED
 
 
 def _standing(here: Sequence[Covered]) -> tuple[tuple[Key, Wanted], ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.plan import Absence, Change, Wanted, fold
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, identical
 
 SETTLED = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.REJECTED, PlanState.FAULTED})
 
@@ -151,7 +151,7 @@ def cleanup_harmless(before: Sequence[Change], after: Sequence[Change], generati
     for generation in generations:
         was, now = standing(before, generation), standing(after, generation)
         for key in sorted(was.keys() | now.keys()):
-            if was.get(key) != now.get(key):
+            if not identical(was.get(key), now.get(key)):
                 said = f"{key} at generation {generation} was {_said(was.get(key))} and is {_said(now.get(key))}"
                 return Violation(5, "clean-up is harmless", said)
     return None

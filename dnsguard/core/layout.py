@@ -18,7 +18,7 @@ from dnsguard.core.message import (
     RRsetIs,
     Update,
 )
-from dnsguard.core.names import name_wire
+from dnsguard.core.names import NameRefused, name_from_wire, name_wire
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import BUILD, FLIP, WRITE, Written, found_as_wanted
@@ -85,7 +85,8 @@ def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tupl
 
 def _inline(facts: Written) -> tuple[Update, ...]:
     """Deletions come before additions at a name, so that a CNAME and other types can change places. The apex
-    NS RRset grows before it shrinks: its deletion as a whole is ignored (RFC 2136 section 3.4.2.4).
+    NS RRset grows before it shrinks: its deletion as a whole is ignored (RFC 2136 section 3.4.2.4). An addition that
+    differs from what stands in the case of a name only is ignored, too, so what stands is deleted first.
     """
     return tuple(update for _, here in at_names(facts.changes) for update in _inline_at(facts, here))
 
@@ -102,14 +103,26 @@ def _inline_at(facts: Written, here: Sequence[Change]) -> tuple[Update, ...]:
             case Absence.RETIRED:
                 updates.append(DeleteRRset(change.key))
             case Records() as records if change.key == (facts.zone, "NS"):
-                additions.append(AddRecords(change.key, records))
-                found = facts.wire.get(change.key)
-                if gone := tuple(r for r in (found.rdatas if found else ()) if r not in records.rdatas):
-                    additions.append(DeleteRecords(change.key, gone))
+                additions += _replace_apex_ns(change.key, facts.wire.get(change.key), records)
             case Records() as records:
                 updates.append(DeleteRRset(change.key))
                 additions.append(AddRecords(change.key, records))
     return (*updates, *additions)
+
+
+def _replace_apex_ns(key: Key, found: Records | None, wanted: Records) -> Iterator[Update]:
+    """Replace the apex NS RRset; a record of which only the case changes goes and comes back while others stand."""
+    yield AddRecords(key, wanted)
+    if found is None:
+        return
+    given = dict(zip(wanted.canonical, wanted.rdatas, strict=True))
+    held = list(zip(found.canonical, found.rdatas, strict=True))
+    if gone := tuple(rdata for canonical, rdata in held if canonical not in given):
+        yield DeleteRecords(key, gone)
+    for canonical, rdata in held:
+        if given.get(canonical, rdata) != rdata:
+            yield DeleteRecords(key, (rdata,))
+            yield AddRecords(key, Records(wanted.ttl, (given[canonical],), (canonical,)))
 
 
 def _expect_inline(facts: Written) -> tuple[Prerequisite, ...]:
@@ -164,13 +177,10 @@ def target_of(records: Records | None) -> str | None:
     """Return the node's name that an alias names; None if it is no alias to a node."""
     if records is None:
         return None
-    labels, at, wire = [], 0, records.rdatas[0]
-    while at < len(wire) and wire[at]:
-        labels.append(wire[at + 1 : at + 1 + wire[at]].decode("latin-1"))
-        at += 1 + wire[at]
-    if at != len(wire) - 1:
+    try:
+        name = name_from_wire(records.rdatas[0])
+    except NameRefused:
         return None
-    name = ".".join(labels) + "."
     return name if node_of(name) is not None else None
 
 

@@ -1,5 +1,6 @@
-"""Owner names and zone names: one canonical text for each, lower case, absolute, in A-labels.
-Nothing here guesses: a name that could be read in two ways is refused with the way to write it.
+"""Owner names and zone names: one canonical text for each name that DNS can carry, one parser and one printer for it.
+The canonical text is absolute, with ASCII letters in lower case and unusual octets as escapes (RFC 1035 section 5.1).
+Nothing here guesses: text that could be read in two ways is refused with the way to write it.
 """
 
 import re
@@ -16,6 +17,7 @@ NAME_CHARS_MAX = 1_020  # 255 octets, each written as \DDD
 _IDEOGRAPHIC_DOTS = "\u3002\uff0e\uff61"
 _FIRST_LABEL = re.compile(r"^(?:[^.\\]|\\.)*\.")
 _PLAIN = re.compile(r"(?:[a-z0-9_*/-]{1,63}\.)+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class NameRefused(ValueError):
@@ -29,7 +31,9 @@ def encode_labels(text: str) -> str:
     if text.isascii():
         return text
     if "\\" in text:
-        raise NameRefused(f"expected no backslash in a name with letters beyond ASCII, found {_shown(text)}")
+        raise NameRefused(
+            f"expected no backslash in a name with letters beyond ASCII, found {_shown(text)}{_as_octets(text)}"
+        )
     if any(dot in text for dot in _IDEOGRAPHIC_DOTS):
         raise NameRefused(f"expected '.' between labels, found another dot in {_shown(text)}; write an ASCII '.'")
     labels = []
@@ -41,44 +45,76 @@ def encode_labels(text: str) -> str:
             labels.append(idna.alabel(label).decode("ascii"))
         except (idna.IDNAError, UnicodeError) as error:
             raise NameRefused(
-                f"expected labels valid in IDNA 2008 (lower case, no width variants), found {_shown(label)}: {error}"
+                f"expected labels valid in IDNA 2008 (lower case, no width variants), found {_shown(label)}: "
+                f"{error}{_as_octets(text)}"
             ) from None
     return ".".join(labels)
+
+
+def _as_octets(text: str) -> str:
+    """Advise on how to write a name whose labels are UTF-8 octets and no U-labels, as in DNS-SD (RFC 6763)."""
+    try:
+        octets = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return ""
+    written = "".join(chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03}" for octet in octets)
+    return f"; to use its UTF-8 octets as they are (RFC 6763), write {written}" if len(written) <= 300 else ""
 
 
 def parse_name(text: str, origin: str | None = None) -> str:
     """Return the canonical absolute form of a name.
 
     A name that does not end in a dot is relative to ``origin`` (``@`` is the origin itself); without an
-    origin it is taken as absolute. Raises NameRefused. Sources: RFC 1035 section 5.1, RFC 5891.
+    origin it is taken as absolute. Any octet can be written as an escape. Raises NameRefused.
+    Sources: RFC 1035 section 5.1, RFC 2181 section 11, RFC 5891.
     """
     if not text:
         raise NameRefused("expected a name, found an empty string; the zone's apex is written '@'")
     if " " in text:
         raise NameRefused(
             f"expected a name without blanks, found {_shown(text)}; a blank in a label is written '\\032'"
+            f"{_as_octets(text) if len(text) <= NAME_CHARS_MAX else ''}"
+        )
+    if (control := _CONTROL.search(text)) is not None:
+        raise NameRefused(
+            f"expected a name without control characters, found {_shown(text)}; "
+            f"in a label this one is written '\\{ord(control[0]):03}'"
         )
     if text == "@" and origin is None:
         raise NameRefused("expected an absolute name, found '@', which means nothing without a zone")
     text = encode_labels(text)
-    plain = text.lower()
-    if origin is not None and plain != "@" and not plain.endswith("."):
-        bare = origin.rstrip(".")
-        if plain == bare or plain.endswith("." + bare):
+    within = dns.name.root if origin is None else dns.name.from_text(origin)
+    try:
+        name = dns.name.from_text(text, dns.name.empty)
+        if origin is not None and not name.is_absolute() and _ends_in(name, within):
             raise NameRefused(
                 f"expected a relative name or one that ends in a dot, found {text!r}; "
                 f"write {text + '.'!r} for the absolute name"
             )
-    try:
-        name = dns.name.from_text(text, dns.name.from_text(origin) if origin is not None else dns.name.root)
-    except (dns.exception.DNSException, UnicodeError, ValueError) as error:
+        return print_name(name.derelativize(within))
+    except (dns.exception.DNSException, UnicodeError) as error:
         raise NameRefused(f"expected a domain name, found {_shown(text)}: {_worded(error)}") from None
-    for label in name.labels:
-        if any(byte < 0x20 or byte > 0x7E for byte in label):
-            raise NameRefused(f"expected labels of printable ASCII, found {_shown(text)}")
-    if b"*" in name.labels[1:]:
-        raise NameRefused(f"expected '*' only as the leftmost label, found {_shown(text)} (RFC 4592)")
+
+
+def print_name(name: dns.name.Name) -> str:
+    """Return the canonical text of an absolute name: the only one that `parse_name` gives for it."""
     return name.to_text().lower()
+
+
+def name_from_wire(octets: bytes) -> str:
+    """Return the canonical text of an uncompressed name in wire format. Raises NameRefused for other octets."""
+    try:
+        name, used = dns.name.from_wire(octets, 0)
+    except dns.exception.DNSException as error:
+        raise NameRefused(f"expected a name in wire format, found {octets[:80].hex()}: {error}") from None
+    if used != len(octets):
+        raise NameRefused(f"expected a name in wire format and nothing else, found {octets[:80].hex()}")
+    return print_name(name)
+
+
+def _ends_in(name: dns.name.Name, origin: dns.name.Name) -> bool:
+    """Tell whether a relative name looks as if its final dot had been forgotten."""
+    return len(origin) > 1 and dns.name.Name((*name.labels, b"")).is_subdomain(origin)
 
 
 def _shown(text: str) -> str:

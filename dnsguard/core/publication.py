@@ -63,7 +63,7 @@ def writing_control(zone: str, seen: Seen, rules: Sequence[WriteRule], like: Mes
     for start in range(0, min(octets, _SCRATCH_OCTETS_MAX), _SCRATCH_RDATA_OCTETS):
         text = f"{token} {start} ".encode("ascii").ljust(255, b"x")
         rdatas.append((b"\xff" + text) * (_SCRATCH_RDATA_OCTETS // 256))
-    updates = DeleteRRset(key), AddRecords(key, make_records(FENCE_TTL, rdatas))
+    updates = DeleteRRset(key), AddRecords(key, make_records(key.type, FENCE_TTL, rdatas))
     return Message(zone, _believing(zone, seen, rules), updates)
 
 
@@ -142,7 +142,7 @@ def _octets_max(change: Change) -> int:
     if isinstance(change.wanted, Records):
         octets += octets_of(AddRecords(change.key, change.wanted))
         if change.before is Before.UNMANAGED or change.key.type == "NS":
-            octets *= 2  # compared with what is there, or an apex NS RRset that grows before it shrinks
+            octets *= 3  # compared with what is there, or an apex NS RRset that grows, shrinks and is written again
     return octets
 
 

@@ -45,8 +45,13 @@ class _Malformed(Exception):
     """The octets do not have the layout."""
 
 
-def canonical_rdata(rdtype: str, message: bytes, start: int, end: int) -> bytes:
-    """Return the rdata at message[start:end] with its names decompressed and in lower case.
+def has_names(rdtype: str) -> bool:
+    """Tell whether rdata of a type has names whose case does not count."""
+    return rdtype in LAYOUTS
+
+
+def expand_rdata(rdtype: str, message: bytes, start: int, end: int) -> bytes:
+    """Return the rdata at message[start:end] with its names decompressed, and with their case.
 
     Rdata that does not have its type's layout is returned as it is.
     """
@@ -54,17 +59,39 @@ def canonical_rdata(rdtype: str, message: bytes, start: int, end: int) -> bytes:
     if layout is None:
         return message[start:end]
     try:
-        return _fields(layout, message, start, end)
+        return _fields(layout, message, start, end, fold_case=False)
     except (_Malformed, IndexError):
         return message[start:end]
 
 
-def _fields(layout: str, message: bytes, at: int, end: int) -> bytes:
+def canonical_rdata(rdtype: str, octets: bytes) -> bytes:
+    """Return rdata without compression in canonical form, its names in lower case: what name servers compare by.
+
+    It is the same object where nothing changes. Rdata that does not have its type's layout is compared as it is.
+    """
+    if octets.lower() == octets or (layout := LAYOUTS.get(rdtype)) is None:
+        return octets
+    try:
+        folded = _fields(layout, octets, 0, len(octets), fold_case=True)
+    except (_Malformed, IndexError):
+        return octets
+    return folded if len(folded) == len(octets) else octets
+
+
+def canonical_rdatas(rdtype: str, rdatas: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return each rdata in canonical form: the same tuple where all are in that form already."""
+    if rdtype not in LAYOUTS:
+        return rdatas
+    canonical = tuple(canonical_rdata(rdtype, rdata) for rdata in rdatas)
+    return rdatas if canonical == rdatas else canonical
+
+
+def _fields(layout: str, message: bytes, at: int, end: int, *, fold_case: bool) -> bytes:
     out = bytearray()
     for field in layout:
         if field == "n":
             name, at = _name(message, at, end)
-            out += name
+            out += name.lower() if fold_case else name
             continue
         octets = end - at if field == "*" else 1 + message[at] if field == "s" else int(field)
         out += message[at : at + octets]
@@ -75,7 +102,7 @@ def _fields(layout: str, message: bytes, at: int, end: int) -> bytes:
 
 
 def _name(message: bytes, at: int, end: int) -> tuple[bytes, int]:
-    """Return the name at an offset, decompressed and in lower case, and the offset after it.
+    """Return the name at an offset, decompressed, and the offset after it.
 
     A pointer leads to an earlier place than the name, or the pointer, that it continues: so it comes to an end.
     """
@@ -98,7 +125,7 @@ def _name(message: bytes, at: int, end: int) -> tuple[bytes, int]:
             raise _Malformed
         label = message[at : at + 1 + octets]
         at += 1 + octets
-        out += label.lower()
+        out += label
         if len(out) > _NAME_OCTETS_MAX or len(label) != 1 + octets:
             raise _Malformed
         if not octets:

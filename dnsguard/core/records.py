@@ -1,5 +1,6 @@
-"""RRsets in one canonical form: the form that is stored, hashed, compared and published.
-Rdata is kept as wire octets in DNSSEC canonical form (RFC 4034 section 6.2), sorted and without duplicates.
+"""RRsets as they are stored, hashed, compared and published.
+Rdata is kept as wire octets, with the case of names as it was given, sorted and without duplicates; it is compared in
+canonical form, where that case does not count (RFC 4343).
 Presentation format is read strictly: whatever could be read in two ways is refused. Octets that are not valid rdata
 of their type are opaque: kept, compared and published as they are, and written in the generic form of RFC 3597.
 """
@@ -7,7 +8,7 @@ of their type are opaque: kept, compared and published as they are, and written 
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import dns.rdatatype
 import dns.tokenizer
 
 from dnsguard.core.names import encode_labels
-from dnsguard.core.rdata_names import canonical_rdata
+from dnsguard.core.rdata_names import canonical_rdata, canonical_rdatas, has_names
 
 TTL_MAX = 2**31 - 1  # RFC 2181 section 8
 RDATA_OCTETS_MAX = 65_535
@@ -92,19 +93,45 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The contents of an RRset: a TTL in seconds and at least one rdata (canonical wire octets, sorted)."""
+    """The contents of an RRset: a TTL in seconds and at least one rdata, in wire format without compression.
+
+    ``rdatas`` is what is published: names have the case that they were given. Two contents are equal if their
+    ``canonical`` rdata are; `identical` also compares the case. Both are sorted by the canonical form, and are one
+    object where nothing differs. Use `make_records` or `stored_records` for types that have names.
+    """
 
     ttl: int
-    rdatas: tuple[bytes, ...]
+    rdatas: tuple[bytes, ...] = field(compare=False)
+    canonical: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not self.rdatas:
             raise RecordRefused("expected at least one record, found none: an RRset is never empty")
+        if not self.canonical:
+            object.__setattr__(self, "canonical", self.rdatas)
 
 
-def make_records(ttl: int, rdatas: Iterable[bytes]) -> Records:
-    """Build contents from rdata in any order, with duplicates folded."""
-    return Records(ttl, tuple(sorted(set(rdatas))))
+def make_records(rdtype: str, ttl: int, rdatas: Iterable[bytes]) -> Records:
+    """Build contents from rdata in any order, with duplicates folded; the case of names makes no difference."""
+    octets = sorted(set(rdatas))
+    if not has_names(rdtype):
+        return Records(ttl, tuple(octets))
+    given: dict[bytes, bytes] = {}
+    for rdata in octets:
+        given.setdefault(canonical_rdata(rdtype, rdata), rdata)
+    return stored_records(rdtype, ttl, tuple(given[rdata] for rdata in sorted(given)))
+
+
+def stored_records(rdtype: str, ttl: int, rdatas: tuple[bytes, ...]) -> Records:
+    """Build contents from the rdata of others: sorted, and without duplicates."""
+    return Records(ttl, rdatas, canonical_rdatas(rdtype, rdatas))
+
+
+def identical(one: object, other: object) -> bool:
+    """Tell whether two contents, or absences, are the same to the octet: the case of names is compared, too."""
+    if isinstance(one, Records) and isinstance(other, Records):
+        return one.ttl == other.ttl and one.rdatas == other.rdatas
+    return one == other
 
 
 @lru_cache(maxsize=512)
@@ -143,7 +170,7 @@ def parse_ttl(ttl: int) -> int:
 
 
 def parse_rdata(rdtype: str, text: str) -> bytes:
-    """Read one record's rdata in presentation format (RFC 1035 section 5.1) into canonical wire octets.
+    """Read one record's rdata in presentation format (RFC 1035 section 5.1) into wire octets; names keep their case.
 
     Names inside must be absolute; strings of TXT and its like are quoted, or one word. The generic form (RFC 3597) is
     for types without a format of their own, and for octets that their type's own format cannot show. Raises
@@ -162,8 +189,7 @@ def _parse_generic(rdtype: str, text: str, shown: str) -> bytes:
         raise RecordRefused(rf"expected '\# LENGTH HEX' (RFC 3597), found {shown}")
     if 2 * int(fields[1]) != len(digits):
         raise RecordRefused(f"expected {fields[1]} octets in hexadecimal, found {len(digits)} digits: {shown}")
-    octets = bytes.fromhex(digits)
-    wire = canonical_rdata(rdtype, octets, 0, len(octets))
+    wire = bytes.fromhex(digits)
     if (own := _own_text(rdtype, wire)) is not None:
         raise RecordRefused(
             f"expected {rdtype} in its own format, found the generic one: {shown} (RFC 3597); write it as {own[:200]!r}"
@@ -191,7 +217,7 @@ def _parse_own(rdtype: str, text: str, shown: str) -> bytes:
         raise RecordRefused(f"expected letters beyond ASCII only in names and in quotes, found {shown}")
     if len(octets) > RDATA_OCTETS_MAX:
         raise RecordRefused(f"expected at most {RDATA_OCTETS_MAX} octets of rdata, found {len(octets)}")
-    return canonical_rdata(rdtype, octets, 0, len(octets))
+    return octets
 
 
 def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
@@ -263,5 +289,5 @@ def records_text(rdtype: str, records: Records) -> tuple[str, ...]:
 
 
 def parse_records(rdtype: str, ttl: int, texts: Sequence[str]) -> Records:
-    """Read an RRset's TTL and rdata texts into canonical contents. Raises RecordRefused."""
-    return make_records(parse_ttl(ttl), (parse_rdata(rdtype, text) for text in texts))
+    """Read an RRset's TTL and rdata texts into contents. Raises RecordRefused."""
+    return make_records(rdtype, parse_ttl(ttl), (parse_rdata(rdtype, text) for text in texts))

@@ -9,7 +9,7 @@ from itertools import groupby
 from dnsguard.core.fence import Fence, FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import NameNotInUse, Prerequisite, RRsetAbsent, RRsetExists, RRsetIs
 from dnsguard.core.plan import Absence, Before, Change
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, identical
 
 WRITE, BUILD, FLIP = "write", "build", "flip"
 """Stages of a publication: the only one of the inline layout, and the two of the versioned one."""
@@ -94,12 +94,11 @@ def unmanaged_as_seen(facts: Written) -> tuple[Prerequisite, ...]:
 
 
 def found_as_wanted(facts: Written, change: Change) -> bool:
-    """Tell whether an unmanaged RRset holds exactly what is wanted: it is taken over without being written.
-
-    Writing it would change the octets that its owner chose, since canonical names are lower case. Only where
-    `unmanaged_as_seen` has the server compare it once more: else a change meanwhile would stay.
+    """Tell whether an unmanaged RRset holds exactly what is wanted, the case of names included: it is taken over
+    without being written. Only where `unmanaged_as_seen` has the server compare it once more: else a change meanwhile
+    would stay.
     """
-    return _claimed(facts, change) and (change.as_found or facts.wire.get(change.key) == change.wanted)
+    return _claimed(facts, change) and (change.as_found or identical(facts.wire.get(change.key), change.wanted))
 
 
 def _claimed(facts: Written, change: Change) -> bool:

@@ -13,7 +13,7 @@ from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Difference, Judged, KeyReused, StoreUnavailable, Submission
 from dnsguard.core.plan import Absence, Plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, identical
 from dnsguard.core.refusal import Refusal
 from dnsguard.store.ledger import Ledger, open_ledger
 from dnsguard.store.rows import same_rrset, slices, zone_row
@@ -118,7 +118,7 @@ def judge(
     for key, after in plan.rrsets:
         standing = facts.standing.get(key)
         before = None if standing is None or standing.wanted is Absence.UNCOVERED else standing.wanted
-        if before != after:
+        if not identical(before, after):
             differences.append(Difference(key, before, after))
     return Judged(facts.newest, guards.judge_submission(facts), tuple(differences))
 

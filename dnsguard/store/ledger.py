@@ -268,7 +268,7 @@ def open_ledger(
                 answered[row.actor, row.at_name] = (row.generation, row.rdatas)
             else:
                 key = Key(row.at_name, row.type)
-                wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
+                wanted = wanted_from(row.type, row.disposition, row.ttl, row.rdatas)
                 standing.setdefault(key.name, {})[key] = Standing(wanted, row.generation, row.actor)
                 if row.adopt:
                     adopting.add(key)

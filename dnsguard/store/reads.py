@@ -130,8 +130,8 @@ def differences(
     )
     found = []
     for row in conn.execute(query):
-        is_now = _covered(row.disposition, row.ttl, row.rdatas)
-        was = _covered(row.disposition_was, row.ttl_was, row.rdatas_was)
+        is_now = _covered(row.type, row.disposition, row.ttl, row.rdatas)
+        was = _covered(row.type, row.disposition_was, row.ttl_was, row.rdatas_was)
         key = Key(row.name, row.type)
         found.append(Difference(key, was, is_now) if before <= after else Difference(key, is_now, was))
     return tuple(found)
@@ -173,10 +173,10 @@ def _newest_of(table: sa.FromClause, *, upto: int) -> sa.ScalarSelect[int]:
     )
 
 
-def _covered(disposition: str | None, ttl: int | None, rdatas: bytes | None) -> Wanted | None:
+def _covered(rdtype: str, disposition: str | None, ttl: int | None, rdatas: bytes | None) -> Wanted | None:
     if disposition is None or disposition == _UNCOVERED:
         return None
-    return wanted_from(disposition, ttl, rdatas)
+    return wanted_from(rdtype, disposition, ttl, rdatas)
 
 
 def _reachable(seen: sa.Row[Any], generation: int | None) -> None:

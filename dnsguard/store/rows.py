@@ -1,5 +1,5 @@
 """Rows and values: how contents lie in a column, and how a row becomes one of core's frozen values.
-Contents are canonical wire octets, each rdata with its length before it; nothing is parsed again when it is read.
+Contents are wire octets, each rdata with its length before it; nothing is parsed again when it is read.
 """
 
 import struct
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dnsguard.core.fence import Fence, parse_fence
 from dnsguard.core.history import Covered, Entry, PlanState, Zone, ZoneUnknown
 from dnsguard.core.plan import Absence, Wanted
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, stored_records
 from dnsguard.store.schema import changes, plans, zones
 
 NAMES_AT_ONCE = 500
@@ -38,8 +38,8 @@ def contents_row(wanted: Wanted) -> dict[str, Any]:
             return {"disposition": "records", "ttl": ttl, "rdatas": octets}
 
 
-def wanted_from(disposition: str, ttl: int | None, rdatas: bytes | None) -> Wanted:
-    """Return what the columns of a change say is wanted."""
+def wanted_from(rdtype: str, disposition: str, ttl: int | None, rdatas: bytes | None) -> Wanted:
+    """Return what the columns of a change say is wanted of an RRset of a type."""
     if ttl is None or rdatas is None:
         return Absence(disposition)
     found, at = [], 0
@@ -47,12 +47,12 @@ def wanted_from(disposition: str, ttl: int | None, rdatas: bytes | None) -> Want
         end = at + 2 + int.from_bytes(rdatas[at : at + 2], "big")
         found.append(rdatas[at + 2 : end])
         at = end
-    return Records(ttl, tuple(found))
+    return stored_records(rdtype, ttl, tuple(found))
 
 
 def covered_from(row: sa.Row[Any]) -> Covered:
     """Return an RRset with its contents from a row with the columns of a change."""
-    return Covered(Key(row.name, row.type), wanted_from(row.disposition, row.ttl, row.rdatas), row.generation)
+    return Covered(Key(row.name, row.type), wanted_from(row.type, row.disposition, row.ttl, row.rdatas), row.generation)
 
 
 def fence_from(text: str | None) -> Fence | None:

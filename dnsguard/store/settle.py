@@ -246,7 +246,7 @@ def _stood_before(
     for row in conn.execute(earlier):
         key = Key(row.name, row.type)
         if row.generation == heads[key].live or not again:
-            wanted = wanted_from(row.disposition, row.ttl, row.rdatas)
+            wanted = wanted_from(row.type, row.disposition, row.ttl, row.rdatas)
             stood = wanted is not Absence.UNCOVERED
             found[key] = (wanted, row.adopt or found[key][1]) if stood else nothing[key]
     return found

@@ -15,7 +15,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.wire
 
-from dnsguard.core.rdata_names import canonical_rdata
+from dnsguard.core.names import print_name
+from dnsguard.core.rdata_names import expand_rdata
 from dnsguard.core.records import Key, Records, make_records
 
 _AT_ONCE = 100_000
@@ -26,7 +27,7 @@ class Unreadable(ValueError):
 
 
 class Record(NamedTuple):
-    """One record of class IN: canonical owner name, type mnemonic, TTL in seconds, canonical rdata."""
+    """One record of class IN: canonical owner name, type mnemonic, TTL in seconds, rdata without compression."""
 
     name: str
     type: str
@@ -93,7 +94,7 @@ class Gathering:
     def pieces(self, rrsets_max: int) -> Iterator[dict[Key, Records]]:
         """Yield the RRsets, so many at a time."""
         rest = iter(self._rrsets.items())
-        while piece := {key: make_records(ttl, rdatas) for key, (ttl, rdatas) in islice(rest, rrsets_max)}:
+        while piece := {key: make_records(key.type, ttl, rdatas) for key, (ttl, rdatas) in islice(rest, rrsets_max)}:
             yield piece
 
 
@@ -112,5 +113,5 @@ def _records(parser: dns.wire.Parser, count: int) -> Iterator[Record]:
         parser.get_bytes(octets)
         if rdclass == dns.rdataclass.IN:
             mnemonic = dns.rdatatype.to_text(rdtype)
-            rdata = canonical_rdata(mnemonic, parser.wire, start, start + octets)
-            yield Record(owner.to_text().lower(), mnemonic, ttl, rdata)
+            rdata = expand_rdata(mnemonic, parser.wire, start, start + octets)
+            yield Record(print_name(owner), mnemonic, ttl, rdata)

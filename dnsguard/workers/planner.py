@@ -11,7 +11,7 @@ from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import Unreachable
 from dnsguard.core.plan import Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, identical
 from dnsguard.core.refusal import Refusal
 from dnsguard.workers.effects import Publisher, Store
 
@@ -68,7 +68,11 @@ def rollback(
     deletion; one that is asked for by name is refused instead.
     """
     before: dict[Key, Wanted] = {covered.key: covered.wanted for covered in then}
-    changed = {covered.key for covered in now if before.get(covered.key) != covered.wanted and covered.generation > to}
+    changed = {
+        covered.key
+        for covered in now
+        if not identical(before.get(covered.key), covered.wanted) and covered.generation > to
+    }
     asked = changed if only is None else only
     untouched = tuple(sorted(asked - before.keys()))
     if only is not None and untouched:

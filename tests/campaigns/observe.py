@@ -238,5 +238,5 @@ class Observers:
 
 
 def records_of(rrset: dns.rrset.RRset) -> Records:
-    """Return an RRset's contents in canonical form."""
-    return make_records(rrset.ttl, (rdata.to_digestable() for rdata in rrset))
+    """Return an RRset's contents."""
+    return make_records(dns.rdatatype.to_text(rrset.rdtype), rrset.ttl, (rdata.to_wire() or b"" for rdata in rrset))

@@ -22,6 +22,7 @@ import dns.zone
 
 from dnsguard.core.fence import fence_key
 from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.names import print_name
 from dnsguard.core.plan import Absence, Change, Wanted
 from dnsguard.core.records import Key, Records, make_records, parse_records
 from tests.campaigns.daemons import Daemon
@@ -105,10 +106,11 @@ class Scene:
         zone = dns.zone.Zone(origin, relativize=False)
         await dns.asyncquery.inbound_xfr(address[0], zone, query, port=address[1], timeout=10)
         found = {
-            Key(owner.to_text(), dns.rdatatype.to_text(rdataset.rdtype)): make_records(
-                rdataset.ttl, (rdata.to_digestable() for rdata in rdataset)
+            Key(print_name(owner), rdtype): make_records(
+                rdtype, rdataset.ttl, (rdata.to_wire() or b"" for rdata in rdataset)
             )
             for owner, rdataset in zone.iterate_rdatasets()
+            for rdtype in (dns.rdatatype.to_text(rdataset.rdtype),)
         }
         kept = {Key(ZONE, "SOA"), fence_key(ZONE)}
         return {key: records for key, records in found.items() if key not in kept}

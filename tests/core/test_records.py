@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnsguard.core.rdata_names import canonical_rdata
+from dnsguard.core.rdata_names import canonical_rdata, expand_rdata
 from dnsguard.core.records import (
     RDATA_CHARS_MAX,
     TTL_MAX,
     RecordRefused,
     Records,
+    identical,
     is_opaque,
     make_records,
     parse_rdata,
@@ -24,6 +25,7 @@ from dnsguard.core.records import (
     parse_type,
     rdata_text,
     records_text,
+    stored_records,
 )
 
 HASH = "0123456789abcdef" * 4
@@ -132,8 +134,36 @@ TEXTS = st.one_of(st.lists(WORDS, max_size=8).map(" ".join), st.text(max_size=40
 def test_every_type_that_dnspython_knows_has_a_form_that_stays(rdtype: str) -> None:
     wire = parse_rdata(rdtype, SAMPLES[rdtype])
     assert parse_rdata(rdtype, rdata_text(rdtype, wire)) == wire
+    assert canonical_rdata(rdtype, wire) == canonical_by_dnspython(rdtype, wire)
+
+
+NOT_AS_DNSPYTHON = {"IPSECKEY", "AMTRELAY", "NSAP-PTR"}
+"""The first two are newer than RFC 3597, so case counts; of the last it does not, as in BIND."""
+
+
+@pytest.mark.parametrize("rdtype", sorted(set(PLAIN) - NOT_AS_DNSPYTHON))
+@given(data=st.data())
+def test_the_canonical_form_is_that_of_dnspython(rdtype: str, data: st.DataObject) -> None:
+    text = SAMPLES[rdtype]
+    capitals = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+    mixed = "".join(char.upper() if up else char for char, up in zip(text, capitals, strict=True))
+    try:
+        wire = parse_rdata(rdtype, mixed)
+    except RecordRefused:
+        return
+    assert canonical_rdata(rdtype, wire) == canonical_by_dnspython(rdtype, wire)
+
+
+@given(st.sampled_from(["PTR", "SOA", "MX", "SRV", "NAPTR", "RRSIG", "RP", "A", "TXT"]), st.binary(max_size=80))
+def test_octets_of_any_kind_have_a_canonical_form_that_stays(rdtype: str, octets: bytes) -> None:
+    canonical = canonical_rdata(rdtype, octets)
+    assert canonical_rdata(rdtype, canonical) == canonical
+    assert canonical.lower() == octets.lower()
+
+
+def canonical_by_dnspython(rdtype: str, wire: bytes) -> bytes:
     parsed = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), wire, 0, len(wire))
-    assert parsed.to_digestable() == wire
+    return bytes(parsed.to_digestable())
 
 
 @given(st.sampled_from(PLAIN), TEXTS)
@@ -189,8 +219,8 @@ def test_whatever_octets_a_type_has_what_is_printed_is_taken_back_as_the_same_oc
 ) -> None:
     sample = parse_rdata(rdtype, SAMPLES[rdtype]) if rdtype in SAMPLES else b"\x01a\0"
     octets = data.draw(st.binary(max_size=40) | damaged(sample))
-    wire = canonical_rdata(rdtype, octets, 0, len(octets))
-    assert canonical_rdata(rdtype, wire, 0, len(wire)) == wire
+    wire = expand_rdata(rdtype, octets, 0, len(octets))
+    assert expand_rdata(rdtype, wire, 0, len(wire)) == wire
     text = rdata_text(rdtype, wire)
     assert parse_rdata(rdtype, text) == wire
     assert is_opaque(rdtype, text) == (text.startswith(r"\#") and rdtype in PLAIN)
@@ -209,13 +239,13 @@ def damaged(sample: bytes) -> st.SearchStrategy[bytes]:
 def test_the_generic_form_of_octets_that_a_type_can_show_is_refused_with_the_way_to_write_it() -> None:
     with pytest.raises(RecordRefused, match=r"write it as '192\.0\.2\.1'"):
         parse_rdata("A", r"\# 4 c0000201")
-    with pytest.raises(RecordRefused, match=r"write it as '10 mail\.example\.'"):
+    with pytest.raises(RecordRefused, match=r"write it as '10 MAIL\.EXAMPLE\.'"):
         parse_rdata("MX", r"\# 16 000a 044d41494c 074558414d504c45 00")
 
 
 def test_names_of_types_without_a_format_of_their_own_are_canonical_too() -> None:
-    assert parse_rdata("MB", r"\# 5 0141 014200") == parse_rdata("MB", r"\# 5 0161016200")
-    assert parse_rdata("MINFO", r"\# 6 014100014200") == b"\x01a\0\x01b\0"
+    assert parse_records("MB", 60, [r"\# 5 0141 014200"]) == parse_records("MB", 60, [r"\# 5 0161016200"])
+    assert canonical_rdata("MINFO", parse_rdata("MINFO", r"\# 6 014100014200")) == b"\x01a\0\x01b\0"
 
 
 @pytest.mark.parametrize(
@@ -321,7 +351,7 @@ def test_rdata_that_says_more_or_less_than_one_record_is_refused(rdtype: str, te
         ("TXT", '"é"', b"\x02\xc3\xa9"),
         ("TXT", r'"\233"', b"\x01\xe9"),
         ("NAPTR", r'1 1 "\233" "" "" .', b"\0\1\0\1\1\xe9\0\0\0"),
-        ("CNAME", "A.Example.", b"\x01a\x07example\0"),
+        ("CNAME", "A.Example.", b"\x01A\x07Example\0"),
         ("CNAME", "ü.example.", b"\x07xn--tda\x07example\0"),
         ("CNAME", "_a.ü.example.", b"\x02_a\x07xn--tda\x07example\0"),
         ("CNAME", r"a\000b.example.", b"\x03a\0b\x07example\0"),
@@ -433,13 +463,61 @@ def test_an_rrset_without_records_cannot_exist() -> None:
     with pytest.raises(RecordRefused, match="never empty"):
         Records(60, ())
     with pytest.raises(RecordRefused, match="never empty"):
-        make_records(60, [])
+        make_records("A", 60, [])
     with pytest.raises(RecordRefused, match="never empty"):
         parse_records("A", 60, [])
 
 
 @given(st.lists(st.binary(min_size=4, max_size=4), min_size=1))
 def test_records_are_a_sorted_set(rdatas: list[bytes]) -> None:
-    records = make_records(1, rdatas)
-    assert records == make_records(1, reversed([*rdatas, *rdatas]))
+    records = make_records("A", 1, rdatas)
+    assert records == make_records("A", 1, reversed([*rdatas, *rdatas]))
     assert parse_records("A", 1, records_text("A", records)) == records
+
+
+MIXED, LOWER, OTHER = (
+    parse_records("MX", 60, [f"10 {a}.test.", f"20 {b}.test."])
+    for a, b in (("Mail", "backup"), ("mail", "backup"), ("mail", "BACKUP"))
+)
+
+
+def test_contents_that_differ_in_the_case_of_a_name_are_equal_and_not_identical() -> None:
+    assert MIXED == LOWER == OTHER
+    assert len({MIXED, LOWER, OTHER}) == 1
+    assert not identical(MIXED, LOWER)
+    assert identical(MIXED, parse_records("MX", 60, ["20 backup.test.", "10 Mail.test."]))
+    assert records_text("MX", MIXED) == ("10 Mail.test.", "20 backup.test.")
+
+
+def test_contents_with_another_ttl_are_neither_equal_nor_identical() -> None:
+    other = parse_records("MX", 61, ["10 Mail.test.", "20 backup.test."])
+    assert other != MIXED
+    assert not identical(other, MIXED)
+
+
+def test_letters_outside_names_keep_their_meaning() -> None:
+    assert parse_records("TXT", 60, ["a"]) != parse_records("TXT", 60, ["A"])
+    assert parse_records("MX", 60, ["65 a."]) != parse_records("MX", 60, ["97 a."])
+    assert parse_records("MX", 60, ["16705 a."]) != parse_records("MX", 60, ["24929 a."])
+    assert parse_records("HTTPS", 60, ["1 A."]) != parse_records("HTTPS", 60, ["1 a."])
+
+
+def test_records_that_differ_in_the_case_of_a_name_are_one() -> None:
+    wires = [parse_rdata("PTR", text) for text in ("a.test.", "A.test.", "b.test.")]
+    assert len(make_records("PTR", 60, wires).rdatas) == 2
+    assert identical(make_records("PTR", 60, wires), make_records("PTR", 60, reversed(wires)))
+
+
+def test_contents_without_capitals_take_no_memory_for_their_canonical_form() -> None:
+    for records in (LOWER, parse_records("A", 60, ["192.0.2.65"]), parse_records("TXT", 60, ["ABC"])):
+        assert records.canonical is records.rdatas
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "A", "b", "B"]), st.sampled_from(["c.", "C."])), min_size=1))
+def test_the_order_of_records_does_not_depend_on_the_case_of_names(pairs: list[tuple[str, str]]) -> None:
+    texts = list(dict.fromkeys(f"{label}.{rest}" for label, rest in pairs))
+    one = parse_records("PTR", 60, texts)
+    other = parse_records("PTR", 60, [text.swapcase() for text in texts])
+    assert one == other
+    assert one.canonical == tuple(sorted(one.canonical))
+    assert stored_records("PTR", 60, one.rdatas) == one

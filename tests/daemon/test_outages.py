@@ -151,7 +151,7 @@ async def serve(port: int = 0) -> EmbeddedServer:
 async def submit(desk: DaemonDesk, zone: str, address: int) -> int:
     planner = desk.planner(zone)
     assert planner is not None
-    plan = make_plan(zone, {Key(f"www.{zone}", "A"): make_records(60, [bytes([192, 0, 2, address])])})
+    plan = make_plan(zone, {Key(f"www.{zone}", "A"): make_records("A", 60, [bytes([192, 0, 2, address])])})
     outcome = await planner.submit(Submission(plan, "tests", desk.now()))
     assert isinstance(outcome, Accepted), outcome
     desk.wake(zone)

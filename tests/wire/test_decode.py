@@ -103,7 +103,7 @@ def test_compressed_names_in_rdata_are_read_as_the_generic_form_says_them(rdtype
     head = bytearray(dns.message.make_response(query).to_wire())
     head[6:8] = b"\0\1"
     compressed = b"".join(b"\3Joe\xc0\x10" if field == b"n" else field for field in fields)
-    plain = b"".join(b"\3joe\7example\4test\0" if field == b"n" else field for field in fields)
+    plain = b"".join(b"\3Joe\7Example\4test\0" if field == b"n" else field for field in fields)
     fixed = struct.pack("!HHIH", type_code(rdtype), 1, 60, len(compressed))
     (record,) = decode_answer(bytes(head) + b"\xc0\x0c" + fixed + compressed).answer
     assert record == ("www.example.test.", rdtype, 60, plain)

@@ -58,7 +58,7 @@ def messages(draw: st.DrawFn) -> Message:
 
     def some_rdatas(key: Key) -> tuple[bytes, ...]:
         texts = draw(st.lists(st.sampled_from(RDATAS[key.type]), min_size=1, unique=True))
-        return make_records(0, (parse_rdata(key.type, text) for text in texts)).rdatas
+        return make_records(key.type, 0, (parse_rdata(key.type, text) for text in texts)).rdatas
 
     def prerequisite() -> Prerequisite:
         key = draw(keys(zone))

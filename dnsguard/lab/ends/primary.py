@@ -24,7 +24,8 @@ from dnsguard.core.message import (
     Unreachable,
     Update,
 )
-from dnsguard.core.records import Key, Records, make_records
+from dnsguard.core.rdata_names import canonical_rdata, canonical_rdatas
+from dnsguard.core.records import Key, Records, make_records, stored_records
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.scheduler.gate import Gate, OpenGate, Turn
 
@@ -38,7 +39,7 @@ def first_refusal(contents: Mapping[Key, Records], prerequisites: Collection[Pre
         match prerequisite:
             case RRsetIs(key, rdatas):
                 found = contents.get(key)
-                if found is None or set(found.rdatas) != set(rdatas):
+                if found is None or set(found.canonical) != set(canonical_rdatas(key.type, rdatas)):
                     return "NXRRSET"
             case RRsetExists(key):
                 if key not in contents:
@@ -65,10 +66,16 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
                 return
             before = contents.get(key)
             if key == cname:
-                contents[key] = Records(records.ttl, records.rdatas[-1:])  # of several the last one stays
+                contents[key] = stored_records(
+                    key.type, records.ttl, records.rdatas[-1:]
+                )  # of several the last one stays
             elif key != (zone, "SOA") or before is None:
-                rdatas = records.rdatas if before is None else (*before.rdatas, *records.rdatas)
-                contents[key] = make_records(records.ttl, rdatas)
+                held = () if before is None else before.rdatas
+                known = () if before is None else before.canonical
+                new = tuple(
+                    r for r, same_as in zip(records.rdatas, records.canonical, strict=True) if same_as not in known
+                )
+                contents[key] = make_records(key.type, records.ttl, (*held, *new))  # an equal record stays as it was
             elif _serial(records) > _serial(before):
                 contents[key] = records
         case DeleteRRset(key):
@@ -78,9 +85,10 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
             before = contents.get(key)
             if before is None or key == (zone, "SOA"):
                 return
-            left = tuple(rdata for rdata in before.rdatas if rdata not in rdatas)
+            gone = canonical_rdatas(key.type, rdatas)
+            left = tuple(rdata for rdata in before.rdatas if canonical_rdata(key.type, rdata) not in gone)
             if left:
-                contents[key] = Records(before.ttl, left)
+                contents[key] = stored_records(key.type, before.ttl, left)
             elif key != (zone, "NS"):
                 del contents[key]
 

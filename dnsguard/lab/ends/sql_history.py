@@ -23,5 +23,5 @@ def history_of(conn: sa.Connection, zone: str) -> MemoryHistory:
         history.entries[row.generation] = entry_from(row, parts)
         history.chains[row.generation] = row.chain
     for name, rdtype, generation, *contents in conn.execute(_CHANGES, {"zone": zone}):
-        history.changes.setdefault(Key(name, rdtype), {})[generation] = wanted_from(*contents)
+        history.changes.setdefault(Key(name, rdtype), {})[generation] = wanted_from(rdtype, *contents)
     return history

@@ -26,7 +26,7 @@ from dnsguard.core.plan import (
     make_plan,
 )
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, identical
 from dnsguard.core.refusal import Refusal
 from dnsguard.lab.ends.history import MemoryHistory, append, facts_of, with_backlog
 from dnsguard.lab.ends.pending import changes_between, resumable, with_neighbours
@@ -84,7 +84,7 @@ class MemoryStore:
         for key, after in plan.rrsets:
             found = history.newest_change(key, history.zone.newest)
             before = None if found is None or found[1] is Absence.UNCOVERED else found[1]
-            if before != after:
+            if not identical(before, after):
                 differences.append(Difference(key, before, after))
         return Judged(history.zone.newest, guards.judge_submission(facts), tuple(differences))
 

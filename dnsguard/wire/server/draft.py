@@ -61,16 +61,16 @@ class Draft:
         return False
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
-        """Add one record, which takes the place of an equal one; its TTL becomes that of the whole RRset.
+        """Add one record, unless an equal one is there, which stays as it is; its TTL becomes that of the whole RRset.
 
-        In a type that has one record only (CNAME, SOA, DNAME) it takes the place of whatever is there.
+        In a type that has one record only (CNAME, SOA, DNAME) it takes the place of whatever is there. Records that
+        differ in the case of names are equal.
         """
         rdataset = self._own(name, (rdata.rdtype, rdata.covers()))
-        if dns.rdatatype.is_singleton(rdata.rdtype):
-            rdataset.clear()
-        else:
-            rdataset.discard(rdata)
-        rdataset.add(rdata)
+        if rdata not in rdataset:
+            if dns.rdatatype.is_singleton(rdata.rdtype):
+                rdataset.clear()
+            rdataset.add(rdata)
         rdataset.ttl = ttl
 
     def delete(self, name: dns.name.Name, rdata: dns.rdata.Rdata) -> None:
@@ -90,7 +90,7 @@ class Draft:
             del self._node(name)[key]
 
     def changes(self) -> tuple[Change, ...]:
-        """Every RRset that differs from the version that the draft was made from, TTLs included."""
+        """Every RRset that differs from the version that the draft was made from; TTLs and the case of names count."""
         return tuple(self._compare())
 
     def _compare(self) -> Iterator[Change]:
@@ -100,7 +100,7 @@ class Draft:
                 yield Change(name, *key, None)
             for key, rdataset in node.items():
                 before = original.get(key)
-                if rdataset is not before and (before is None or before.ttl != rdataset.ttl or before != rdataset):
+                if rdataset is not before and (before is None or not _identical(before, rdataset)):
                     yield Change(name, *key, rdataset)
 
     def _original(self, name: dns.name.Name) -> dict[TypeKey, dns.rdataset.Rdataset]:
@@ -130,3 +130,11 @@ class Draft:
             copy.ttl = current.ttl
         node[key] = copy
         return copy
+
+
+def _identical(before: dns.rdataset.Rdataset, after: dns.rdataset.Rdataset) -> bool:
+    return (
+        before.ttl == after.ttl
+        and len(before) == len(after)
+        and {rdata.to_wire() for rdata in before} == {rdata.to_wire() for rdata in after}
+    )

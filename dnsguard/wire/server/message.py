@@ -7,6 +7,7 @@ record data are still parsed by dnspython. Nothing here knows a zone or a key, a
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -195,6 +196,18 @@ def _read_additional(parser: dns.wire.Parser, count: int) -> tuple[Edns | None, 
     return edns, signature
 
 
+class CompressionTable(dict[Any, int]):
+    """Keeps names apart that differ in the case of a letter only: an answer keeps case (RFC 4343 section 4)."""
+
+    def get(self, name: Any, default: Any = None) -> Any:  # noqa: ANN401  as the dict that it stands in for
+        """Return the offset of a name."""
+        return super().get(name.labels, default)
+
+    def __setitem__(self, name: dns.name.Name, offset: int) -> None:
+        """Remember the offset of a name."""
+        super().__setitem__(name.labels, offset)
+
+
 def write_response(
     header: Header,
     response: Response,
@@ -213,6 +226,7 @@ def write_response(
         flags |= dns.flags.AA
     spare = reserved + (_OPT_SIZE if edns else 0)
     renderer = dns.renderer.Renderer(header.id, flags, size_max - spare)
+    renderer.compress = CompressionTable()
     try:
         for question in questions:
             renderer.add_question(question.name, question.rdtype, question.rdclass)

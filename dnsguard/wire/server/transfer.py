@@ -12,7 +12,7 @@ import dns.rdataset
 import dns.rdatatype
 import dns.renderer
 
-from dnsguard.wire.server.message import MESSAGE_SIZE_MAX, Header, Owned, Question
+from dnsguard.wire.server.message import MESSAGE_SIZE_MAX, CompressionTable, Header, Owned, Question
 from dnsguard.wire.server.zone import Version, soa_of
 
 FILL_SIZE = 16384
@@ -62,6 +62,7 @@ def _pieces(name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> Iterator[Ow
 def _start(header: Header, question: Question, reserved: int) -> dns.renderer.Renderer:
     flags = dns.flags.QR | dns.flags.AA | (header.flags & dns.flags.RD)
     renderer = dns.renderer.Renderer(header.id, flags, MESSAGE_SIZE_MAX - reserved)
+    renderer.compress = CompressionTable()
     renderer.add_question(question.name, question.rdtype, question.rdclass)
     return renderer
 
