@@ -79,6 +79,44 @@ class Verb(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}".rstrip() + "\n")
 
 
+class RecordVerb(Verb):
+    """A command that takes records: an argument that begins with a single dash is a record, and no option.
+
+    One ACME token in 64 begins so. The command's own options may stand anywhere before ``--``.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line: first the options, wherever they stand, then everything else as arguments."""
+        takes_value = {
+            name: not option.is_flag and not option.count
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        options: list[str] = []
+        arguments: list[str] = []
+        left = list(reversed(args))
+        while left:
+            arg = left.pop()
+            name, has_value, _ = arg.partition("=")
+            if arg == "--":
+                arguments += reversed(left)
+                break
+            if name in takes_value and (name.startswith("--") or not has_value):
+                options.append(arg)
+                if takes_value[name] and not has_value and left:
+                    options.append(left.pop())
+            elif arg.startswith("--"):
+                raise click.UsageError(
+                    f"no such option: {name}; records that begin with two dashes stand behind '--', as in "
+                    f"'{ctx.info_name} NAME TYPE TTL -- {arg}'",
+                    ctx,
+                )
+            else:
+                arguments.append(arg)
+        return super().parse_args(ctx, [*options, "--", *arguments])
+
+
 def asks(talk: Talk[P]) -> Callable[P, None]:
     """Turn a coroutine that talks to a daemon into a command's body, with the shared options."""
 

@@ -9,7 +9,7 @@ from typing import Unpack
 import click
 
 from dnsguard.api.documents import PlanAccepted, Resynced, RollbackAccepted
-from dnsguard.cli.asking import Verb, asks
+from dnsguard.cli.asking import RecordVerb, Verb, asks
 from dnsguard.cli.client import Daemon, zone_path
 from dnsguard.cli.display import Display
 from dnsguard.cli.following import Manner, write
@@ -110,13 +110,15 @@ def _based_on(value: object) -> str:
 
 @click.command(
     "set",
-    cls=Verb,
+    cls=RecordVerb,
     short_help="Set the complete contents of one RRset.",
     examples=(
         "dnsguard set www A 300 192.0.2.1 192.0.2.2",
         "dnsguard set @ MX 3600 '10 mail.example.test.'",
         'dnsguard set @ TXT 300 "v=spf1 -all"',
         "dnsguard set --reason 'moved' --if-match 41 www AAAA 300 2001:db8::1",
+        "dnsguard set _acme-challenge TXT 60 -Zk3_token",
+        "dnsguard set _acme-challenge TXT 60 -- --k3_token",
     ),
 )
 @click.argument("name")
@@ -143,7 +145,8 @@ async def set_(
     """Set the complete contents of one RRset: these records, and no others.
 
     NAME is relative to the zone, '@' for its apex, or absolute with a dot at its end. Names within records are
-    absolute. A TXT record without quotes is taken as one text, however many blanks are in it.
+    absolute. A TXT record without quotes is taken as one text, however many blanks are in it. A record may begin
+    with a dash; behind '--' everything is a record, even what looks like an option.
     """
     manner = read_manner(how, dry_run=dry_run)
     quoted = [quote_argument(type, record) for record in records]

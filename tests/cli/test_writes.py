@@ -32,6 +32,44 @@ def test_set_gives_a_text_the_quotes_that_the_shell_ate(cli: Cli) -> None:
     assert records(cli, "set2", "TXT") == ['"a" "b"', '"v=spf1 -all"']
 
 
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        (["-Zk3_token"], ["-Zk3_token"]),
+        (["-hk3", "-"], ["-", "-hk3"]),
+        (["-a", "--reason", "a token", "-b"], ["-a", "-b"]),
+        (["--reason=a token", "-a"], ["-a"]),
+        (["a", "--no-wait"], ["a"]),
+        (["--reason", "--dry-run", "a"], ["a"]),
+        (["-x=y", "--", "--dry-run", "-h", "--"], ["--", "--dry-run", "-h", "-x=y"]),
+    ],
+)
+def test_a_record_may_begin_with_a_dash(cli: Cli, args: list[str], found: list[str]) -> None:
+    name = f"dash-{'-'.join(args).encode().hex()}"[:60]
+    done = cli("set", name, "TXT", "60", *args)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert sorted(records(cli, name, "TXT", "--at", str(newest(cli)))) == sorted(f'"{text}"' for text in found)
+
+
+def test_the_arguments_of_set_may_stand_behind_two_dashes(cli: Cli) -> None:
+    assert cli("set", "--no-wait", "--", "dashes", "TXT", "60", "-Zk3_token").exit_code == 0
+    assert records(cli, "dashes", "TXT", "--at", str(newest(cli))) == ['"-Zk3_token"']
+
+
+def test_an_option_that_set_does_not_know_is_never_taken_for_a_record(cli: Cli) -> None:
+    before = newest(cli)
+    done = cli("set", "dashes2", "TXT", "60", "text", "--dryrun")
+    assert done.exit_code == 2
+    assert "no such option: --dryrun" in done.stderr
+    assert "set NAME TYPE TTL -- --dryrun" in done.stderr
+    assert newest(cli) == before
+
+
+def test_the_help_of_set_says_how_to_write_a_record_that_begins_with_a_dash(cli: Cli) -> None:
+    assert "TXT 60 -- --" in cli("set", "--help").stdout
+    assert cli("set", "www", "A", "60", "192.0.2.1", "-h").stdout == cli("set", "--help").stdout
+
+
 @pytest.mark.parametrize("name", ["plan.yaml", "plan.json", "-"])
 def test_submit_takes_a_file_or_standard_input(cli: Cli, tmp_path: Path, name: str) -> None:
     owner = f"submit-{len(name)}"
