@@ -267,6 +267,16 @@ class Differences(Answer, frozen=True, kw_only=True):
     next: str | None
 
 
+class RequestError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong with a request, and what to write instead."""
+
+    detail: str
+    pointer: Annotated[str | None, _described("Where in the request's body (RFC 6901).")] = None
+    guard: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
 class Verdict(Answer, frozen=True, kw_only=True):
     """What one guard says of a plan."""
 
@@ -275,6 +285,7 @@ class Verdict(Answer, frozen=True, kw_only=True):
     detail: str | None = None
     expected: str | None = None
     found: str | None = None
+    errors: Annotated[tuple[RequestError, ...], _described("All that the guard refuses, at most 100.")] = ()
 
 
 class DryRun(Answer, frozen=True, kw_only=True):
@@ -322,6 +333,10 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     zone: str | None = None
     plan: Annotated[str | None, _described("The plan that this is about.")] = None
     missing: Annotated[Mapping[str, str] | None, _described("What keeps the daemon from being ready, by part.")] = None
+    errors: Annotated[
+        tuple[RequestError, ...],
+        _described("All that is wrong with the request, at most 100; the first is above, too."),
+    ] = ()
 
 
 def encode(document: Struct) -> bytes:

@@ -14,6 +14,7 @@ from dnsguard.api import headers, queries, rendering
 from dnsguard.api.bodies import read_body
 from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import (
+    DryRun,
     PlanAccepted,
     PlanWanted,
     Request,
@@ -24,7 +25,7 @@ from dnsguard.api.documents import (
     encode,
     fields_of,
 )
-from dnsguard.api.parsing import read_document, read_keys, read_plan, read_reason
+from dnsguard.api.parsing import pointers_of, read_document, read_keys, read_plan, read_reason
 from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
 from dnsguard.api.visit import Visit, entity_tag, respond
 from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, StoreUnavailable, Submission
@@ -61,18 +62,21 @@ async def submit_plan(visit: Visit) -> web.Response:
     depth_max = visit.room.limits.depth_max
 
     def read(body: bytes, abandoned: Callable[[], bool]) -> tuple[PlanWanted, Plan]:
-        document = read_document(body, PlanWanted, depth_max)
-        return document, read_plan(document, visit.zone, planner.policy, asked.based_on, abandoned)
+        return read_plan(body, visit.zone, planner.policy, asked.based_on, depth_max, abandoned)
 
     document, plan = await read_body(visit, read)
     if dry:
         judged = await planner.judge(plan)
         mode = visit.room.desk.mode
-        return respond(await visit.room.render(lambda: rendering.dry_run(visit.zone, mode, judged), len(plan.rrsets)))
+
+        def show() -> DryRun:
+            return rendering.dry_run(visit.zone, mode, judged, lambda: pointers_of(document, visit.zone))
+
+        return respond(await visit.room.render(show, len(plan.rrsets)))
     submission = _submission(visit, asked, plan, document)
     accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
-        raise of_refusal(accepted)
+        raise of_refusal(accepted, await visit.room.render(lambda: pointers_of(document, visit.zone), len(plan.rrsets)))
     entry = await _settle(visit, submission, accepted, asked)
     return _answer(PlanAccepted(**_shown(visit, entry), repeated=accepted.repeated), entry, asked)
 

@@ -2,14 +2,16 @@
 A kind is a page in the documentation; a `ProblemRaised` is one case of it. No traceback ever gets into one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from msgspec import structs
 
-from dnsguard.api.documents import Problem, encode
-from dnsguard.core.refusal import Refusal
+from dnsguard.api.documents import Problem, RequestError, encode
+from dnsguard.core.records import Key
+from dnsguard.core.refusal import REFUSALS_MAX, Refusal
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -47,8 +49,8 @@ STALE = Kind("stale", "The zone has changed since the plan was made", 412, "See 
 TOO_LARGE = Kind("too-large", "The body is too large", 413, "Nothing of it was read on.")
 MEDIA_TYPE = Kind("media-type", "The body is not JSON", 415, "Send Content-Type: application/json, unencoded.")
 EXPECTATION = Kind("expectation", "The expectation cannot be met", 417, "Only Expect: 100-continue is known.")
-NOT_VALID = Kind("not-valid", "The body does not fit its schema", 422, "See pointer; the schema is in /openapi.json.")
-REFUSED = Kind("refused", "A guard refuses this", 422, "See guard, expected and found.")
+NOT_VALID = Kind("not-valid", "The body does not fit its schema", 422, "See errors; the schema is in /openapi.json.")
+REFUSED = Kind("refused", "A guard refuses this", 422, "See errors, each with guard, expected and found.")
 KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 422, "See generation.")
 REJECTED = Kind("rejected", "The plan was accepted, then rejected", 422, "By the name server, or a guard asked again.")
 IF_MATCH_MISSING = Kind("if-match-missing", "If-Match is needed", 428, 'Send the generation as "41", or *.')
@@ -122,15 +124,35 @@ def busy(detail: str, *, close: bool = False) -> ProblemRaised:
     return ProblemRaised(BUSY, detail, headers={"Retry-After": "1"}, close=close)
 
 
-def of_refusal(refusal: Refusal, pointer: str | None = None) -> ProblemRaised:
-    """Turn a guard's no into a problem: 412 for a stale plan, 409 for a generation that goes back, else 422."""
+def of_refusal(refusal: Refusal, pointers: Mapping[Key, str] | None = None) -> ProblemRaised:
+    """Turn a guard's no into a problem: 412 for a stale plan, 409 for a generation that goes back, else 422.
+
+    ``pointers`` says where in the request each RRset stands.
+    """
     kind = {"made_from_what_stands": STALE, "generation_forward": GENERATION_BEHIND}.get(refusal.guard, REFUSED)
-    members: dict[str, object] = {
-        "guard": refusal.guard,
-        "expected": refusal.expected,
-        "found": refusal.found,
-        **dict(refusal.about),
-    }
-    if pointer is not None:
-        members["pointer"] = pointer
-    return ProblemRaised(kind, refusal.detail, members)
+    return of_errors(kind, errors_of(refusal, pointers), dict(refusal.about))
+
+
+def errors_of(refusal: Refusal, pointers: Mapping[Key, str] | None = None) -> tuple[RequestError, ...]:
+    """List all that is refused."""
+    return tuple(
+        RequestError(
+            detail=each.detail,
+            pointer=None if pointers is None or each.key is None else pointers.get(each.key),
+            guard=each.guard,
+            expected=each.expected,
+            found=each.found,
+        )
+        for each in refusal.all()
+    )
+
+
+def of_errors(kind: Kind, errors: Sequence[RequestError], members: Mapping[str, object] | None = None) -> ProblemRaised:
+    """Make a problem of all that is wrong with a request; the first error is the problem's own detail."""
+    first = errors[0]
+    own = {name: getattr(first, name) for name in ("guard", "expected", "found", "pointer")}
+    said = {name: value for name, value in own.items() if value is not None}
+    bound = "at least " if len(errors) == REFUSALS_MAX else ""
+    more = "" if len(errors) == 1 else f" (and {bound}{len(errors) - 1} more; see errors)"
+    listed = tuple(structs.replace(each, detail=_clean(each.detail), found=_clean(each.found)) for each in errors)
+    return ProblemRaised(kind, first.detail + more, said | dict(members or {}) | {"errors": listed})

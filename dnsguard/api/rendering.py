@@ -2,12 +2,13 @@
 Nothing is read here, and nothing is left out that an operator would miss.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote
 
 from dnsguard.api import documents
+from dnsguard.api.problems import errors_of
 from dnsguard.api.verification import RRsetTaken
 from dnsguard.core.comparison import Verification
 from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Zone
@@ -208,18 +209,25 @@ def differences(found: Iterable[Difference]) -> tuple[documents.Difference, ...]
     )
 
 
-def dry_run(zone: str, mode: str, judged: Judged) -> documents.DryRun:
-    """Show what would become of a plan."""
+def dry_run(zone: str, mode: str, judged: Judged, pointers: Callable[[], Mapping[Key, str]]) -> documents.DryRun:
+    """Show what would become of a plan; ``pointers`` says where in its document each RRset stands."""
+    refused = any(refusal is not None for _, refusal in judged.verdicts)
+    places = pointers() if refused else {}
     return documents.DryRun(
         zone=zone,
         mode=mode,
         newest=judged.newest,
-        acceptable=all(refusal is None for _, refusal in judged.verdicts),
+        acceptable=not refused,
         verdicts=tuple(
             documents.Verdict(guard=guard, passed=True)
             if refusal is None
             else documents.Verdict(
-                guard=guard, passed=False, detail=refusal.detail, expected=refusal.expected, found=refusal.found
+                guard=guard,
+                passed=False,
+                detail=refusal.detail,
+                expected=refusal.expected,
+                found=refusal.found,
+                errors=errors_of(refusal, places),
             )
             for guard, refusal in judged.verdicts
         ),

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from dnsguard.api import queries, rendering
 from dnsguard.api.bodies import read_body
-from dnsguard.api.parsing import read_document, read_name, read_reason, read_type
+from dnsguard.api.parsing import Faults, read_document, read_name, read_reason, read_type
 from dnsguard.api.problems import ADOPTION_REFUSED, NOT_COMPARABLE, UNREACHABLE, ProblemRaised
 from dnsguard.api.verification import (
     LISTED_MAX,
@@ -82,11 +82,13 @@ async def adopt(visit: Visit) -> web.Response:
     def read(body: bytes, _: Callable[[], bool]) -> Wish:
         document = read_document(body, AdoptionWanted, depth_max)
         reason = read_reason(document.reason)
-        names = None if document.names is None else _names(document.names, visit.zone)
-        excepted = frozenset(
-            _excepted(each, visit.zone, f"/excepted/{index}") for index, each in enumerate(document.excepted)
-        )
-        return Wish(visit.zone, names, document.signing_keys, reason, excepted)
+        faults = Faults()
+        names = None if document.names is None else _names(document.names, visit.zone, faults)
+        excepted = [
+            _excepted(each, visit.zone, f"/excepted/{index}", faults) for index, each in enumerate(document.excepted)
+        ]
+        faults.raise_any()
+        return Wish(visit.zone, names, document.signing_keys, reason, frozenset(filter(None, excepted)))
 
     wish = await read_body(visit, read)
     desk = visit.room.desk
@@ -110,13 +112,15 @@ async def adopt(visit: Visit) -> web.Response:
     return respond(document, 202, ETag=entity_tag(max(adopted.generations)))
 
 
-def _names(texts: tuple[str, ...], zone: str) -> frozenset[str]:
-    return frozenset(read_name(text, zone, f"/names/{index}") for index, text in enumerate(texts))
+def _names(texts: tuple[str, ...], zone: str, faults: Faults) -> frozenset[str]:
+    names = (read_name(text, zone, f"/names/{index}", faults) for index, text in enumerate(texts))
+    return frozenset(name for name in names if name is not None)
 
 
-def _excepted(rrset: RRsetExcepted, zone: str, pointer: str) -> Excepted:
-    name = read_name(rrset.name, zone, f"{pointer}/name")
-    return Excepted(name, None if rrset.type is None else read_type(rrset.type, f"{pointer}/type"))
+def _excepted(rrset: RRsetExcepted, zone: str, pointer: str, faults: Faults) -> Excepted | None:
+    name = read_name(rrset.name, zone, f"{pointer}/name", faults)
+    rdtype = None if rrset.type is None else read_type(rrset.type, f"{pointer}/type", faults)
+    return None if name is None else Excepted(name, rdtype)
 
 
 def _left_out(key: Key, why: str) -> LeftOut:

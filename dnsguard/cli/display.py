@@ -4,7 +4,7 @@ Text that came from elsewhere is shown with its control characters made visible:
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -101,9 +101,13 @@ class Display:
     def _refused(self, refused: Refused) -> None:
         problem = refused.problem
         self.note(f"{'refused' if refused.status < 500 else 'dnsguard'}: {refused}", "bold red")
-        for name in ("guard", "expected", "found", "pointer"):
-            if problem.get(name) not in (None, ""):
-                self.note(f"  {name + ':':<9} {problem[name]}")
+        errors: Any = problem.get("errors")
+        if isinstance(errors, list) and len(errors) > 1:
+            self.errors(each for each in errors if isinstance(each, dict))
+        else:
+            for name in ("guard", "expected", "found", "pointer"):
+                if problem.get(name) not in (None, ""):
+                    self.note(f"  {name + ':':<9} {problem[name]}")
         missing: Any = problem.get("missing")
         if isinstance(missing, dict):
             for part, why in missing.items():
@@ -112,6 +116,12 @@ class Display:
             self.note("  --adopt takes it over")
         if refused.status in (401, 403):
             self.note(f"  the token was sought in {refused.sought}; name another with --token-file")
+
+    def errors(self, errors: Iterable[Mapping[str, Any]]) -> None:
+        """Write what is wrong with a request, one error a line, each with its place in the document."""
+        for error in errors:
+            place = error.get("pointer")
+            self.note(f"  {place + ': ' if place else ''}{error.get('detail')}")
 
     def _say(self, console: Console, text: str, style: str) -> None:
         if console.is_terminal:

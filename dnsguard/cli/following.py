@@ -173,6 +173,9 @@ def report_dry_run(display: Display, judged: Answer[DryRun]) -> int:
             for name, value in (("guard", verdict.guard), ("expected", verdict.expected), ("found", verdict.found)):
                 if value:
                     display.note(f"  {name + ':':<9} {value}")
+            if len(verdict.errors) > 1:
+                display.note(f"  {len(verdict.errors)} such refusals:")
+                display.errors({"pointer": each.pointer, "detail": each.detail} for each in verdict.errors)
     if document.acceptable:
         display.line("nothing was changed: this was a dry run, and every guard lets the plan pass")
     return DONE if document.acceptable else REFUSED

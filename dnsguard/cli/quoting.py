@@ -2,8 +2,7 @@
 Only arguments of a command line pass here; what stands in a file is never altered.
 """
 
-STRING_TYPES = frozenset({"TXT", "SPF", "AVC", "NINFO", "RESINFO", "WALLET"})
-STRING_OCTETS_MAX = 255  # RFC 1035 section 3.3
+from dnsguard.core.records import STRING_OCTETS_MAX, STRING_TYPES
 
 
 def quote_argument(rdtype: str, text: str) -> str:

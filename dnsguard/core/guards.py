@@ -17,7 +17,7 @@ from dnsguard.core.enactment import (
     unmanaged_contents_kept_on_the_wire,
 )
 from dnsguard.core.layout import rollback_target_exists, target_exists
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, collect
 from dnsguard.core.submission import (
     Submitted,
     apex_ns_kept,
@@ -74,8 +74,8 @@ class Guards:
     prune: tuple[PruneBound, ...]
 
     def refuse_submission(self, facts: Submitted) -> Refusal | None:
-        """Return the first refusal of a plan, or None."""
-        return next((refusal for guard in self.submit if (refusal := guard(facts)) is not None), None)
+        """Return the first refusal of a plan, with all others as further ones; None if every guard lets it pass."""
+        return collect(refusal for guard in self.submit if (refusal := guard(facts)) is not None)
 
     def judge_submission(self, facts: Submitted) -> tuple[tuple[str, Refusal | None], ...]:
         """Return what every guard says of a plan, by the guard's name."""

@@ -24,6 +24,7 @@ from dnsguard.core.rdata_names import canonical_rdata, canonical_rdatas, has_nam
 
 TTL_MAX = 2**31 - 1  # RFC 2181 section 8
 RDATA_OCTETS_MAX = 65_535
+STRING_OCTETS_MAX = 255  # RFC 1035 section 3.3
 
 RDATA_CHARS_MAX = 300_000  # every octet of the longest rdata written as \DDD, and some room
 
@@ -44,7 +45,8 @@ _POWERDNS_TYPES = {"ALIAS": "TYPE65401", "LUA": "TYPE65402"}
 _GENERIC_START = re.compile(r" *\\#(?: |$)")
 _LENGTH = re.compile(r"[0-9]{1,5}")
 _HEX = re.compile(r"[0-9A-Fa-f]*")
-_STRINGS_ONLY = frozenset({"TXT", "SPF", "AVC", "NINFO", "RESINFO", "WALLET"})
+STRING_TYPES = frozenset({"TXT", "SPF", "AVC", "NINFO", "RESINFO", "WALLET"})
+"""Types whose rdata is character-strings and nothing else."""
 _QUOTED_OR_ESCAPED = re.compile(r'\\.|"(?:[^"\\]|\\.)*"')
 
 
@@ -229,21 +231,37 @@ def _refuse_ambiguous(rdtype: str, text: str, shown: str) -> None:
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
         raise RecordRefused(f"expected valid Unicode, found a lone surrogate in {shown}")
     kinds: list[int] = []
-    try:
-        tokens = dns.tokenizer.Tokenizer(text)
-        while not (token := tokens.get(want_comment=True)).is_eol_or_eof():
-            kinds.append(token.ttype)
-            if token.ttype == dns.tokenizer.COMMENT:
-                raise RecordRefused(f"expected no comment (';' outside quotes), found {shown}")
-    except (dns.exception.DNSException, ValueError) as error:
-        raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
+    for token, octets in _tokens(rdtype, text, shown):
+        kinds.append(token.ttype)
+        if token.ttype == dns.tokenizer.COMMENT:
+            raise RecordRefused(
+                f"expected no comment, found ';' outside quotes in {shown}; write a text with ';' in quotes"
+            )
+        if octets > STRING_OCTETS_MAX:
+            raise RecordRefused(
+                f"a string is too long: expected at most {STRING_OCTETS_MAX} octets in each string of {rdtype}, "
+                f'found {octets} in {shown}; write a longer text as several strings: "…" "…"'
+            )
     unquoted = _QUOTED_OR_ESCAPED.sub("", text)
     if "(" in unquoted or ")" in unquoted:
         raise RecordRefused(f"expected one line without parentheses outside quotes, found {shown}")
-    if rdtype in _STRINGS_ONLY and len(kinds) > 1 and dns.tokenizer.IDENTIFIER in kinds:
+    if rdtype in STRING_TYPES and len(kinds) > 1 and dns.tokenizer.IDENTIFIER in kinds:
         raise RecordRefused(
             f'expected {rdtype} strings in quotes, found {shown}; write "one string" for one, "a" "b" for two'
         )
+
+
+def _tokens(rdtype: str, text: str, shown: str) -> list[tuple[dns.tokenizer.Token, int]]:
+    """Read the tokens of a record with the octets of each, where it is a character-string."""
+    found = []
+    try:
+        tokens = dns.tokenizer.Tokenizer(text)
+        while not (token := tokens.get(want_comment=True)).is_eol_or_eof():
+            is_string = rdtype in STRING_TYPES and token.ttype != dns.tokenizer.COMMENT
+            found.append((token, len(token.unescape_to_bytes().value) if is_string else 0))
+    except (dns.exception.DNSException, ValueError) as error:
+        raise RecordRefused(f"expected {rdtype} rdata in presentation format, found {shown}: {error}") from None
+    return found
 
 
 def rdata_text(rdtype: str, wire: bytes) -> str:

@@ -1,6 +1,13 @@
 """A guard's no, as a value: recorded, counted and explained, never raised."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from dnsguard.core.records import Key
+
+REFUSALS_MAX = 100
+"""So many refusals of one plan are listed; nothing is counted beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +20,18 @@ class Refusal:
     found: str
     about: tuple[tuple[str, str | int], ...] = ()
     """Facts for programs, by name, such as ``newest`` and its number."""
+    key: Key | None = None
+    """The RRset of the plan that is refused, where it is one."""
+    further: tuple["Refusal", ...] = ()
+    """What else is refused, of the same plan: at most 100 in all, and each without further ones."""
+
+    def all(self) -> Iterator["Refusal"]:
+        """Yield this refusal and the further ones, each for itself."""
+        yield replace(self, further=()) if self.further else self
+        yield from self.further
+
+
+def collect(refusals: Iterable[Refusal]) -> Refusal | None:
+    """Return the first refusal with all the others as further ones; None if there is none."""
+    found = list(islice((each for refusal in refusals for each in refusal.all()), REFUSALS_MAX))
+    return replace(found[0], further=tuple(found[1:])) if found else None

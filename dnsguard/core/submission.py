@@ -1,8 +1,9 @@
-"""Guards on a plan at the door: plain functions from `Submitted` to a refusal, or None.
+"""Guards on a plan at the door: plain functions from `Submitted` to a refusal, or None. A guard that looks at each
+RRset says all that it refuses, up to a bound: the first refusal has the others as further ones.
 Each says its rule and what happened, or would happen, without it. Nothing here knows which of them are asked.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from dnsguard.core.fence import GENERATION_STATED_MAX
@@ -12,7 +13,7 @@ from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Absence, Plan, Wanted
 from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, collect
 
 SINGLETON_TYPES = frozenset({"CNAME", "DNAME"})  # RFC 2181 section 10.1, RFC 6672 section 2.4
 SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
@@ -70,15 +71,12 @@ def too_many_rrsets(count: int, policy: Policy) -> Refusal | None:
 
 def plan_in_zone(facts: Submitted) -> Refusal | None:
     """Every owner name lies in the zone. Without this, a server refuses the whole message with NOTZONE."""
-    for key in facts.plan.keys:
-        if not is_within(key.name, facts.plan.zone):
-            return Refusal(
-                "plan_in_zone",
-                f"{key} is outside the zone {facts.plan.zone}",
-                f"a name in {facts.plan.zone}",
-                key.name,
-            )
-    return None
+    zone = facts.plan.zone
+    return collect(
+        Refusal("plan_in_zone", f"{key} is outside the zone {zone}", f"a name in {zone}", key.name, key=key)
+        for key in facts.plan.keys
+        if not is_within(key.name, zone)
+    )
 
 
 def reserved_names_untouched(facts: Submitted) -> Refusal | None:
@@ -87,10 +85,11 @@ def reserved_names_untouched(facts: Submitted) -> Refusal | None:
     Without this, a plan can forge the fence, or stand in the way of a node.
     """
     fence, reserves = fence_name(facts.plan.zone), LAYOUTS[facts.policy.layout].reserves
-    for key in facts.plan.keys:
-        if is_within(key.name, fence) or reserves(key.name):
-            return Refusal("reserved_names_untouched", f"{key.name} is reserved for dnsguard", "another name", key.name)
-    return None
+    return collect(
+        Refusal("reserved_names_untouched", f"{key.name} is reserved for dnsguard", "another name", key.name, key=key)
+        for key in facts.plan.keys
+        if is_within(key.name, fence) or reserves(key.name)
+    )
 
 
 def server_records_untouched(facts: Submitted) -> Refusal | None:
@@ -98,15 +97,17 @@ def server_records_untouched(facts: Submitted) -> Refusal | None:
 
     Without this, a plan can lower the serial, after which secondaries stop following, or break the signatures.
     """
-    for key, _ in facts.plan.rrsets:
-        if key.type == "SOA" or key.type in SERVER_OWNED_TYPES:
-            return Refusal(
-                "server_records_untouched",
-                f"{key} belongs to the name server, which keeps it itself; leave it out",
-                "a type that plans may set",
-                key.type,
-            )
-    return None
+    return collect(
+        Refusal(
+            "server_records_untouched",
+            f"{key} belongs to the name server, which keeps it itself; leave it out",
+            "a type that plans may set",
+            key.type,
+            key=key,
+        )
+        for key in facts.plan.keys
+        if key.type == "SOA" or key.type in SERVER_OWNED_TYPES
+    )
 
 
 def apex_ns_kept(facts: Submitted) -> Refusal | None:
@@ -118,6 +119,7 @@ def apex_ns_kept(facts: Submitted) -> Refusal | None:
                 "the zone's own NS RRset can be replaced but not retired",
                 "records",
                 wanted.value,
+                key=key,
             )
     return None
 
@@ -126,29 +128,33 @@ def retirement_allowed(facts: Submitted) -> Refusal | None:
     """An RRset goes away only by name and where the policy lets it. Without this, a slip empties a name."""
     if facts.policy.retire:
         return None
-    for key, wanted in facts.plan.rrsets:
-        if wanted is Absence.RETIRED:
-            return Refusal(
-                "retirement_allowed",
-                f"the zone's policy lets nothing be retired, and the plan retires {key}",
-                "records",
-                "retire",
-            )
-    return None
+    return collect(
+        Refusal(
+            "retirement_allowed",
+            f"the zone's policy lets nothing be retired, and the plan retires {key}",
+            "records",
+            "retire",
+            key=key,
+        )
+        for key, wanted in facts.plan.rrsets
+        if wanted is Absence.RETIRED
+    )
 
 
 def ttl_in_bounds(facts: Submitted) -> Refusal | None:
     """TTLs lie within the policy. Without this, a slip pins a wrong answer in caches for years."""
     policy = facts.policy
-    for key, wanted in facts.plan.rrsets:
-        if isinstance(wanted, Records) and not policy.ttl_s_min <= wanted.ttl <= policy.ttl_s_max:
-            return Refusal(
-                "ttl_in_bounds",
-                f"the TTL of {key} is outside what the zone allows",
-                f"{policy.ttl_s_min} to {policy.ttl_s_max} seconds",
-                f"{wanted.ttl} seconds",
-            )
-    return None
+    return collect(
+        Refusal(
+            "ttl_in_bounds",
+            f"the TTL of {key} is outside what the zone allows",
+            f"{policy.ttl_s_min} to {policy.ttl_s_max} seconds",
+            f"{wanted.ttl} seconds",
+            key=key,
+        )
+        for key, wanted in facts.plan.rrsets
+        if isinstance(wanted, Records) and not policy.ttl_s_min <= wanted.ttl <= policy.ttl_s_max
+    )
 
 
 def rrset_is_bounded(facts: Submitted) -> Refusal | None:
@@ -156,21 +162,24 @@ def rrset_is_bounded(facts: Submitted) -> Refusal | None:
 
     Without this, BIND answers SERVFAIL past 100; of two CNAMEs it keeps the last and answers NOERROR.
     """
-    for key, wanted in facts.plan.rrsets:
-        if isinstance(wanted, Records) and key.type in SINGLETON_TYPES and len(wanted.rdatas) > 1:
-            return Refusal(
-                "rrset_is_bounded",
-                f"{key} has {len(wanted.rdatas)} records, and a name can have one {key.type} only",
-                "1 record",
-                str(len(wanted.rdatas)),
-            )
-        if isinstance(wanted, Records) and (refusal := too_many_records(key, len(wanted.rdatas), facts.policy)):
-            return refusal
-    return None
+    return collect(
+        refusal
+        for key, wanted in facts.plan.rrsets
+        if isinstance(wanted, Records)
+        and (refusal := too_many_records(key, len(wanted.rdatas), facts.policy)) is not None
+    )
 
 
 def too_many_records(key: Key, count: int, policy: Policy) -> Refusal | None:
     """Refuse a count of records in an RRset; the door asks it before it reads a single one."""
+    if key.type in SINGLETON_TYPES and count > 1:
+        return Refusal(
+            "rrset_is_bounded",
+            f"{key} has {count} records, and a name can have one {key.type} only",
+            "1 record",
+            str(count),
+            key=key,
+        )
     if count <= policy.records_max:
         return None
     return Refusal(
@@ -178,20 +187,23 @@ def too_many_records(key: Key, count: int, policy: Policy) -> Refusal | None:
         f"{key} has {count} records; use fewer, or raise records_max and the server's own limit",
         f"≤ {policy.records_max} records",
         str(count),
+        key=key,
     )
 
 
 def rrset_fits_a_message(facts: Submitted) -> Refusal | None:
     """An RRset fits one UPDATE. Without this, it could only be replaced in pieces: half-made for a while."""
-    for key, wanted in facts.plan.rrsets:
-        if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > RRSET_OCTETS_MAX:
-            return Refusal(
-                "rrset_fits_a_message",
-                f"{key} takes {octets} octets and could not be replaced in one UPDATE",
-                f"≤ {RRSET_OCTETS_MAX} octets",
-                str(octets),
-            )
-    return None
+    return collect(
+        Refusal(
+            "rrset_fits_a_message",
+            f"{key} takes {octets} octets and could not be replaced in one UPDATE",
+            f"≤ {RRSET_OCTETS_MAX} octets",
+            str(octets),
+            key=key,
+        )
+        for key, wanted in facts.plan.rrsets
+        if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > RRSET_OCTETS_MAX
+    )
 
 
 def generation_forward(facts: Submitted) -> Refusal | None:
@@ -234,23 +246,24 @@ def made_from_what_stands(facts: Submitted) -> Refusal | None:
             str(based_on),
             (("newest", facts.newest),),
         )
-    for key in facts.plan.keys:
-        standing = facts.standing.get(key)
-        if standing is not None and standing.generation > based_on:
-            return Refusal(
-                "made_from_what_stands",
-                f"{key} was changed in generation {standing.generation} by {standing.actor}; "
-                "read the zone again and make the plan anew",
-                f"{key} unchanged since generation {based_on}",
-                f"generation {standing.generation} by {standing.actor}",
-                (
-                    ("rrset", str(key)),
-                    ("generation", standing.generation),
-                    ("actor", standing.actor),
-                    ("newest", facts.newest),
-                ),
-            )
-    return None
+    return collect(
+        Refusal(
+            "made_from_what_stands",
+            f"{key} was changed in generation {standing.generation} by {standing.actor}; "
+            "read the zone again and make the plan anew",
+            f"{key} unchanged since generation {based_on}",
+            f"generation {standing.generation} by {standing.actor}",
+            (
+                ("rrset", str(key)),
+                ("generation", standing.generation),
+                ("actor", standing.actor),
+                ("newest", facts.newest),
+            ),
+            key,
+        )
+        for key in facts.plan.keys
+        if (standing := facts.standing.get(key)) is not None and standing.generation > based_on
+    )
 
 
 def cname_alone(facts: Submitted) -> Refusal | None:
@@ -272,7 +285,11 @@ def cname_alone(facts: Submitted) -> Refusal | None:
 
 
 def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refusal | None:
-    """Refuse a CNAME that would stand beside something; ``before`` says of each RRset where it is."""
+    """Refuse CNAMEs that would stand beside something; ``before`` says of each RRset where it is."""
+    return collect(_cnames_beside(before, after))
+
+
+def _cnames_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Iterator[Refusal]:
     names = {key.name for key in after}
     held = {
         key: where
@@ -287,14 +304,14 @@ def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refu
     for cname in sorted(key for key in held if key.type == "CNAME"):
         if cname.name in others:
             other = min(others[cname.name])
-            return Refusal(
+            yield Refusal(
                 "cname_alone",
                 f"at {cname.name} a CNAME ({held[cname]}) would stand beside {other.type} ({held[other]}); "
                 "retire one of them in the same plan",
                 "a CNAME alone at its name",
                 f"CNAME and {other.type}",
+                key=cname if cname in after else other,
             )
-    return None
 
 
 def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
@@ -304,13 +321,13 @@ def unmanaged_contents_kept(facts: Submitted) -> Refusal | None:
     """
     if facts.plan.adopt or facts.wire is None:
         return None
-    for key, wanted in facts.plan.rrsets:
-        if (
-            not is_ours(facts.standing.get(key))
-            and (refusal := contents_taken(key, wanted, facts.wire, as_found=facts.plan.as_found)) is not None
-        ):
-            return refusal
-    return None
+    wire = facts.wire
+    return collect(
+        refusal
+        for key, wanted in facts.plan.rrsets
+        if not is_ours(facts.standing.get(key))
+        and (refusal := contents_taken(key, wanted, wire, as_found=facts.plan.as_found)) is not None
+    )
 
 
 def is_ours(standing: Standing | None) -> bool:
@@ -345,6 +362,7 @@ def contents_taken(
             "repeat the adoption to take over what stands now",
             "the same records and TTL",
             "nothing" if found is None else f"{len(found.rdatas)} record(s), TTL {found.ttl}",
+            key=key,
         )
     if found is None or found == wanted or found in earlier or wanted is Absence.UNCOVERED:
         return None
@@ -353,4 +371,5 @@ def contents_taken(
         f'{key} is not managed by dnsguard and has other contents on the server; say "adopt": true to take it over',
         "absent, or the same contents",
         f"{len(found.rdatas)} record(s), TTL {found.ttl}",
+        key=key,
     )

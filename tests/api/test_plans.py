@@ -162,6 +162,7 @@ async def test_a_dry_run_says_what_would_change_and_what_each_guard_says_and_sto
         "detail": None,
         "expected": None,
         "found": None,
+        "errors": [],
     }
     (difference,) = reply.body["differences"]
     assert difference["name"] == "www.example.test."
