@@ -95,14 +95,17 @@ class Display:
             problem = {"type": "about:blank", "title": "No daemon could be asked", "detail": str(failure)}
             self.raw(json.dumps(problem).encode())
         else:
-            self.note(f"dnsguard: {failure}", "red")
+            for line in str(failure).split("\n"):
+                self.note(f"dnsguard: {line}", "red")
         return CANNOT_ASK
 
     def _refused(self, refused: Refused) -> None:
         problem = refused.problem
-        self.note(f"{'refused' if refused.status < 500 else 'dnsguard'}: {refused}", "bold red")
         errors: Any = problem.get("errors")
-        if isinstance(errors, list) and len(errors) > 1:
+        several = isinstance(errors, list) and len(errors) > 1
+        said = f"{len(errors)} errors in the request" if several else str(refused)
+        self.note(f"{'refused' if refused.status < 500 else 'dnsguard'}: {said}", "bold red")
+        if several:
             self.errors(each for each in errors if isinstance(each, dict))
         else:
             for name in ("guard", "expected", "found", "pointer"):

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from dnsguard.core.names import NameRefused, parse_name
+
 Command = Callable[..., Any]
 
 
@@ -25,4 +27,7 @@ def zone_either_way(command: Command) -> Command:
 
 
 def _plain(zone: str) -> str:
-    return zone.lower().rstrip(".")
+    try:
+        return parse_name(zone)
+    except NameRefused as error:
+        raise click.UsageError(str(error)) from None

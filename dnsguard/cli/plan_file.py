@@ -16,6 +16,8 @@ from dnsguard.api.strict_json import JsonRefused, loads
 
 FILE_OCTETS_MAX = 64 * 2**20
 DEPTH_MAX = 16
+FAULTS_MAX = 100
+"""So many faults of a file are listed; nothing is counted beyond."""
 
 Document = dict[str, Any]
 
@@ -35,7 +37,22 @@ _NOT_TEXT = re.compile(
 
 
 class DocumentRefused(ValueError):
-    """A plan file is not well formed; the message says where, what was expected and what was found."""
+    """A plan file is not well formed; each line of the message says where, what was expected and what was found."""
+
+
+class _Faults(list[str]):
+    """What can be read in two ways, value by value; reading goes on after each, up to a bound."""
+
+    def add(self, fault: str) -> None:
+        """Note one. Raises DocumentRefused at the bound."""
+        self.append(fault)
+        if len(self) == FAULTS_MAX:
+            self.raise_any()
+
+    def raise_any(self) -> None:
+        """Raise what was noted, if there is anything."""
+        if self:
+            raise DocumentRefused("\n".join(self))
 
 
 def read_plan_file(path: str) -> Document:
@@ -57,7 +74,7 @@ def read_plan_file(path: str) -> Document:
     try:
         return parse_document(octets, is_json=path.endswith(".json"))
     except DocumentRefused as error:
-        raise DocumentRefused(f"{shown}: {error}") from None
+        raise DocumentRefused("\n".join(f"{shown}: {fault}" for fault in str(error).split("\n"))) from None
 
 
 def parse_document(octets: bytes, *, is_json: bool = False) -> Document:
@@ -87,7 +104,9 @@ def _parse_yaml(text: str) -> object:
         # An empty stream has no document; the two events before the first node say nothing else.
         if not isinstance(next(events), yaml.StreamStartEvent) or isinstance(next(events), yaml.StreamEndEvent):
             raise DocumentRefused("expected a plan, found nothing; see 'dnsguard submit --help' for an example")
-        value = _value(next(events), events, "", 0)
+        faults = _Faults()
+        value = _value(next(events), events, "", 0, faults)
+        faults.raise_any()
         next(events)
         if not isinstance(extra := next(events), yaml.StreamEndEvent):
             raise DocumentRefused(f"expected one document, found another{_line(extra)}; submit them one by one")
@@ -99,7 +118,7 @@ def _parse_yaml(text: str) -> object:
     return value
 
 
-def _value(event: yaml.Event, events: Iterator[yaml.Event], place: str, depth: int) -> object:
+def _value(event: yaml.Event, events: Iterator[yaml.Event], place: str, depth: int, faults: _Faults) -> object:
     """Build the value that begins with an event; ``place`` is the key under which it stands."""
     if isinstance(event, yaml.AliasEvent):
         raise DocumentRefused(f"expected no aliases, found *{event.anchor}{_line(event)}; write the value out")
@@ -112,48 +131,54 @@ def _value(event: yaml.Event, events: Iterator[yaml.Event], place: str, depth: i
     if depth > DEPTH_MAX:
         raise DocumentRefused(f"expected a plan, found values nested deeper than {DEPTH_MAX}{_line(event)}")
     if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event, place)
+        return _scalar(event, place, faults)
     if isinstance(event, yaml.SequenceStartEvent):
         items = []
         while not isinstance(item := next(events), yaml.SequenceEndEvent):
-            items.append(_value(item, events, "", depth + 1))
+            items.append(_value(item, events, "", depth + 1, faults))
         return items
     mapping: Document = {}
     while not isinstance(found := next(events), yaml.MappingEndEvent):
-        key = _value(found, events, "", depth + 1)
+        key = _value(found, events, "", depth + 1, faults)
         if not isinstance(key, str):
             raise DocumentRefused(f"expected keys that are text, found something else{_line(found)}")
         if key in mapping:
-            raise DocumentRefused(f"expected each key once, found {key[:60]!r} again{_line(found)}; remove one")
-        mapping[key] = _value(next(events), events, key, depth + 1)
+            faults.add(f"expected each key once, found {key[:60]!r} again{_line(found)}; remove one")
+        mapping[key] = _value(next(events), events, key, depth + 1, faults)
     return mapping
 
 
-def _scalar(event: yaml.ScalarEvent, place: str) -> str | int | bool:
+def _scalar(event: yaml.ScalarEvent, place: str, faults: _Faults) -> str | int | bool:
+    text: str = event.value
+    if (fault := _fault_of(event, place)) is not None:
+        faults.add(fault)
+    elif event.style in ("'", '"'):
+        return text
+    elif place in _NUMBERS and _INTEGER.fullmatch(text):
+        return int(text)
+    elif place in _TRUTHS and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def _fault_of(event: yaml.ScalarEvent, place: str) -> str | None:
+    """Say how a value could be read in two ways; None if it cannot."""
     text: str = event.value
     if event.style in ("'", '"'):
-        if _lines(event) > 1:
-            raise DocumentRefused(f"expected text on one line, found several{_line(event)}")
-        return text
+        return f"expected text on one line, found several{_line(event)}" if _lines(event) > 1 else None
     if event.style in ("|", ">"):
-        raise DocumentRefused(f"expected text on one line, found a block{_line(event)}; write it on the line, quoted")
+        return f"expected text on one line, found a block{_line(event)}; write it on the line, quoted"
     if not text:
-        raise DocumentRefused(f"expected a value{f' for {place!r}' if place else ''}, found none{_line(event)}")
+        return f"expected a value{f' for {place!r}' if place else ''}, found none{_line(event)}"
     if _lines(event) > 1:
-        raise DocumentRefused(
-            f"expected text on one line, found several{_line(event)}; one record is one item, with a dash of its own"
-        )
-    if place in _NUMBERS and _INTEGER.fullmatch(text):
-        return int(text)
-    if place in _TRUTHS and text in ("true", "false"):
-        return text == "true"
-    if _NOT_TEXT.fullmatch(text):
-        expected = "a whole number" if place in _NUMBERS else "true or false" if place in _TRUTHS else "text"
-        advice = "" if expected != "text" else f"; YAML readers disagree about it: write {json.dumps(text)} in quotes"
-        raise DocumentRefused(
-            f"expected {expected}{f' for {place!r}' if place else ''}, found {text[:60]}{_line(event)}{advice}"
-        )
-    return text
+        return f"expected text on one line, found several{_line(event)}; one record is one item, with a dash of its own"
+    if (place in _NUMBERS and _INTEGER.fullmatch(text)) or (place in _TRUTHS and text in ("true", "false")):
+        return None
+    if not _NOT_TEXT.fullmatch(text):
+        return None
+    expected = "a whole number" if place in _NUMBERS else "true or false" if place in _TRUTHS else "text"
+    advice = "" if expected != "text" else f"; YAML readers disagree about it: write {json.dumps(text)} in quotes"
+    return f"expected {expected}{f' for {place!r}' if place else ''}, found {text[:60]}{_line(event)}{advice}"
 
 
 def _line(event: yaml.Event) -> str:

@@ -18,6 +18,7 @@ from dnsguard.cli.naming import zone_either_way
 from dnsguard.cli.outcome import DONE, CannotAsk
 from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
 from dnsguard.cli.quoting import quote_argument
+from dnsguard.core.names import NameRefused, parse_name
 
 
 @click.command(
@@ -96,7 +97,10 @@ def _agreed(document: Document, name: str, stated: str | None, read: Callable[[o
 def _zone_of(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise CannotAsk('expected a name such as example.test. for "zone" in the file, found something else')
-    return value.lower().rstrip(".") + "."
+    try:
+        return parse_name(value)
+    except NameRefused as error:
+        raise CannotAsk(f'"zone" in the file: {error}') from None
 
 
 def _based_on(value: object) -> str:

@@ -37,7 +37,7 @@ async def examine_all(
     settings: Settings, folder: Path, only: str | None, powerdns_database: str | None
 ) -> AsyncIterator[Check]:
     """Yield what is found about all zones or one. Raises ConfigRefused, PrimaryRefused."""
-    zones = [zone for zone in settings.zones if only in (None, zone, zone.rstrip("."))]
+    zones = [zone for zone in settings.zones if only in (None, zone, zone.removesuffix("."))]
     if not zones:
         known = ", ".join(settings.zones)
         raise ConfigRefused(f"expected a zone of the settings, one of {known}, found {only!r}")

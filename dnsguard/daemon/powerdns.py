@@ -53,7 +53,7 @@ async def _examine(connection: "asyncpg.Connection[asyncpg.Record]", zones: Sequ
         "" if fenced else "run deploy/powerdns/postgresql.sql, and take over the settings in postgresql.conf beside it",
     )
     for zone in zones:
-        kind = await connection.fetchval(_ZONE, zone.rstrip("."))
+        kind = await connection.fetchval(_ZONE, zone.removesuffix("."))
         if kind is not None and kind not in {"MASTER", "PRIMARY"}:
             advice = "pdnsutil set-kind ZONE primary, or its secondaries are never told"
             yield Check(f"{zone} in {about}", Verdict.NOTE, "a zone of the kind MASTER", str(kind), advice)

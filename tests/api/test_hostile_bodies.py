@@ -8,7 +8,7 @@ import pytest
 from dnsguard.api.app import reconfigure
 from dnsguard.api.limits import Limits
 from dnsguard.core.policy import Policy
-from tests.api.house import PLANS, Door, clear, nothing_stored, plan, rrset
+from tests.api.house import PLANS, Door, Reply, clear, nothing_stored, plan, rrset
 
 
 @pytest.mark.parametrize(
@@ -279,3 +279,122 @@ async def test_a_body_as_large_as_allowed_is_read(door: Door) -> None:
 
 async def test_a_body_on_a_get_is_not_read(door: Door) -> None:
     assert (await door.get("/v1/zones", raw=b"[" * 1_000)).status == 200
+
+
+def pointers(reply: Reply) -> list[str]:
+    return [error["pointer"] for error in reply.body["errors"]]
+
+
+async def test_all_that_is_wrong_with_a_plan_is_said_at_once_each_with_its_place(door: Door) -> None:
+    long = '"' + 300 * "k" + '"'
+    body = plan(
+        rrset("@", "v=spf1 -all", rdtype="TXT"),
+        rrset("_dmarc", "v=DMARC1; p=none", rdtype="TXT"),
+        rrset("m", "10 mail", "20 mail.test.", "30 mail", rdtype="MX"),
+        rrset("k", long, rdtype="TXT"),
+        rrset("a b", "192.0.2.300", ttl=-1),
+        rrset("x", "1", rdtype="NOTYPE"),
+        rrset("ok"),
+        rrset("ok"),
+        rrset("empty") | {"records": []},
+        retire=[{"name": "a..b", "type": "A"}, {"name": "ok", "type": "A"}],
+        reason="two\nlines",
+    )
+    reply = await door.submit(body)
+    assert reply.status == 422
+    assert pointers(reply) == [
+        "/reason",
+        "/retire/0/name",
+        "/retire/1",
+        "/rrsets/0/records/0",
+        "/rrsets/1/records/0",
+        "/rrsets/2/records/0",
+        "/rrsets/2/records/2",
+        "/rrsets/3/records/0",
+        "/rrsets/4/name",
+        "/rrsets/4/records/0",
+        "/rrsets/4/ttl",
+        "/rrsets/5/type",
+        "/rrsets/7",
+        "/rrsets/8/records",
+    ]
+    assert (reply.body["type"], reply.body["pointer"]) == ("/problems/refused", "/reason")
+    assert reply.body["detail"].endswith("(and 13 more; see errors)")
+    details = {error["pointer"]: error["detail"] for error in reply.body["errors"]}
+    assert "at most 255 octets" in details["/rrsets/3/records/0"]
+    assert details["/rrsets/3/records/0"].endswith('"…" "…"')
+    await nothing_stored(door)
+
+
+async def test_what_does_not_fit_the_schema_is_said_together_with_what_is_not_well_formed(door: Door) -> None:
+    body = {
+        "rrsets": [
+            rrset("a") | {"ttl": "300", "extra": 1},
+            {"name": "b", "type": "A"},
+            rrset("c", "192.0.2.300"),
+            7,
+            rrset("d", "x") | {"records": ["192.0.2.1", 2, None]},
+        ],
+        "retire": [{"name": "e"}, {"name": "f..g", "type": "A"}],
+        "sur/prise": 1,
+        "adopt": "yes",
+    }
+    reply = await door.submit(body)
+    assert (reply.status, reply.body["type"]) == (422, "/problems/not-valid")
+    assert pointers(reply) == [
+        "/adopt",
+        "/retire/0",
+        "/retire/1/name",
+        "/rrsets/0/extra",
+        "/rrsets/0/ttl",
+        "/rrsets/1",
+        "/rrsets/1",
+        "/rrsets/2/records/0",
+        "/rrsets/3",
+        "/rrsets/4/records/1",
+        "/rrsets/4/records/2",
+        "/sur~1prise",
+    ]
+    await nothing_stored(door)
+
+
+async def test_no_more_than_a_hundred_errors_are_listed_or_looked_for(door: Door) -> None:
+    for wrong in (rrset("x", "192.0.2.300"), 7, rrset("x" * 64), rrset("x", ttl=604_801) | {"name": "o.org."}):
+        many = [wrong | {"name": f"{wrong['name']}{n}"} if isinstance(wrong, dict) else wrong for n in range(3_000)]
+        reply = await door.submit({"rrsets": many})
+        assert reply.status == 422
+        assert len(reply.body["errors"]) == 100
+        assert "at least 99 more" in reply.body["detail"]
+
+
+async def test_all_that_the_guards_refuse_is_said_at_once(door: Door) -> None:
+    body = plan(
+        rrset("one", ttl=604_801),
+        rrset("two"),
+        rrset("o.org."),
+        rrset("_dnsguard"),
+        rrset("three", ttl=604_802),
+        retire=[{"name": "@", "type": "SOA"}, {"name": "@", "type": "NS"}],
+    )
+    expected = [
+        ("/rrsets/2", "plan_in_zone"),
+        ("/rrsets/3", "reserved_names_untouched"),
+        ("/retire/0", "server_records_untouched"),
+        ("/retire/1", "apex_ns_kept"),
+        ("/rrsets/0", "ttl_in_bounds"),
+        ("/rrsets/4", "ttl_in_bounds"),
+    ]
+    reply = await door.submit(body)
+    assert (reply.status, reply.guard) == (422, "plan_in_zone")
+    assert [(error["pointer"], error["guard"]) for error in reply.body["errors"]] == expected
+    await nothing_stored(door)
+    dry = await door.submit(body, query="?dry_run=true")
+    found = [(error["pointer"], error["guard"]) for verdict in dry.body["verdicts"] for error in verdict["errors"]]
+    assert (dry.status, found) == (200, expected)
+
+
+async def test_all_names_that_a_rollback_cannot_read_are_said(door: Door) -> None:
+    named = [{"name": "a..b", "type": "A"}, {"name": "b", "type": "A"}, {"name": "c", "type": "NOTYPE"}]
+    path, body = "/v1/zones/example.test/rollback", {"to": 1, "rrsets": named}
+    reply = await door.ask("POST", path, body=body, headers={"If-Match": "*"})
+    assert (reply.status, pointers(reply)) == (422, ["/rrsets/0/name", "/rrsets/2/type"])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.cli.quoting import STRING_TYPES, quote_argument
-from dnsguard.core.records import parse_rdata
+from dnsguard.cli.quoting import quote_argument
+from dnsguard.core.records import STRING_TYPES, parse_rdata
 
 
 @pytest.mark.parametrize(

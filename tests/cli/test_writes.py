@@ -90,6 +90,37 @@ def test_a_files_contents_are_never_altered(cli: Cli) -> None:
     assert "/rrsets/0/records/0" in done.stderr
 
 
+def test_all_that_is_wrong_with_a_file_is_said_one_a_line_with_its_place(cli: Cli) -> None:
+    text = """rrsets:
+- {name: spf, type: TXT, ttl: 60, records: [v=spf1 -all]}
+- {name: mail, type: MX, ttl: 60, records: [10 mail]}
+"""
+    for options in ([], ["--dry-run"]):
+        done = cli("submit", "-", *options, stdin=text)
+        assert done.exit_code == 1
+        head, *lines = done.stderr.splitlines()
+        assert head == "refused: 2 errors in the request"
+        assert [line.split(":")[0] for line in lines] == ["  /rrsets/0/records/0", "  /rrsets/1/records/0"]
+
+
+def test_a_dry_run_lists_all_that_a_guard_refuses(cli: Cli) -> None:
+    text = "rrsets:\n" + "".join(f"- {{name: t{n}, type: A, ttl: 99999999, records: [192.0.2.1]}}\n" for n in range(3))
+    done = cli("submit", "-", "--dry-run", stdin=text)
+    assert done.exit_code == 1
+    assert all(f"  /rrsets/{n}: the TTL of t{n}.example.test. A is outside" in done.stderr for n in range(3))
+
+
+def test_all_yaml_traps_of_a_file_are_said_at_once(cli: Cli) -> None:
+    traps = ("NO", "1.10", "12:30")
+    text = "rrsets:\n" + "".join(f"- {{name: {trap}, type: A, ttl: 60, records: [192.0.2.1]}}\n" for trap in traps)
+    done = cli("submit", "-", stdin=text)
+    assert done.exit_code == 2
+    assert [line.split(";")[0] for line in done.stderr.splitlines()] == [
+        f"dnsguard: standard input: expected text for 'name', found {trap} in line {number}"
+        for number, trap in enumerate(traps, 2)
+    ]
+
+
 def test_a_yaml_trap_is_refused_before_anything_is_sent(cli: Cli) -> None:
     before = newest(cli)
     done = cli("submit", "-", stdin="rrsets:\n- {name: NO, type: A, ttl: 60, records: [192.0.2.1]}\n")

@@ -1,6 +1,6 @@
 """Guards at the door: each refuses what it is for, lets the rest through, and says both at its edge."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,7 @@ from dnsguard.core.fence import GENERATION_STATED_MAX
 from dnsguard.core.message import AddRecords, octets_of
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan
 from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import (
     Standing,
@@ -231,3 +231,46 @@ def test_what_nobody_manages_is_not_taken_over_unasked(
     assert refused(refusal, "unmanaged_contents_kept") is not fits
     adopting = make_plan(ZONE, {A: wanted}, adopt=True)
     assert unmanaged_contents_kept(facts({}, plan=adopting, standing=standing, wire=wire)) is None
+
+
+def test_a_guard_of_rrsets_says_all_that_it_refuses_up_to_a_hundred() -> None:
+    keys = [Key(f"n{number:04}.o.org.", "A") for number in range(150)]
+    for count in (1, 2, 100, 150):
+        refusal = plan_in_zone(facts(dict.fromkeys(keys[:count], ONE)))
+        assert refusal is not None
+        said = list(refusal.all())
+        assert [each.key for each in said] == keys[: min(count, 100)]
+        assert all(each.further == () and each.key is not None and str(each.key) in each.detail for each in said)
+        assert said[0] == replace(refusal, further=())
+
+
+def test_every_guard_of_rrsets_names_each_rrset_that_it_refuses() -> None:
+    policy = Policy(ttl_s_min=61, records_max=1, retire=False)
+    aliases: dict[Key, Wanted] = {Key(f"{label}.{ZONE}", rdtype): ONE for label in "cd" for rdtype in ("A", "CNAME")}
+    two = Records(60, (*ONE.rdatas, *TWO.rdatas))
+    cases: dict[Callable[[Submitted], Refusal | None], dict[Key, Wanted]] = {
+        reserved_names_untouched: {Key(f"{label}_dnsguard.{ZONE}", "A"): ONE for label in ("", "x.")},
+        server_records_untouched: {Key(ZONE, rdtype): ONE for rdtype in ("NSEC", "SOA")},
+        retirement_allowed: {A: RETIRED, B: RETIRED},
+        ttl_in_bounds: {A: ONE, B: TWO},
+        rrset_is_bounded: {A: two, B: two},
+        cname_alone: aliases,
+    }
+    for guard, rrsets in cases.items():
+        refusal = guard(facts(rrsets, policy=policy))
+        assert refusal is not None
+        assert len(list(refusal.all())) == 2, guard
+        assert {each.key for each in refusal.all()} <= rrsets.keys()
+    standing = {A: stands(ONE, 42), B: stands(ONE, 43)}
+    plan = make_plan(ZONE, {A: TWO, B: TWO}, based_on=41)
+    stale = made_from_what_stands(facts({}, plan=plan, newest=43, standing=standing))
+    unmanaged = unmanaged_contents_kept(facts({A: TWO, B: TWO}, wire={A: ONE, B: ONE}))
+    for refusal in (stale, unmanaged):
+        assert refusal is not None
+        assert [each.key for each in refusal.all()] == [A, B]
+
+
+def test_contents_that_differ_from_what_stands_in_the_case_of_a_name_are_no_others() -> None:
+    ptr = Key(f"ptr.{ZONE}", "PTR")
+    mixed, lower = (parse_records("PTR", 60, [text]) for text in ("Front.Desk.", "front.desk."))
+    assert unmanaged_contents_kept(facts({ptr: mixed}, wire={ptr: lower})) is None

@@ -1,8 +1,11 @@
 import pytest
 
 from dnsguard.core.fence import Fence, Progress
+from dnsguard.core.guards import GUARDED
 from dnsguard.core.history import Difference, GenerationUnknown
-from dnsguard.core.plan import Before
+from dnsguard.core.plan import Before, make_plan
+from dnsguard.core.policy import Policy
+from dnsguard.core.records import identical, parse_records
 from dnsguard.store import reads
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, ZONE, a, accepted, fence_at, key, publish
@@ -200,3 +203,31 @@ async def test_a_plan_is_read_page_by_page(store: SqlStore) -> None:
     _, first = await store.plan(ZONE, 1, limit=2)
     _, rest = await store.plan(ZONE, 1, after=first[-1].key, limit=9)
     assert (first + rest, len(first)) == (whole, 2)
+
+
+MIXED, LOWER = (parse_records("PTR", 60, [text, "other.test."]) for text in ("Front.Desk.test.", "front.desk.test."))
+
+
+async def test_the_case_of_names_in_records_is_kept_generation_by_generation(store: SqlStore) -> None:
+    ptr = key("ptr", "PTR")
+    await accepted(store, {ptr: MIXED})
+    await accepted(store, {ptr: LOWER})
+    for generation, wanted in ((1, MIXED), (2, LOWER)):
+        (covered,) = await store.rrsets(ZONE, at=generation)
+        assert identical(covered.wanted, wanted)
+        _, (planned,) = await store.plan(ZONE, generation)
+        assert identical(planned.wanted, wanted)
+    assert MIXED == LOWER
+
+
+async def test_a_change_of_case_alone_is_a_difference(store: SqlStore) -> None:
+    ptr = key("ptr", "PTR")
+    await accepted(store, {ptr: MIXED, key("www"): a(1)})
+    await accepted(store, {ptr: LOWER, key("www"): a(1)})
+    (found,) = await store.differences(ZONE, 1, 2)
+    assert identical(found.before, MIXED)
+    assert identical(found.after, LOWER)
+    judged = await store.judge(make_plan(ZONE, {ptr: MIXED}), GUARDED, Policy(), {})
+    assert [difference.key for difference in judged.differences] == [ptr]
+    judged = await store.judge(make_plan(ZONE, {ptr: LOWER}), GUARDED, Policy(), {})
+    assert judged.differences == ()

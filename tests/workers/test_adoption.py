@@ -1,6 +1,6 @@
 """Zones are taken over on real servers without a changed octet, and what changes meanwhile is refused."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +10,13 @@ import pytest
 from dnsguard.core.comparison import Verification
 from dnsguard.core.fence import fence_key
 from dnsguard.core.guards import GUARDED
-from dnsguard.core.history import PlanState
+from dnsguard.core.history import Accepted, PlanState, Submission
 from dnsguard.core.message import Message, Outcome, Unreachable
+from dnsguard.core.names import parse_name
+from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key
+from dnsguard.core.records import Key, Records, parse_records, records_text
+from dnsguard.core.refusal import Refusal
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -21,6 +24,7 @@ from dnsguard.store.sql import SqlStore
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.adoption import Adopted, Adoption, AdoptionRefused, Wish
 from dnsguard.workers.enactor import Enactor
+from dnsguard.workers.planner import Planner, rollback
 from dnsguard.workers.step import Step, Then
 from dnsguard.workers.verifier import Verifier
 from tests.servers.bind import Bind
@@ -226,6 +230,84 @@ async def test_a_signed_zone_is_taken_over_without_what_the_server_signs(tmp_pat
         await publisher.close()
         await store.close()
         await server.stop()
+
+
+async def submit(scene: Scene, rrsets: Mapping[Key, Wanted]) -> None:
+    planner = Planner(scene.store, scene.publisher, GUARDED, scene.policy)
+    accepted = await planner.submit(Submission(make_plan(ZONE, rrsets), "tests", scene.clock.now()))
+    assert isinstance(accepted, Accepted), accepted
+    await scene.enact()
+
+
+async def stands(scene: Scene, key: Key) -> Records | None:
+    found = await scene.publisher.read(ZONE, [key.name])
+    assert not isinstance(found, Unreachable)
+    return found.get(key)
+
+
+async def test_names_of_any_octets_are_taken_over_and_then_set_retired_and_rolled_back(
+    scene: Scene, request: pytest.FixtureRequest
+) -> None:
+    lines = [
+        'heritage.*.apps 300 TXT "owner=k8s"',
+        r'a\.b 300 TXT "a dot in a label"',
+        r'Front\032Desk\\x\@y 300 TXT "b"',
+    ]
+    if request.node.callspec.params["scene"] != "powerdns":  # it takes and transfers these, and answers SERVFAIL
+        lines += [
+            r'Caf\195\169\032Printer._ipp._tcp 300 TXT "txtvers=1"',
+            r'tab\009x 300 TXT "t"',
+            r'\000\255\(\"\;\$ 300 TXT "q"',
+        ]
+    for line in lines:
+        assert await rcode_of(scene.server.address, line) == dns.rcode.NOERROR, line
+    keys = [Key(parse_name(line.split(" ")[0], ZONE), "TXT") for line in lines]
+    adopted = await scene.adopt()
+    assert set(keys) <= set(adopted.taken)
+    await scene.enact()
+    before = {key: await stands(scene, key) for key in keys}
+    other = parse_records("TXT", 60, ['"other"'])
+    await submit(scene, dict.fromkeys(keys, other))
+    assert [await stands(scene, key) for key in keys] == [other] * len(keys)
+    await submit(scene, dict.fromkeys(keys, Absence.RETIRED))
+    assert [await stands(scene, key) for key in keys] == [None] * len(keys)
+    then, now = await scene.store.rrsets(ZONE, at=1), await scene.store.rrsets(ZONE)
+    made = rollback(ZONE, 1, then, now, frozenset(keys), based_on=None, reason="")
+    assert not isinstance(made, Refusal)
+    await submit(scene, dict(made[0].rrsets))
+    assert {key: await stands(scene, key) for key in keys} == before
+    assert (await scene.verified()).total == 0
+
+
+async def test_names_in_records_are_published_with_their_case_and_a_rollback_brings_it_back(
+    scene: Scene, request: pytest.FixtureRequest
+) -> None:
+    """Knot keeps such names in lower case; PowerDNS gives a name's end the case of what it compresses it to."""
+    assert await rcode_of(scene.server.address, r"_ipp._tcp 300 PTR Front\032Desk.Else.Invalid.") == dns.rcode.NOERROR
+    key, kind = Key(f"_ipp._tcp.{ZONE}", "PTR"), request.node.callspec.params["scene"]
+    await scene.adopt("_ipp._tcp")
+    await scene.enact()
+
+    async def first_labels() -> list[str]:
+        assert (await scene.verified()).total == 0
+        found = await stands(scene, key)
+        assert found is not None
+        return [text.split(".")[0] for text in records_text("PTR", found)]
+
+    def kept(*texts: str) -> list[str]:
+        return [text.lower() if kind == "knot" else text for text in texts]
+
+    assert await first_labels() == kept(r"Front\032Desk")
+    both = parse_records("PTR", 60, [r"FRONT\032Desk.Else.Invalid.", r"Back\032Office.Else.Invalid."])
+    await submit(scene, {key: both})
+    assert await first_labels() == kept(r"FRONT\032Desk", r"Back\032Office")
+    await submit(scene, {key: parse_records("PTR", 60, [r"front\032DESK.else.invalid."])})
+    assert await first_labels() == kept(r"front\032DESK")
+    then, now = await scene.store.rrsets(ZONE, at=1), await scene.store.rrsets(ZONE)
+    made = rollback(ZONE, 1, then, now, None, based_on=None, reason="")
+    assert not isinstance(made, Refusal)
+    await submit(scene, dict(made[0].rrsets))
+    assert await first_labels() == kept(r"Front\032Desk")
 
 
 async def test_a_dry_run_stores_nothing(scene: Scene) -> None:
