@@ -211,7 +211,8 @@ def _read_rrsets(
         if abandoned():
             raise Abandoned
         pointer = f"/rrsets/{index}"
-        name, rdtype = read_name(rrset.name, zone, f"{pointer}/name", faults), read_type(rrset.type, f"{pointer}/type", faults)
+        name = read_name(rrset.name, zone, f"{pointer}/name", faults)
+        rdtype = read_type(rrset.type, f"{pointer}/type", faults)
         key = None if rdtype is None else Key(name or rrset.name[:80], rdtype)
         records = _read_records(key, rrset, policy, pointer, faults)
         if name is None or key is None:
@@ -253,7 +254,8 @@ def read_keys(named: Sequence[RRsetNamed], zone: str) -> frozenset[Key]:
 
 def _read_key(rrset: RRsetWanted | RRsetNamed, zone: str, pointer: str, faults: Faults) -> Key | None:
     """Read an owner name and a type; None if one of them is not well formed."""
-    name, rdtype = read_name(rrset.name, zone, f"{pointer}/name", faults), read_type(rrset.type, f"{pointer}/type", faults)
+    name = read_name(rrset.name, zone, f"{pointer}/name", faults)
+    rdtype = read_type(rrset.type, f"{pointer}/type", faults)
     return None if name is None or rdtype is None else Key(name, rdtype)
 
 

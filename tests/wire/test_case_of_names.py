@@ -24,7 +24,7 @@ CASES = {
 async def stands(publisher: DnsPublisher, at: Key) -> Records:
     found = await publisher.read(ZONE, [at.name])
     assert not isinstance(found, Unreachable)
-    return found[at]
+    return found.rrsets[at]
 
 
 @pytest.mark.parametrize("rdtype", CASES)
