@@ -63,7 +63,7 @@ def test_opaque_records_that_a_server_takes_are_adopted_verified_shown_and_set_a
     with open_case(tmp_path, kind, {zone: "www A 192.0.2.1\n"}) as case:
         taken: dict[Key, Records] = {}
         for rdtype, octets in OPAQUE.items():
-            contents = {Key(f"{rdtype.lower()}.{zone}", rdtype): make_records(60, [bytes.fromhex(octets)])}
+            contents = {Key(f"{rdtype.lower()}.{zone}", rdtype): make_records(rdtype, 60, [bytes.fromhex(octets)])}
             if rdtype == "DS":
                 contents[Key(f"ds.{zone}", "NS")] = parse_records("NS", 60, ["ns1.example.net."])
             if case.put(zone, contents) == Applied():
@@ -94,7 +94,7 @@ def test_a_verifier_is_not_blinded_by_an_unreadable_record(tmp_path: Path, kind:
     with open_case(tmp_path, kind, {zone: "www A 192.0.2.1\n"}) as case:
         case.run("adopt", zone, "--all")
         case.put(zone, {Key(f"www.{zone}", "A"): parse_records("A", 60, ["192.0.2.66"])})
-        odd = {Key(f"x.{zone}", "TLSA"): make_records(60, [bytes.fromhex(OPAQUE["TLSA"])])}
+        odd = {Key(f"x.{zone}", "TLSA"): make_records("TLSA", 60, [bytes.fromhex(OPAQUE["TLSA"])])}
         assert case.put(zone, odd) == Applied()
         said = case.run("verify", zone, code=1)
         assert "changed www.blind.test. A" in said
@@ -106,7 +106,7 @@ def test_compressed_names_of_old_types_are_adopted_and_compared(tmp_path: Path, 
     with open_case(tmp_path, kind, {"old.test.": "www A 192.0.2.1\n"}) as case:
         name, other = b"\3joe\3old\4test\0", b"\1a\3old\4test\0"
         old = {"MG": name, "MB": name, "MR": name, "MD": name, "MF": name, "MINFO": name + other}
-        contents = {Key(f"{each.lower()}.old.test.", each): make_records(60, [old[each]]) for each in old}
+        contents = {Key(f"{each.lower()}.old.test.", each): make_records(each, 60, [old[each]]) for each in old}
         assert case.put("old.test.", contents) == Applied()
         stored = case.transferred("old.test.").items() & contents.items()  # BIND drops MD and MF
         assert {key.type for key, _ in stored} >= {"MG", "MB", "MR", "MINFO"}
