@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import dns.name
+import dns.tsig
 import pytest
 
 from tests.campaigns.daemons import Daemon
 from tests.campaigns.load import NoReply, exchange
 from tests.campaigns.many_zones_account import share_of
 from tests.campaigns.pacing import came
+from tests.servers.bind import Bind
 from tests.servers.process import NotStarted
 
 RATIO_MAX = 3.0
@@ -110,9 +113,13 @@ async def run(options: Options, folder: Path) -> tuple[Phase, Phase]:
         hole = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
         quiet, noisy = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         configuration = folder / "dnsguard.toml"
-        configuration.write_text(_configuration(options, folder, quiet, noisy, hole.getsockname()[1]))
+        key = dns.tsig.Key("k.", secrets.token_bytes(32), dns.tsig.HMAC_SHA256)
+        zones = {dns.name.from_text(zone_name(index)): [key.name] for index in range(1, options.zones)}
+        bind = await stack.enter_async_context(await Bind.start(folder / "bind", zones=zones, keys={key.name: key}))
+        ways = {"main": bind.address, "away": hole.getsockname()}
+        configuration.write_text(_configuration(options, folder, quiet, noisy, key.secret, ways))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        daemon = Daemon(folder, configuration, session, quiet, arguments=("--dns", "127.0.0.1:0"))
+        daemon = Daemon(folder, configuration, session, quiet)
         stack.push_async_callback(daemon.stop)
         await daemon.start()
         client = Client(session, daemon.url or "", quiet)
@@ -131,20 +138,22 @@ async def run(options: Options, folder: Path) -> tuple[Phase, Phase]:
         return alone, beside
 
 
-def _configuration(options: Options, folder: Path, quiet: str, noisy: str, hole: int) -> str:
+def _configuration(
+    options: Options, folder: Path, quiet: str, noisy: str, secret: bytes, ways: Mapping[str, tuple[str, int]]
+) -> str:
     half = options.zones // 2
     lines = [
         f'data_dir = "{folder}/data"',
         '[http]\nlisten = "127.0.0.1:0"',
         '[log]\nlevel = "warning"\nformat = "json"',
-        f'[keys.k]\nsecret = "{base64.b64encode(secrets.token_bytes(32)).decode()}"',
-        f'[primaries.away]\nhost = "127.0.0.1"\nport = {hole}\nkey = "k"',
+        f'[keys.k]\nsecret = "{base64.b64encode(secret).decode()}"',
+        *(f'[primaries.{name}]\nhost = "{host}"\nport = {port}\nkey = "k"' for name, (host, port) in ways.items()),
     ]
     for name, token, indices in (("quiet", quiet, range(half, options.zones)), ("noisy", noisy, range(half))):
         zones = ", ".join(f'"{zone_name(index)}"' for index in indices)
         lines.append(f'[tokens.{name}]\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\nzones = [{zones}]')
     lines += [
-        f'[zones."{zone_name(index)}"]' + ('\nprimary = "away"' if index == 0 else "") for index in range(options.zones)
+        f'[zones."{zone_name(index)}"]\nprimary = "{"main" if index else "away"}"' for index in range(options.zones)
     ]
     return "\n".join(lines) + "\n"
 
