@@ -13,6 +13,7 @@ from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
 from dnsguard.core.roster import Daemon
+from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
 from dnsguard.workers.adoption import Adopted, Wish
 from dnsguard.workers.planner import Planner
@@ -132,8 +133,8 @@ class Desk(Protocol):
         """Compare what the primary holds with the history now."""
         ...
 
-    def verified(self, zone: str) -> Verification | None:
-        """Return what this daemon's newest comparison came to, None if there was none yet."""
+    def verification_state(self, zone: str) -> VerificationState | None:
+        """Return what this daemon's verifications came to, None if it does not serve the zone."""
         ...
 
     def suspended(self, zone: str) -> tuple[Key, ...]:
@@ -145,5 +146,5 @@ class Desk(Protocol):
         ...
 
     async def missing(self) -> Mapping[str, str]:
-        """Return what keeps the daemon from being ready, by part; empty when it is."""
+        """Return what keeps the daemon from accepting plans, by part; empty if nothing does."""
         ...

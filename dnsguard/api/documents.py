@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 GENERATION_MAX = 2**63 - 1
 REASON_CHARACTERS_MAX = 1_000
+REPLACED_MAX = 1_000
+"""So many replaced RRsets are listed in an answer."""
 
 Generation = Annotated[int, Meta(ge=1, le=GENERATION_MAX)]
 State = Literal["accepted", "publishing", "published", "superseded", "rejected", "faulted"]
@@ -48,6 +50,10 @@ class PlanWanted(Request, frozen=True):
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
     generation: Annotated[Generation | None, _described("The planner's own number; above the zone's newest.")] = None
     adopt: Annotated[bool, _described("Take over what dnsguard does not manage yet at the names of this plan.")] = False
+    # Unset, it is left out of the digest by which a repetition is known: older daemons compute the same one.
+    republish: Annotated[
+        bool | UnsetType, _described("Make a generation and publish it even if the plan changes nothing.")
+    ] = UNSET
 
 
 class RollbackWanted(Request, frozen=True):
@@ -91,12 +97,19 @@ class NameServerStatus(Answer, frozen=True, kw_only=True):
 
 
 class VerificationSummary(Answer, frozen=True, kw_only=True):
-    """The newest verification by the daemon that answers."""
+    """The newest verifications by the daemon that answers; each daemon verifies by itself and knows only its own."""
 
-    at: Time
-    age_s: float
-    generation: int
-    findings: int
+    current: Annotated[
+        bool,
+        _described("Whether the last success still says how the zone stands: recent, and no attempt failed since."),
+    ]
+    overdue: Annotated[bool, _described("Whether there was no success for twice the verifier's interval.")]
+    attempted_at: Annotated[Time | None, _described("When the newest attempt began; null before the first.")]
+    failure: Annotated[str | None, _described("Why the newest attempt compared nothing; null if it succeeded.")]
+    at: Annotated[Time | None, _described("When it last succeeded; null if it never did since the daemon started.")]
+    age_s: float | None
+    generation: int | None
+    findings: Annotated[int | None, _described("How much differed then.")]
     suspended: Annotated[int, _described("RRsets that are repaired no more for the time being.")]
 
 
@@ -221,10 +234,30 @@ class PlanStatus(Answer, frozen=True, kw_only=True):
     propagated_at: Time | None = None
 
 
+class Replaced(Difference, frozen=True, kw_only=True):
+    """An RRset whose records a plan replaces or retires, with those that it had."""
+
+    generation: Annotated[
+        int | None,
+        _described("The plan that `before` comes from; null where it is what the primary showed, covered by no plan."),
+    ]
+
+
 class PlanAccepted(PlanStatus, frozen=True, kw_only=True):
     """The plan is durable. ``repeated``: it had been accepted before under the same Idempotency-Key."""
 
     repeated: bool
+    unchanged: Annotated[
+        bool,
+        _described(
+            "Whether the request changed nothing and made no generation: what it wants is accepted already, and the "
+            "plan shown is the newest of those that it comes from."
+        ),
+    ] = False
+    replaced_count: Annotated[int | None, _described("How many RRsets had other records; null if repeated.")] = None
+    replaced: Annotated[
+        tuple[Replaced, ...], _described(f"The first {REPLACED_MAX} of them, with the records that they had.")
+    ] = ()
 
 
 class RollbackAccepted(PlanAccepted, frozen=True, kw_only=True):
@@ -295,6 +328,9 @@ class DryRun(Answer, frozen=True, kw_only=True):
     mode: str
     newest: int
     acceptable: bool
+    unchanged: Annotated[
+        bool, _described("Whether it would change nothing and make no generation: what it wants is accepted already.")
+    ] = False
     verdicts: tuple[Verdict, ...]
     differences: tuple[Difference, ...]
 
@@ -309,7 +345,7 @@ class Resynced(Answer, frozen=True, kw_only=True):
 
 
 class Health(Answer, frozen=True, kw_only=True):
-    """The daemon lives, or is ready."""
+    """The daemon lives, or can accept plans."""
 
     status: Literal["alive", "ready"]
     mode: str
@@ -332,7 +368,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     newest: int | None = None
     zone: str | None = None
     plan: Annotated[str | None, _described("The plan that this is about.")] = None
-    missing: Annotated[Mapping[str, str] | None, _described("What keeps the daemon from being ready, by part.")] = None
+    missing: Annotated[Mapping[str, str] | None, _described("What keeps the daemon from accepting plans.")] = None
     errors: Annotated[
         tuple[RequestError, ...],
         _described("All that is wrong with the request, at most 100; the first is above, too."),

@@ -86,7 +86,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/v1/zones/{zone}/plans",
         "submitPlan",
-        "Submit a plan. 202 means that it is durable; 200, only with Prefer: wait, that it is published.",
+        "Submit a plan. 202 means that it is durable; 200 that it is published (only with Prefer: wait), or that it "
+        "changes nothing and made no generation.",
         Access.WRITE,
         plans.submit_plan,
         {200: PlanAccepted, 202: PlanAccepted},
@@ -225,7 +226,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         "/v1/health/ready",
         "ready",
-        "Is it ready? If not, what is missing.",
+        "Can it accept plans? If not, why. Trouble with publishing a zone leaves it ready; GET /v1/zones shows that.",
         None,
         health.ready,
         {200: Health},

@@ -14,7 +14,7 @@ async def live(visit: Visit) -> web.Response:
 
 
 async def ready(visit: Visit) -> web.Response:
-    """Say that the daemon is ready, or what is missing."""
+    """Say that the daemon can accept plans, or what keeps it from that. How a zone stands is said of the zone."""
     missing = await visit.room.readiness.missing()
     if missing:
         parts = ", ".join(sorted(missing))

@@ -14,6 +14,7 @@ from dnsguard.api import headers, queries, rendering
 from dnsguard.api.bodies import read_body
 from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import (
+    REPLACED_MAX,
     DryRun,
     PlanAccepted,
     PlanWanted,
@@ -28,7 +29,16 @@ from dnsguard.api.documents import (
 from dnsguard.api.parsing import pointers_of, read_document, read_keys, read_plan, read_reason
 from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
 from dnsguard.api.visit import Visit, entity_tag, respond
-from dnsguard.core.history import Accepted, Entry, GenerationUnknown, KeyReused, PlanState, StoreUnavailable, Submission
+from dnsguard.core.history import (
+    Accepted,
+    Entry,
+    GenerationUnknown,
+    KeyReused,
+    PlanState,
+    StoreUnavailable,
+    Submission,
+    Unchanged,
+)
 from dnsguard.core.plan import Plan, plan_digest
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
@@ -65,20 +75,20 @@ async def submit_plan(visit: Visit) -> web.Response:
         return read_plan(body, visit.zone, planner.policy, asked.based_on, depth_max, abandoned)
 
     document, plan = await read_body(visit, read)
+    submission = _submission(visit, asked, plan, document, republish=document.republish is True)
     if dry:
-        judged = await planner.judge(plan)
+        judged = await planner.judge(submission)
         mode = visit.room.desk.mode
 
         def show() -> DryRun:
             return rendering.dry_run(visit.zone, mode, judged, lambda: pointers_of(document, visit.zone))
 
         return respond(await visit.room.render(show, len(plan.rrsets)))
-    submission = _submission(visit, asked, plan, document)
     accepted = await _submit(visit, planner, submission)
     if isinstance(accepted, Refusal):
         raise of_refusal(accepted, await visit.room.render(lambda: pointers_of(document, visit.zone), len(plan.rrsets)))
     entry = await _settle(visit, submission, accepted, asked)
-    return _answer(PlanAccepted(**_shown(visit, entry), repeated=accepted.repeated), entry, asked)
+    return _answer(PlanAccepted(**_shown(visit, entry), **await _outcome(visit, accepted)), entry, asked)
 
 
 async def roll_back(visit: Visit) -> web.Response:
@@ -103,7 +113,10 @@ async def roll_back(visit: Visit) -> web.Response:
     entry = await _settle(visit, submission, accepted, asked)
     return _answer(
         RollbackAccepted(
-            **_shown(visit, entry), repeated=accepted.repeated, to=document.to, untouched=rendering.named(untouched)
+            **_shown(visit, entry),
+            **await _outcome(visit, accepted),
+            to=document.to,
+            untouched=rendering.named(untouched),
         ),
         entry,
         asked,
@@ -159,23 +172,23 @@ def _nothing_differs(to: int, untouched: tuple[Key, ...]) -> Refusal:
     )
 
 
-def _submission(visit: Visit, asked: Asked, plan: Plan, document: Request) -> Submission:
+def _submission(visit: Visit, asked: Asked, plan: Plan, document: Request, *, republish: bool = False) -> Submission:
     """Say who submits what; a repetition is known by the document, however its JSON was laid out."""
     digest = b""
     if asked.idempotency_key is not None:
         digest = hashlib.sha256(type(document).__name__.encode("ascii") + b"\0" + encode(document)).digest()
-    return Submission(plan, visit.actor, visit.room.desk.now(), asked.idempotency_key, digest)
+    return Submission(plan, visit.actor, visit.room.desk.now(), asked.idempotency_key, digest, republish)
 
 
-async def _submit(visit: Visit, planner: Planner, submission: Submission) -> Accepted | Refusal:
+async def _submit(visit: Visit, planner: Planner, submission: Submission) -> Accepted | Unchanged | Refusal:
     desk = visit.room.desk
     outcome = await planner.submit(submission)
     match outcome:
         case KeyReused(generation):
             raise ProblemRaised(
                 KEY_REUSED,
-                f"the Idempotency-Key {submission.idempotency_key} belongs to another request, which became generation "
-                f"{generation}; use a key of its own for each change",
+                f"the Idempotency-Key {submission.idempotency_key} belongs to another request, which was answered with "
+                f"generation {generation}; use a key of its own for each change",
                 {"generation": generation, "plan": rendering.plan_path(visit.zone, generation)},
             )
         case Accepted(repeated=False):
@@ -183,12 +196,24 @@ async def _submit(visit: Visit, planner: Planner, submission: Submission) -> Acc
     return outcome
 
 
+async def _outcome(visit: Visit, accepted: Accepted | Unchanged) -> dict[str, Any]:
+    """Return what the answer says of the request itself, beside the plan."""
+    said: dict[str, Any] = {"repeated": accepted.repeated}
+    if isinstance(accepted, Unchanged):
+        return said | {"unchanged": True, "replaced_count": 0}
+    if (found := accepted.replaced) is None:
+        return said
+    listed = found[:REPLACED_MAX]
+    shown = await visit.room.render(lambda: rendering.replaced(listed), len(listed))
+    return said | {"replaced_count": len(found), "replaced": shown}
+
+
 def _shown(visit: Visit, entry: Entry) -> dict[str, Any]:
     desk = visit.room.desk
     return fields_of(rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone))))
 
 
-async def _settle(visit: Visit, submission: Submission, accepted: Accepted, asked: Asked) -> Entry:
+async def _settle(visit: Visit, submission: Submission, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
     """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then.
 
     What was accepted just now stays so if the store goes away while somebody waits.
@@ -196,14 +221,18 @@ async def _settle(visit: Visit, submission: Submission, accepted: Accepted, aske
     try:
         return await _awaited(visit, submission, accepted, asked)
     except StoreUnavailable:
-        if accepted.repeated:
+        if not _is_new(accepted):
             raise
         return _fresh(submission, accepted.generation)
 
 
-async def _awaited(visit: Visit, submission: Submission, accepted: Accepted, asked: Asked) -> Entry:
+def _is_new(accepted: Accepted | Unchanged) -> bool:
+    return isinstance(accepted, Accepted) and not accepted.repeated
+
+
+async def _awaited(visit: Visit, submission: Submission, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
     desk, room, wait_s = visit.room.desk, visit.room, asked.wait_s
-    if wait_s is None and not accepted.repeated:
+    if wait_s is None and _is_new(accepted):
         return _fresh(submission, accepted.generation)
     if not wait_s or room.closing.done():
         return await desk.settled(visit.zone, accepted.generation, 0)
@@ -242,7 +271,10 @@ def _fresh(submission: Submission, generation: int) -> Entry:
 
 
 def _answer(document: PlanAccepted, entry: Entry, asked: Asked) -> web.Response:
-    """Answer 200 when a client that waits sees its plan through, a problem when it was rejected, else 202."""
+    """Answer 200 when a client that waits sees its plan through, a problem when it was rejected, else 202.
+
+    A client that does not wait is answered 200 if its request changed nothing: there is nothing left to be done.
+    """
     path = rendering.plan_path(entry.zone, entry.generation)
     wait_s, for_all = asked.wait_s, asked.wait_for == "propagated"
     waited = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}" + ", wait-for=propagated" * for_all}
@@ -253,4 +285,5 @@ def _answer(document: PlanAccepted, entry: Entry, asked: Asked) -> web.Response:
         raise ProblemRaised(FAULTED, f"generation {entry.generation} was published, but: {entry.why}", members)
     settled = wait_s is not None and entry.state in {PlanState.PUBLISHED, PlanState.SUPERSEDED}
     settled = settled and (document.propagated or not for_all)
-    return respond(document, 200 if settled else 202, ETag=entity_tag(entry.generation), Location=path, **waited)
+    done = settled or (wait_s is None and document.unchanged)
+    return respond(document, 200 if done else 202, ETag=entity_tag(entry.generation), Location=path, **waited)

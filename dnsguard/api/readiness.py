@@ -1,4 +1,4 @@
-"""Whether the daemon is ready, asked once for all who want to know at about the same time.
+"""Whether the daemon can accept plans, asked once for all who want to know at about the same time.
 Anybody may ask without a token, so asking often must cost no more than asking seldom.
 """
 
@@ -20,7 +20,7 @@ class Readiness:
         self._stale_at = 0.0
 
     async def missing(self) -> Mapping[str, str]:
-        """Return what keeps the daemon from being ready, by part."""
+        """Return what keeps the daemon from accepting plans, by part."""
         loop = asyncio.get_running_loop()
         if self._look is None or (self._look.done() and loop.time() >= self._stale_at):
             self._look = loop.create_task(self._desk.missing())

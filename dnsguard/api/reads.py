@@ -39,7 +39,7 @@ async def show_zone(visit: Visit) -> web.Response:
 
 def _status(desk: Desk, zone: Zone, now: float) -> ZoneStatus:
     trouble, followed = desk.stands_in_the_way(zone.name), desk.followed(zone.name)
-    verified = rendering.verification(desk.verified(zone.name), len(desk.suspended(zone.name)), now)
+    verified = rendering.verification(desk.verification_state(zone.name), len(desk.suspended(zone.name)), now)
     return rendering.zone_status(zone, desk.mode, now, trouble, followed, verified)
 
 

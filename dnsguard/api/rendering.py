@@ -10,12 +10,12 @@ from urllib.parse import quote
 from dnsguard.api import documents
 from dnsguard.api.problems import errors_of
 from dnsguard.api.verification import RRsetTaken
-from dnsguard.core.comparison import Verification
-from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Zone
+from dnsguard.core.history import Covered, Difference, Entry, Judged, PlanState, Replaced, Zone
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key, Records, is_opaque, records_text
 from dnsguard.core.roster import Daemon
+from dnsguard.core.verification_state import VerificationState
 
 _ON_THE_WIRE = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.FAULTED})
 
@@ -91,15 +91,20 @@ def zone_status(
     )
 
 
-def verification(found: Verification | None, suspended: int, now: float) -> documents.VerificationSummary | None:
-    """Show the newest verification in few numbers."""
-    if found is None:
+def verification(state: VerificationState | None, suspended: int, now: float) -> documents.VerificationSummary | None:
+    """Show the newest verification in few numbers, and whether it still says how the zone stands."""
+    if state is None:
         return None
+    last = state.last
     return documents.VerificationSummary(
-        at=time_text(found.at),
-        age_s=round(max(0.0, now - found.at), 3),
-        generation=found.generation,
-        findings=found.total,
+        current=state.is_current(now),
+        overdue=state.is_overdue(now),
+        attempted_at=_time(state.attempted_at),
+        failure=state.failure,
+        at=None if last is None else time_text(last.at),
+        age_s=None if last is None else _age(last.at, now),
+        generation=None if last is None else last.generation,
+        findings=None if last is None else last.total,
         suspended=suspended,
     )
 
@@ -209,6 +214,20 @@ def differences(found: Iterable[Difference]) -> tuple[documents.Difference, ...]
     )
 
 
+def replaced(found: Iterable[Replaced]) -> tuple[documents.Replaced, ...]:
+    """Show what a plan replaces."""
+    return tuple(
+        documents.Replaced(
+            name=each.key.name,
+            type=each.key.type,
+            before=contents(each.key, each.before),
+            after=contents(each.key, each.after),
+            generation=each.generation,
+        )
+        for each in found
+    )
+
+
 def dry_run(zone: str, mode: str, judged: Judged, pointers: Callable[[], Mapping[Key, str]]) -> documents.DryRun:
     """Show what would become of a plan; ``pointers`` says where in its document each RRset stands."""
     refused = any(refusal is not None for _, refusal in judged.verdicts)
@@ -218,6 +237,7 @@ def dry_run(zone: str, mode: str, judged: Judged, pointers: Callable[[], Mapping
         mode=mode,
         newest=judged.newest,
         acceptable=not refused,
+        unchanged=judged.unchanged_at is not None,
         verdicts=tuple(
             documents.Verdict(guard=guard, passed=True)
             if refusal is None

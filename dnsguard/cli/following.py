@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import (
     DryRun,
-    Health,
     NameServerStatus,
     PlanAccepted,
     PlanStatus,
     RollbackAccepted,
     ZoneStatus,
 )
-from dnsguard.cli.changes import show_changes
+from dnsguard.cli.changes import show_changes, show_replaced
 from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display, duration
 from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk, Refused
@@ -39,6 +38,8 @@ class Manner:
     dry_run: bool = False
     key: str | None = None
     wait_for: WaitFor = "published"
+    exit_code: bool = False
+    """Whether a dry run that finds a difference exits with 1."""
 
 
 async def write(
@@ -49,7 +50,7 @@ async def write(
     path = zone_path(zone, act)
     if manner.dry_run:
         judged = await daemon.submit(f"{path}?dry_run=true", body, DryRun, if_match=if_match)
-        return report_dry_run(display, judged)
+        return report_dry_run(display, judged, exit_code=manner.exit_code)
     wait_s = DEFAULT_WAIT_S if manner.wait_s is None else manner.wait_s
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
@@ -123,25 +124,21 @@ async def newest(daemon: Daemon, zone: str) -> str:
 async def _hindrance(daemon: Daemon, zone: str) -> str | None:
     """Say what keeps a zone from being published, as far as the daemon knows."""
     try:
-        halted = (await daemon.get(zone_path(zone), ZoneStatus)).document.halted
-        if halted is not None:
-            return f"publishing is stopped for {zone}: {halted}"
-        await daemon.get("/v1/health/ready", Health)
-    except Refused as error:
-        missing = error.problem.get("missing")
-        if isinstance(missing, dict):
-            concerned = [str(why) for part, why in missing.items() if part in (f"zone {zone}", "store", "daemon")]
-            return "; ".join(concerned) or None
+        status = (await daemon.get(zone_path(zone), ZoneStatus)).document
+    except (CannotAsk, Refused) as error:
         return str(error)
-    except CannotAsk as error:
-        return str(error)
-    return None
+    return status.trouble if status.halted is None else f"publishing is stopped for {zone}: {status.halted}"
 
 
 def _report(display: Display, plan: PlanAccepted, state: PlanStatus, wait_for: WaitFor) -> None:
     where = f"{plan.zone} generation {plan.generation}"
-    again = " (accepted before, under the same key)" if plan.repeated else ""
+    again = f" ({'answered' if plan.unchanged else 'accepted'} before, under the same key)" if plan.repeated else ""
+    if plan.unchanged:
+        display.line(f"unchanged: these contents are accepted already, as of {where}; no generation was made{again}")
+        again = ""
     match state.state:
+        case "published" | "superseded" if plan.unchanged and wait_for == "published":
+            pass
         case "published" if wait_for == "propagated":
             if state.propagated:
                 display.line(f"propagated: {where}{again}", "green")
@@ -155,17 +152,22 @@ def _report(display: Display, plan: PlanAccepted, state: PlanStatus, wait_for: W
             display.note(f"{state.state}: {where}: {state.why or 'no reason is known'}", "bold red")
         case _:
             display.line(f"accepted as {where}, not yet published{again}", "yellow")
+    show_replaced(display, plan.replaced, plan.replaced_count or 0)
     if isinstance(plan, RollbackAccepted):
         for rrset in plan.untouched:
             display.line(f"  left as it is: {rrset.name} {rrset.type}, which no plan covered at generation {plan.to}")
 
 
-def report_dry_run(display: Display, judged: Answer[DryRun]) -> int:
-    """Say what a plan would change and which guards refuse it. Returns the exit code."""
+def report_dry_run(display: Display, judged: Answer[DryRun], *, exit_code: bool = False) -> int:
+    """Say what a plan would change and which guards refuse it. Returns the exit code.
+
+    It is 1 if a guard refuses the plan and, with ``exit_code``, also if something differs.
+    """
     document = judged.document
+    code = REFUSED if not document.acceptable or (exit_code and document.differences) else DONE
     if display.as_json:
         display.raw(judged.raw)
-        return DONE if document.acceptable else REFUSED
+        return code
     show_changes(display, document.differences)
     for verdict in document.verdicts:
         if not verdict.passed:
@@ -178,4 +180,6 @@ def report_dry_run(display: Display, judged: Answer[DryRun]) -> int:
                 display.errors({"pointer": each.pointer, "detail": each.detail} for each in verdict.errors)
     if document.acceptable:
         display.line("nothing was changed: this was a dry run, and every guard lets the plan pass")
-    return DONE if document.acceptable else REFUSED
+    if document.unchanged:
+        display.line("unchanged: these contents are accepted already; submitting them makes no generation")
+    return code

@@ -40,6 +40,9 @@ _KEY = click.option(
 )
 ZONE = click.option("--zone", metavar="ZONE", help="The zone; can be left out if the daemon serves only one.")
 ADOPT = click.option("--adopt", is_flag=True, help="Take over records on the server that dnsguard does not manage yet.")
+REPUBLISH = click.option(
+    "--republish", is_flag=True, help="Make a generation and publish it even if it changes nothing that is accepted."
+)
 _MANNER = (
     click.option(
         "--if-match",

@@ -22,7 +22,7 @@ FAULTS_MAX = 100
 Document = dict[str, Any]
 
 _NUMBERS = frozenset({"ttl", "generation", "if_match"})
-_TRUTHS = frozenset({"adopt"})
+_TRUTHS = frozenset({"adopt", "republish"})
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 # Words and shapes that YAML 1.1 or YAML 1.2 read as something else than the text that stands there.
 _NOT_TEXT = re.compile(

@@ -84,8 +84,9 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
         elif found.trouble:
             display.line(f"{found.zone} not everything is published at the moment: {found.trouble}", "red")
-        if found.verification is not None and found.verification.findings:
-            display.line(f"{found.zone} {_verified(display, found.verification)}", "red")
+        verified = found.verification
+        if verified is not None and (verified.findings or verified.failure is not None or verified.overdue):
+            display.line(f"{found.zone} {_verified(display, verified)}", "red")
     return _exit_code(every.document)
 
 
@@ -114,7 +115,19 @@ def _exit_code(shown: Zones) -> int:
 
 
 def _verified(display: Display, found: VerificationSummary) -> str:
-    """Say what the newest verification came to."""
+    """Say what the newest verification came to; the last success is not shown as if it were current."""
+    last = _last_success(display, found)
+    if found.failure is not None:
+        return f"could not be compared at {found.attempted_at}: {found.failure} (last success: {last or 'none'})"
+    if found.overdue:
+        return f"not compared for too long (last success: {last or 'none'})"
+    return last or "not yet"
+
+
+def _last_success(display: Display, found: VerificationSummary) -> str | None:
+    """Say what the last successful verification came to, None if there was none."""
+    if found.at is None:
+        return None
     when = _when(display, found.at, found.age_s)
     if not found.findings:
         return f"nothing differed at generation {found.generation}, {when}"
@@ -295,23 +308,32 @@ async def _pages(daemon: Daemon, first: Answer[Page], kind: type[Page]) -> Async
 @click.command(
     cls=Verb,
     short_help="Show what differs, or what a plan would change.",
-    examples=("dnsguard diff", "dnsguard diff 40 42", "dnsguard diff 40", "dnsguard diff plan.yaml"),
+    examples=(
+        "dnsguard diff",
+        "dnsguard diff 40 42",
+        "dnsguard diff 40",
+        "dnsguard diff plan.yaml",
+        "dnsguard diff --exit-code plan.yaml || dnsguard submit plan.yaml",
+    ),
 )
 @click.argument("what", metavar="[FROM [TO] | FILE]", nargs=-1)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs, as 'git diff --exit-code' does.")
 @ZONE
 @asks
-async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: str | None) -> int:
+async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: str | None, exit_code: bool) -> int:
     """Show what differs between two generations, or what a plan would change.
 
     With FROM and TO, two generations; with FROM alone, that one and the newest; with neither, the published one
     and the newest: what is still to be published. With a FILE (or '-'), what submitting it would change and what
-    the guards say of it: nothing is stored, and the exit code is 1 if one refuses. A file whose name is a number
-    is written with a path, such as ./42.
+    the guards say of it: nothing is stored. A file whose name is a number is written with a path, such as ./42.
+
+    Exit codes: 0 the answer is shown, whether anything differs or not; 1 a guard refuses the plan or, with
+    --exit-code, something differs; 2 nobody could be asked.
     """
     if len(what) > 2:
         raise click.UsageError("expected at most two generations, or one file")
     if len(what) == 1 and not _is_generation(what[0]):
-        return await submit_file(daemon, display, what[0], zone, Manner(dry_run=True))
+        return await submit_file(daemon, display, what[0], zone, Manner(dry_run=True, exit_code=exit_code))
     if not all(_is_generation(text) for text in what):
         raise click.UsageError(f"expected two generations such as 40 42, found {' '.join(what)}")
     zone = await daemon.only_zone(zone)
@@ -328,7 +350,7 @@ async def diff(daemon: Daemon, display: Display, what: tuple[str, ...], zone: st
     if not display.as_json:
         display.line(f"{zone} from generation {before} to {after}", "bold")
         show_changes(display, changed)
-    return DONE
+    return REFUSED if exit_code and changed else DONE
 
 
 def _is_generation(text: str) -> bool:

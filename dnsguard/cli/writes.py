@@ -2,9 +2,10 @@
 Each is one plan, made from a generation that is said; none is ever sent twice as two plans.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Unpack
+from types import MappingProxyType
+from typing import Any, Unpack
 
 import click
 
@@ -13,7 +14,7 @@ from dnsguard.cli.asking import RecordVerb, Verb, asks
 from dnsguard.cli.client import Daemon, zone_path
 from dnsguard.cli.display import Display
 from dnsguard.cli.following import Manner, write
-from dnsguard.cli.manner import ADOPT, DRY_RUN, REASON, ZONE, How, manners, read_based_on, read_manner
+from dnsguard.cli.manner import ADOPT, DRY_RUN, REASON, REPUBLISH, ZONE, How, manners, read_based_on, read_manner
 from dnsguard.cli.naming import zone_either_way
 from dnsguard.cli.outcome import DONE, CannotAsk
 from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
@@ -40,6 +41,7 @@ from dnsguard.core.names import NameRefused, parse_name
 @click.argument("file")
 @ZONE
 @ADOPT
+@REPUBLISH
 @DRY_RUN
 @manners
 @asks
@@ -49,6 +51,7 @@ async def submit(
     file: str,
     zone: str | None,
     adopt: bool,
+    republish: bool,
     dry_run: bool,
     **how: Unpack[How],
 ) -> int:
@@ -56,9 +59,11 @@ async def submit(
 
     The file is the API's document in JSON or YAML. It may also say "zone" and "if_match", as the options do.
     YAML is read strictly: what could be read in two ways is refused with its line, and never guessed.
+    A plan that changes nothing that is accepted is answered with "unchanged" and makes no generation.
     """
     manner = read_manner(how, dry_run=dry_run)
-    return await submit_file(daemon, display, file, zone, manner, reason=how["reason"], adopt=adopt)
+    said = _said(adopt=adopt, republish=republish, reason=how["reason"])
+    return await submit_file(daemon, display, file, zone, manner, said)
 
 
 async def submit_file(
@@ -67,18 +72,19 @@ async def submit_file(
     file: str,
     zone: str | None,
     manner: Manner,
-    *,
-    reason: str | None = None,
-    adopt: bool = False,
+    said: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
-    """Submit a plan file, or try it. Raises CannotAsk for a file that cannot be read or contradicts the options."""
+    """Submit a plan file, or try it; ``said`` has the fields that options add to it.
+
+    Raises CannotAsk for a file that cannot be read or contradicts the options.
+    """
     try:
         document = read_plan_file(file)
     except DocumentRefused as error:
         raise CannotAsk(str(error)) from None
     zone = _agreed(document, "zone", zone, _zone_of)
     if_match = _agreed(document, "if_match", manner.if_match, _based_on)
-    document |= _said(adopt=adopt, reason=reason)
+    document |= said
     manner = replace(manner, if_match=if_match)
     return await write(daemon, display, await daemon.only_zone(zone), "plans", document, manner, PlanAccepted)
 
@@ -131,6 +137,7 @@ def _based_on(value: object) -> str:
 @click.argument("records", metavar="RECORD...", nargs=-1, required=True)
 @ZONE
 @ADOPT
+@REPUBLISH
 @DRY_RUN
 @manners
 @asks
@@ -143,6 +150,7 @@ async def set_(
     records: tuple[str, ...],
     zone: str | None,
     adopt: bool,
+    republish: bool,
     dry_run: bool,
     **how: Unpack[How],
 ) -> int:
@@ -151,11 +159,12 @@ async def set_(
     NAME is relative to the zone, '@' for its apex, or absolute with a dot at its end. Names within records are
     absolute. A TXT record without quotes is taken as one text, however many blanks are in it. A record may begin
     with a dash; behind '--' everything is a record, even what looks like an option.
+    It says what it replaces; if that is the same, it says "unchanged" and makes no generation.
     """
     manner = read_manner(how, dry_run=dry_run)
     quoted = [quote_argument(type, record) for record in records]
     body: Document = {"rrsets": [{"name": name, "type": type, "ttl": ttl, "records": quoted}]}
-    body |= _said(adopt=adopt, reason=how["reason"])
+    body |= _said(adopt=adopt, republish=republish, reason=how["reason"])
     return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
 
 
@@ -164,6 +173,7 @@ async def set_(
 @click.argument("type")
 @ZONE
 @ADOPT
+@REPUBLISH
 @DRY_RUN
 @manners
 @asks
@@ -174,13 +184,14 @@ async def retire(
     type: str,  # noqa: A002  click names the parameter after the argument
     zone: str | None,
     adopt: bool,
+    republish: bool,
     dry_run: bool,
     **how: Unpack[How],
 ) -> int:
     """Remove one RRset by name, if the zone's policy lets it."""
     manner = read_manner(how, dry_run=dry_run)
     body: Document = {"retire": [{"name": name, "type": type}]}
-    body |= _said(adopt=adopt, reason=how["reason"])
+    body |= _said(adopt=adopt, republish=republish, reason=how["reason"])
     return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
 
 
@@ -254,9 +265,10 @@ async def resync(daemon: Daemon, display: Display, zone: str | None, keep: str, 
     return DONE
 
 
-def _said(*, adopt: bool = False, reason: str | None) -> Document:
+def _said(*, adopt: bool = False, republish: bool = False, reason: str | None) -> Document:
     """Return the fields that options add to a document."""
-    return ({"adopt": True} if adopt else {}) | ({} if reason is None else {"reason": reason})
+    flags = {"adopt": adopt, "republish": republish}
+    return {name: True for name, given in flags.items() if given} | ({} if reason is None else {"reason": reason})
 
 
 COMMANDS = (submit, set_, retire, rollback, zone)

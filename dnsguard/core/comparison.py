@@ -72,6 +72,10 @@ class Verification:
         """How many findings there are."""
         return sum(self.count.values())
 
+    def differing(self) -> frozenset[Key]:
+        """Return the covered RRsets that the named findings concern."""
+        return frozenset(key for finding in self.findings for key, _ in finding.rrsets)
+
 
 @dataclass(slots=True)
 class Comparison:

@@ -3,10 +3,10 @@ Times are seconds since the epoch, UTC. Generation 0 is the zone before its firs
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dnsguard.core.plan import Change, Plan, Wanted
-from dnsguard.core.records import Key
+from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 
 
@@ -34,11 +34,46 @@ class Submission:
     idempotency_key: str | None = None
     body_digest: bytes = b""
     """SHA-256 of what was asked, to tell a repetition from another request under the same key."""
+    republish: bool = False
+    """Whether it becomes a generation even if it changes nothing."""
+    open_findings: tuple[tuple[Key, int], ...] = ()
+    """RRsets that a verification found to differ on the primary, each with the generation that was compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """An RRset to which a plan gives other contents than the records that it had.
+
+    ``before`` comes from ``generation``. Without a generation it is what the primary showed where no plan covered the
+    RRset.
+    """
+
+    key: Key
+    before: Records
+    after: Wanted
+    generation: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The plan is durable. ``repeated``: it had been accepted before under the same idempotency key."""
+    """The plan is durable. ``repeated``: it had been accepted before under the same idempotency key.
+
+    ``replaced`` has the records that it replaces, None for a repetition. It describes the outcome and is not part of
+    its identity.
+    """
+
+    generation: int
+    repeated: bool = False
+    replaced: tuple[Replaced, ...] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The plan changes nothing and became no generation: what it wants is accepted already.
+
+    ``generation`` is the newest of those that its contents come from. ``repeated``: the same was answered before under
+    the same idempotency key.
+    """
 
     generation: int
     repeated: bool = False
@@ -46,7 +81,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class KeyReused:
-    """The idempotency key belongs to another request, the one that became ``generation``."""
+    """The idempotency key belongs to another request, the one that was answered with ``generation``."""
 
     generation: int
 
@@ -62,11 +97,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A dry run's answer: what each guard says, by name, and what would change."""
+    """A dry run's answer: what each guard says, by name, and what would change.
+
+    ``unchanged_at`` is the generation with which the plan would be answered if it became none, as in `Unchanged`.
+    """
 
     newest: int
     verdicts: tuple[tuple[str, Refusal | None], ...]
     differences: tuple[Difference, ...]
+    unchanged_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

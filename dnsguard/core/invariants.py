@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import Entry, PlanState
-from dnsguard.core.plan import Absence, Change, Wanted, fold
+from dnsguard.core.plan import Absence, Change, Plan, Wanted, fold
 from dnsguard.core.records import Key, Records, identical
 
 SETTLED = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.REJECTED, PlanState.FAULTED})
@@ -140,6 +140,20 @@ def nothing_lost(
             return Violation(4, "nothing lost", f"generation {generation} is {entry.state.value} and nothing says why")
         elif quiet and entry.state not in SETTLED:
             return Violation(4, "nothing lost", f"generation {generation} is still {entry.state.value}")
+    return None
+
+
+def unchanged_kept(history: Iterable[Change], generation: int, plan: Plan) -> Violation | None:
+    """4, nothing lost: a plan that is answered with "unchanged" at a generation has the state at it.
+
+    Give the changes of rejected plans with the ``history``: they were accepted, too, and say visibly what became of
+    them.
+    """
+    stood = {change.key: change.wanted for change in fold(c for c in history if c.generation <= generation)}
+    for key, wanted in plan.rrsets:
+        if stood.get(key) != wanted:
+            said = f"{key} is {_said(stood.get(key))} at generation {generation}, and a plan for {_said(wanted)}"
+            return Violation(4, "nothing lost", f"{said} was answered with unchanged")
     return None
 
 

@@ -26,6 +26,8 @@ class Standing:
     wanted: Wanted
     generation: int
     actor: str
+    adopted: bool = False
+    """Whether it was published, or a plan may take over what it finds there: adopting it again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

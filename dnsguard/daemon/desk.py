@@ -16,6 +16,7 @@ from dnsguard.core.history import Entry, GenerationUnknown, PlanState, StoreUnav
 from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
+from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import Settings
@@ -293,10 +294,10 @@ class DaemonDesk:
         verifying = self._verifying(zone)
         return Postponed("the zone is not served here") if verifying is None else await verifying.look()
 
-    def verified(self, zone: str) -> Verification | None:
-        """Return what this daemon's newest comparison came to, None if there was none yet."""
+    def verification_state(self, zone: str) -> VerificationState | None:
+        """Return what this daemon's verifications came to, None if it does not serve the zone."""
         verifying = self._verifying(zone)
-        return None if verifying is None else verifying.last
+        return None if verifying is None else verifying.state
 
     def suspended(self, zone: str) -> tuple[Key, ...]:
         """Return what is repaired no more for the time being."""
@@ -328,14 +329,14 @@ class DaemonDesk:
         return room.trouble or room.refused or None
 
     async def missing(self) -> Mapping[str, str]:
-        """Return what keeps the daemon from being ready, by part."""
-        found = {f"zone {name}": room.trouble for name, room in self._rooms.items() if room.trouble}
+        """Return what keeps the daemon from accepting plans, by part; trouble with a zone's primary does not."""
         try:
             await self._store.zones()
         except StoreUnavailable as error:
             self._outage.begin(str(error))
-            found["store"] = str(error)
-        return found
+            return {"store": str(error)}
+        fault = self._store.write_fault
+        return {} if fault is None else {"store": fault}
 
     async def _keep_surveying(self) -> None:
         while True:
@@ -346,7 +347,9 @@ class DaemonDesk:
                     if (room := self._rooms.get(zone.name)) is not None:
                         if zone.published < zone.newest:
                             room.wake()  # another daemon may have accepted it, and nobody has said so
-                        self._metrics.survey(zone, self.now(), followed=bool(self.followed(zone.name)))
+                        stuck = self.stands_in_the_way(zone.name) is not None
+                        followed = bool(self.followed(zone.name))
+                        self._metrics.survey(zone, self.now(), stuck=stuck, followed=followed)
             except StoreUnavailable as error:
                 self._outage.begin(str(error))
             await asyncio.sleep(_SURVEY_S)

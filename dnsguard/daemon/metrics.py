@@ -1,6 +1,6 @@
 """What /metrics shows of zones and workers, in the words of the design."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -10,6 +10,7 @@ from dnsguard import __version__
 from dnsguard.core.comparison import Kind, Verification
 from dnsguard.core.history import Zone
 from dnsguard.core.propagation import Served, Standing
+from dnsguard.core.verification_state import VerificationState
 from dnsguard.daemon.outlet import Outlet
 from dnsguard.workers.step import Step
 
@@ -41,6 +42,7 @@ class Metrics:
                 "oldest_pending_age_seconds": "Age of the oldest plan that is not settled; 0 if none",
                 "halted": "1 if publishing is stopped for the zone, 0 if not",
                 "propagated_generation": "Newest generation that all listed name servers serve",
+                "stuck": "1 if something keeps this daemon from publishing all of the zone's plans, 0 if nothing does",
             }.items()
         }
         self._servers = {
@@ -78,6 +80,13 @@ class Metrics:
                 "suspended_repairs": "RRsets that are repaired no more for the time being",
             }.items()
         }
+        self._verification_states = {
+            name: Gauge(f"dnsguard_verification_{name}", text, ["zone"], registry=self.registry)
+            for name, text in {
+                "age_seconds": "Age of this daemon's last successful verification; without one, since when it tries",
+                "failed": "1 if this daemon's newest verification failed or is older than twice the interval, 0 if not",
+            }.items()
+        }
 
     def count(self, worker: str, step: Step) -> None:
         """Count a run of a worker."""
@@ -102,11 +111,15 @@ class Metrics:
         if served.standing is Standing.BACKWARDS and before.standing is not Standing.BACKWARDS:
             self._reversals.labels(zone, served.server).inc()
 
-    def survey(self, zone: Zone, now: float, *, followed: bool) -> None:
-        """Show where a zone stands; ``followed``: it lists name servers."""
+    def survey(self, zone: Zone, now: float, *, stuck: bool, followed: bool) -> None:
+        """Show where a zone stands.
+
+        ``stuck``: not everything is being published; ``followed``: it lists name servers.
+        """
         age = 0.0 if zone.oldest_pending_at is None else max(0.0, now - zone.oldest_pending_at)
         propagated = zone.propagated if followed else zone.published
-        values = (zone.newest, zone.published, zone.pending, age, 0 if zone.halted is None else 1, propagated)
+        halted = zone.halted is not None
+        values = (zone.newest, zone.published, zone.pending, age, halted, propagated, stuck)
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.labels(zone.name).set(value)
 
@@ -118,11 +131,17 @@ class Metrics:
         for gauge, value in zip(self._verifications.values(), values, strict=True):
             gauge.labels(found.zone).set(value)
 
+    def watch_verification(self, zone: str, state: Callable[[], VerificationState], now: Callable[[], float]) -> None:
+        """Show how current a zone's verification is, as of each scrape: it ages while nothing happens."""
+        age, failed = (self._verification_states[name].labels(zone) for name in ("age_seconds", "failed"))
+        age.set_function(lambda: state().age_s(now()))
+        failed.set_function(lambda: float(state().has_failed(now())))
+
     def forget(self, zone: str) -> None:
         """Show nothing any more of a zone that this daemon no longer serves."""
         for gauge in self._gauges.values():
             gauge.remove(zone)
-        for verification in (*self._verifications.values(), self._findings):
+        for verification in (*self._verifications.values(), *self._verification_states.values(), self._findings):
             verification.remove_by_labels({"zone": zone})
         self.forget_servers(zone)
 

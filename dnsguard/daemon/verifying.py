@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dnsguard.core.comparison import Verification
 from dnsguard.core.message import Unreachable
 from dnsguard.core.records import Key
+from dnsguard.core.verification_state import VerificationState
 from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.loop import Loop
 from dnsguard.daemon.metrics import Metrics
@@ -39,6 +40,8 @@ class Verifying:
     ) -> None:
         """Start; the first periodic comparison is some random part of an interval away. ``turns`` is the primary's."""
         self._verifier, self._turns, self._metrics, self._wake_enactor = verifier, turns, metrics, wake_enactor
+        self._started_at, self._interval_s = verifier.clock.now(), interval_s
+        metrics.watch_verification(verifier.zone, lambda: self.state, verifier.clock.now)
         self._one_at_a_time = asyncio.Lock()
         self._awaited: asyncio.Task[Verification | Unreachable | Postponed] | None = None
         self._looks: set[asyncio.Task[Verification | Unreachable | Postponed]] = set()
@@ -59,6 +62,14 @@ class Verifying:
     def last(self) -> Verification | None:
         """What the newest comparison came to, None if there was none yet."""
         return self._verifier.last
+
+    @property
+    def state(self) -> VerificationState:
+        """How current that is, and why it is not."""
+        verifier = self._verifier
+        return VerificationState(
+            self._started_at, self._interval_s, verifier.attempted_at, verifier.last, verifier.failure
+        )
 
     @property
     def suspended(self) -> tuple[Key, ...]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import Guards
 from dnsguard.core.policy import Policy
 from dnsguard.daemon.config import WorkersSection
@@ -47,6 +48,11 @@ class ZoneRoom:
     """The zone's way through its name servers, if it lists any."""
     verifying: Verifying | None = None
     """The zone's verifier, if it has been started."""
+
+    @property
+    def verified(self) -> Verification | None:
+        """What this daemon's newest verification came to, None if there was none yet."""
+        return None if self.verifying is None else self.verifying.last
 
     def wake(self) -> None:
         """Have the enactor look at once."""
@@ -147,6 +153,6 @@ def open_room(
         ),
     )
     tasks = tuple(lasting.start(loop.run(), f"{zone} {loop.name}") for loop in loops)
-    planner = Planner(store, Doorway(publisher, lambda: room.is_away), guards, policy)
+    planner = Planner(store, Doorway(publisher, lambda: room.is_away), guards, policy, lambda: room.verified)
     room = ZoneRoom(planner, publisher, loops, tasks)
     return room

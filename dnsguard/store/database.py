@@ -145,6 +145,8 @@ class Database:
         # For speed only, never for safety: SQLite has one writer at a time, and waiting for one's turn here is
         # fair and quick, where waiting at the file is polling.
         self._turns = asyncio.Semaphore(1 if self._is_sqlite else 64)
+        self.write_fault: str | None = None
+        """Why the newest write failed, a sentence for people; None if it succeeded. Reading may go on meanwhile."""
 
     async def read(self, look: Callable[[sa.Connection], Result]) -> Result:
         """Run a transaction that writes nothing; all its statements see one state. Raises StoreUnavailable."""
@@ -177,7 +179,7 @@ class Database:
         for _ in range(TRIES_MAX):
             acted = False
             try:
-                with told(self.place):
+                with self._writing():
                     if self._threads is not None:
                         return await self._threads.write(act)
                     async with self._turns, self._writer.connect() as conn, conn.begin():
@@ -207,7 +209,7 @@ class Database:
         for _ in range(TRIES_MAX):
             decided = await self.glance(look)
             try:
-                with told(self.place):
+                with self._writing():
                     async with self._turns, self._each_alone.connect() as conn:
                         await conn.run_sync(decided.write)
             except Moved:
@@ -216,6 +218,17 @@ class Database:
                 raise Unclear(self.place, error, decided) from error
             return decided
         raise self._too_often()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep in mind whether the database takes writes."""
+        try:
+            with told(self.place):
+                yield
+        except StoreUnavailable as error:
+            self.write_fault = str(error)
+            raise
+        self.write_fault = None
 
     def _too_often(self) -> StoreUnavailable:
         return StoreUnavailable(f"expected a turn at {self.place}, found it changed {TRIES_MAX} times meanwhile")

@@ -10,16 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Difference, Judged, KeyReused, StoreUnavailable, Submission
+from dnsguard.core.history import Accepted, Judged, KeyReused, StoreUnavailable, Submission, Unchanged
 from dnsguard.core.plan import Absence, Plan
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records, identical
+from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.unchanged import judged, replaced, unchanged_at
 from dnsguard.store.ledger import Ledger, open_ledger
 from dnsguard.store.rows import same_rrset, slices, zone_row
 from dnsguard.store.schema import changes, plans, rrsets
 
-Outcome = Accepted | KeyReused | Refusal | Exception
+Outcome = Accepted | Unchanged | KeyReused | Refusal | Exception
 """What became of one plan; an exception is a fault in judging it, and does not concern its neighbours."""
 
 
@@ -42,8 +43,8 @@ class Verdict:
     done: bool = False
 
     def write(self, conn: sa.Connection) -> None:
-        """Append the plans that no guard refused, if the zone is as it was. Raises Moved."""
-        if self.ledger.plans and not self.done:
+        """Append the plans that no guard refused, and record answers, if the zone is as it was. Raises Moved."""
+        if not self.ledger.is_empty and not self.done:
             self.ledger.write(conn)
 
 
@@ -96,31 +97,27 @@ def _accept(ledger: Ledger, caller: Caller) -> Outcome:
     submission, answered = caller.submission, ledger.answered
     key = None if submission.idempotency_key is None else (submission.actor, submission.idempotency_key)
     if key is not None and key in answered:
-        generation, body_digest = answered[key]
-        return Accepted(generation, repeated=True) if body_digest == submission.body_digest else KeyReused(generation)
-    refusal = caller.guards.refuse_submission(ledger.facts(submission.plan, caller.policy, caller.wire))
+        return answered[key].again(submission.body_digest)
+    facts = ledger.facts(submission.plan, caller.policy, caller.wire)
+    refusal = caller.guards.refuse_submission(facts)
     if refusal is not None:
         return refusal
-    stated = submission.plan.stated
-    generation = ledger.newest + 1 if stated is None else stated
-    ledger.append(submission, generation)
-    if key is not None:
-        answered[key] = (generation, submission.body_digest)
-    return Accepted(generation)
+    rests_on = unchanged_at(facts, submission)
+    if rests_on is not None:
+        ledger.answer_unchanged(submission, rests_on)
+        return Unchanged(rests_on)
+    outcome = Accepted(ledger.newest + 1 if facts.plan.stated is None else facts.plan.stated, replaced=replaced(facts))
+    ledger.append(submission, outcome.generation)
+    return outcome
 
 
 def judge(
-    conn: sa.Connection, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    conn: sa.Connection, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
 ) -> Judged:
     """Ask every guard and compare with what stands. Raises ZoneUnknown."""
+    plan = submission.plan
     facts = open_ledger(conn, plan.zone, {key.name for key in plan.keys}).facts(plan, policy, wire)
-    differences = []
-    for key, after in plan.rrsets:
-        standing = facts.standing.get(key)
-        before = None if standing is None or standing.wanted is Absence.UNCOVERED else standing.wanted
-        if not identical(before, after):
-            differences.append(Difference(key, before, after))
-    return Judged(facts.newest, guards.judge_submission(facts), tuple(differences))
+    return judged(facts, submission, guards.judge_submission(facts))
 
 
 def unmanaged(conn: sa.Connection, zone: str, keys: Collection[Key]) -> frozenset[Key]:

@@ -20,6 +20,7 @@ NAMES_AT_ONCE = 500
 Item = TypeVar("Item")
 
 _PROPAGATION = ("propagated", "propagated_at")
+_NOT_OF_ZONE = frozenset({*_PROPAGATION, "unchanged_answers"})
 
 
 def slices(items: Sequence[Item], size: int = NAMES_AT_ONCE) -> Iterator[Sequence[Item]]:
@@ -72,7 +73,7 @@ def zones_with_backlog(conn: sa.Connection, name: str | None = None) -> tuple[Zo
     """Return one zone or all, by name, with what is accepted and not settled."""
     waiting = (plans.c.zone == zones.c.name) & (plans.c.state == PlanState.ACCEPTED.value)
     query = sa.select(
-        *(column for column in zones.columns if column.name not in _PROPAGATION),
+        *(column for column in zones.columns if column.name not in _NOT_OF_ZONE),
         sa.select(sa.func.count()).where(waiting).correlate(zones).scalar_subquery().label("pending"),
         sa.select(sa.func.min(plans.c.accepted_at)).where(waiting).correlate(zones).scalar_subquery().label("oldest"),
         *(zones.c[name] for name in _PROPAGATION),

@@ -32,6 +32,8 @@ zones = sa.Table(
     sa.Column("trusted_fence", sa.Text),
     sa.Column("propagated", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("propagated_at", sa.Double),
+    # Moves with each answer that is recorded, so that two transactions cannot both answer the same idempotency key.
+    sa.Column("unchanged_answers", sa.BigInteger, nullable=False, server_default="0"),
     sa.CheckConstraint("0 <= kept_from AND kept_from <= published AND published <= newest", name="order"),
 )
 
@@ -130,6 +132,23 @@ rrsets = sa.Table(
     sa.CheckConstraint("live IS NULL OR live <= newest", name="order"),
     sqlite_with_rowid=False,
 )
+
+# Requests that changed nothing and so became no plan: their idempotency keys must be answered the same way again.
+unchanged_answers = sa.Table(
+    "unchanged_answers",
+    metadata,
+    sa.Column("zone", NameText, primary_key=True),
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("body_digest", sa.LargeBinary, nullable=False),
+    sa.Column("answered_at", sa.Double, nullable=False),
+    # Older code prunes plans and does not know this table: the database deletes the answers with their plan.
+    sa.ForeignKeyConstraint(["zone", "generation"], ["plans.zone", "plans.generation"], ondelete="CASCADE"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_unchanged_answers_generation", unchanged_answers.c.zone, unchanged_answers.c.generation)
+sa.Index("ix_unchanged_answers_answered_at", unchanged_answers.c.zone, unchanged_answers.c.answered_at)
 
 # What each name server of a zone has served for certain, so that a restart does not forget it: less is a step back.
 served = sa.Table(

@@ -24,6 +24,7 @@ from dnsguard.core.history import (
     Pending,
     StoreUnavailable,
     Submission,
+    Unchanged,
     Zone,
 )
 from dnsguard.core.plan import Plan
@@ -50,7 +51,7 @@ Result = TypeVar("Result")
 @dataclass(slots=True)
 class _Waiting:
     caller: door.Caller
-    outcome: asyncio.Future[Accepted | KeyReused | Refusal]
+    outcome: asyncio.Future[Accepted | Unchanged | KeyReused | Refusal]
 
 
 class SqlStore:
@@ -70,6 +71,11 @@ class SqlStore:
         await asyncio.gather(*self._doors.values())
         await self._bulletin.close()
         await self._database.close()
+
+    @property
+    def write_fault(self) -> str | None:
+        """Why the newest write failed, None if it succeeded: a database on a full disk can still be read."""
+        return self._database.write_fault
 
     async def _read(
         self,
@@ -101,8 +107,8 @@ class SqlStore:
 
     async def accept(
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
-    ) -> Accepted | KeyReused | Refusal:
-        """Ask the guards and append the plan under the next, or its stated, generation.
+    ) -> Accepted | Unchanged | KeyReused | Refusal:
+        """Ask the guards and append the plan under the next, or its stated, generation, unless it changes nothing.
 
         A caller that is cancelled while waiting takes its plan along; once its transaction has begun, the plan
         may be accepted all the same.
@@ -160,9 +166,11 @@ class SqlStore:
                 together.append(waiting)
         return together
 
-    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+    async def judge(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Judged:
         """Ask every guard and compare with what stands; writes nothing."""
-        return await self._read(door.judge, plan, guards, policy, wire)
+        return await self._read(door.judge, submission, guards, policy, wire)
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
         """Return those of the RRsets that no accepted plan covers."""
@@ -292,7 +300,7 @@ class SqlStore:
         return await self._read(verification.repairs_since, zone, since)
 
 
-def _tell(outcome: asyncio.Future[Accepted | KeyReused | Refusal], found: door.Outcome) -> None:
+def _tell(outcome: asyncio.Future[Accepted | Unchanged | KeyReused | Refusal], found: door.Outcome) -> None:
     if outcome.done():
         return
     if isinstance(found, Exception):

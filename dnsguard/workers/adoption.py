@@ -86,25 +86,24 @@ class Adoption:
         unconfirmed = await self._unconfirmed(zone, selection.taken)
         selection = selection.without(await self._explained(zone, wire, unconfirmed))
         reason = wish.reason or "taken over as it stands"
-        plans = self._plans(zone, selection, based_on, reason)
-        refusal = await self._refusal(plans, wire)
+        submissions = self._submissions(zone, selection, based_on, reason, actor)
+        refusal = await self._refusal(submissions, wire)
         if refusal is not None:
             standing = {key: Standing(each.wanted, each.generation, "") for key, each in covered.items()}
             alone = refused_alone(zone, selection.taken, wire, standing, self.guards, self.policy, based_on)
             selection = selection.without({key: _worded(each) for key, each in alone.items()})
-            plans = self._plans(zone, selection, based_on, reason)
-            refusal = await self._refusal(plans, wire)
+            submissions = self._submissions(zone, selection, based_on, reason, actor)
+            refusal = await self._refusal(submissions, wire)
             if refusal is not None:
                 raise AdoptionRefused(_worded(refusal))
         generations: list[int] = []
-        for plan in () if dry_run else plans:
-            submission = Submission(plan, actor, self.clock.now())
-            match await self.store.accept(submission, self.guards, self.policy, _at(plan, wire)):
+        for submission in () if dry_run else submissions:
+            match await self.store.accept(submission, self.guards, self.policy, _at(submission.plan, wire)):
                 case Accepted(generation):
                     generations.append(generation)
                 case Refusal() as refusal:
                     raise AdoptionRefused(_so_far(generations) + _worded(refusal))
-        return Adopted(tuple(generations), selection.taken, selection.left_out, len(plans))
+        return Adopted(tuple(generations), selection.taken, selection.left_out, len(submissions))
 
     async def _transfer(self, zone: str) -> Mapping[Key, Records]:
         wire = await self.publisher.transfer(zone)
@@ -149,14 +148,16 @@ class Adoption:
             for key, rcode in unconfirmed.items()
         }
 
-    def _plans(self, zone: str, selection: Selection, based_on: int, reason: str) -> tuple[Plan, ...]:
-        most = self.policy.plan_rrsets_max
-        return tuple(plans_of(zone, selection.taken, most, based_on=based_on, reason=reason))
+    def _submissions(
+        self, zone: str, selection: Selection, based_on: int, reason: str, actor: str
+    ) -> tuple[Submission, ...]:
+        plans = plans_of(zone, selection.taken, self.policy.plan_rrsets_max, based_on=based_on, reason=reason)
+        return tuple(Submission(plan, actor, self.clock.now()) for plan in plans)
 
-    async def _refusal(self, plans: Sequence[Plan], wire: Mapping[Key, Records]) -> Refusal | None:
+    async def _refusal(self, submissions: Sequence[Submission], wire: Mapping[Key, Records]) -> Refusal | None:
         """Return the first refusal of the plans, judged before the first of them is accepted."""
-        for plan in plans:
-            judged = await self.store.judge(plan, self.guards, self.policy, _at(plan, wire))
+        for submission in submissions:
+            judged = await self.store.judge(submission, self.guards, self.policy, _at(submission.plan, wire))
             for _, refusal in judged.verdicts:
                 if refusal is not None:
                     return refusal

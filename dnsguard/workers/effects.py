@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Unchanged, Zone
 from dnsguard.core.message import Message, NamesRead, Outcome, Unreachable
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
@@ -84,11 +84,16 @@ class Store(Protocol):
 
     async def accept(
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
-    ) -> Accepted | KeyReused | Refusal:
-        """Ask the guards and append the plan under the next, or its stated, generation. Raises ZoneUnknown."""
+    ) -> Accepted | Unchanged | KeyReused | Refusal:
+        """Ask the guards and append the plan under the next, or its stated, generation. Raises ZoneUnknown.
+
+        A plan that no guard refuses and that changes nothing is not appended.
+        """
         ...
 
-    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+    async def judge(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Judged:
         """Ask every guard and compare with what stands; writes nothing. Raises ZoneUnknown."""
         ...
 

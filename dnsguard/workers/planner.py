@@ -2,11 +2,12 @@
 It never waits for publication and never publishes; what it cannot see at the primary, the enactor asks again.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
+from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Submission
+from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Submission, Unchanged
 from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import Unreachable
 from dnsguard.core.plan import Plan, Wanted, make_plan
@@ -21,21 +22,34 @@ NAMES_READ_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Accepts plans for one zone."""
+    """Accepts plans for one zone. ``verified`` returns the newest verification, None if there was none yet."""
 
     store: Store
     publisher: Publisher
     guards: Guards
     policy: Policy
+    verified: Callable[[], Verification | None] = lambda: None
 
-    async def submit(self, submission: Submission) -> Accepted | KeyReused | Refusal:
+    async def submit(self, submission: Submission) -> Accepted | Unchanged | KeyReused | Refusal:
         """Accept a plan, or say which guard refuses it. Raises ZoneUnknown."""
         wire = await self._look(submission.plan)
-        return await self.store.accept(submission, self.guards, self.policy, wire)
+        return await self.store.accept(self._with_findings(submission), self.guards, self.policy, wire)
 
-    async def judge(self, plan: Plan) -> Judged:
+    async def judge(self, submission: Submission) -> Judged:
         """Say what every guard says of a plan and what it would change. Raises ZoneUnknown."""
-        return await self.store.judge(plan, self.guards, self.policy, await self._look(plan))
+        wire = await self._look(submission.plan)
+        return await self.store.judge(self._with_findings(submission), self.guards, self.policy, wire)
+
+    def _with_findings(self, submission: Submission) -> Submission:
+        """Add which of the plan's RRsets differed on the primary when it was last compared."""
+        found = self.verified()
+        if found is None or not found.total:
+            return submission
+        differing = found.differing()
+        open_findings = tuple((key, found.generation) for key in submission.plan.keys if key in differing)
+        if found.total > len(found.findings):  # not all of them are named: any RRset may be one
+            open_findings = tuple((key, found.generation) for key in submission.plan.keys)
+        return replace(submission, open_findings=open_findings)
 
     async def _look(self, plan: Plan) -> Mapping[Key, Records] | None:
         """Read the names of which something is not managed yet; None if there are too many, or nobody answers.

@@ -78,7 +78,10 @@ class Mending:
 
 @dataclass(slots=True)
 class Verifier:
-    """Verifies one zone, once at a time. ``last`` is what the newest comparison of this daemon came to."""
+    """Verifies one zone, once at a time. ``last`` is what the newest comparison of this daemon came to.
+
+    ``attempted_at`` and ``failure`` are about the newest attempt: when it began, and why it compared nothing.
+    """
 
     zone: str
     store: StateStore
@@ -87,6 +90,8 @@ class Verifier:
     guards: Guards
     policy: Policy
     last: Verification | None = None
+    attempted_at: float | None = None
+    failure: str | None = None
     suspended: tuple[Key, ...] = ()
     """What is repaired no more for the time being."""
     resumes_at: float | None = None
@@ -96,6 +101,16 @@ class Verifier:
 
     async def look(self) -> Verification | Unreachable | Postponed:
         """Compare the zone, as one transfer shows it, with the state at the fence that the transfer has."""
+        self.attempted_at = self.clock.now()
+        try:
+            found = await self._look()
+        except Exception as error:
+            self.failure = str(error) or type(error).__name__
+            raise
+        self.failure = None if isinstance(found, Verification) else found.reason
+        return found
+
+    async def _look(self) -> Verification | Unreachable | Postponed:
         wire = await self.publisher.transfer(self.zone)
         if isinstance(wire, Unreachable):
             return wire
@@ -173,7 +188,7 @@ class Verifier:
         generation = None
         if mending.due:
             plan = make_plan(self.zone, mending.due, reason=f"{REASON}{said}", based_on=found.generation)
-            submission = Submission(plan, ACTOR, self.clock.now())
+            submission = Submission(plan, ACTOR, self.clock.now(), republish=True)
             match await self.store.accept(submission, self.guards, self.policy, self._foreign):
                 case Accepted(accepted):
                     generation = accepted

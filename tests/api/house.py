@@ -29,6 +29,7 @@ from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.message import Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key
+from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
@@ -48,6 +49,7 @@ OTHER_ZONE = "other.test."
 PLANS = "/v1/zones/example.test/plans"
 SECRET = b"a key made for a test and nothing else"
 T0 = 1_800_000_000.0
+VERIFIER_INTERVAL_S = 1_000.0
 
 ADMIN, WRITER, READER, OTHERS = "admin-token", "writer-token", "reader-token", "others-token"
 
@@ -123,7 +125,7 @@ class House:
     def planner(self, zone: str) -> Planner | None:
         if zone not in {ZONE, OTHER_ZONE}:
             return None
-        return Planner(self.store, self.publisher, GUARDED, self.policy)
+        return Planner(self.store, self.publisher, GUARDED, self.policy, lambda: self.verifier(zone).last)
 
     def stands_in_the_way(self, zone: str) -> str | None:
         return self.trouble.get(f"zone {zone}")
@@ -187,8 +189,9 @@ class House:
     async def verify(self, zone: str) -> Verification | Unreachable | Postponed:
         return await self.verifier(zone).look()
 
-    def verified(self, zone: str) -> Verification | None:
-        return self.verifier(zone).last
+    def verification_state(self, zone: str) -> VerificationState | None:
+        verifier = self.verifier(zone)
+        return VerificationState(T0, VERIFIER_INTERVAL_S, verifier.attempted_at, verifier.last, verifier.failure)
 
     def suspended(self, zone: str) -> tuple[Key, ...]:
         return self.verifier(zone).suspended

@@ -161,10 +161,10 @@ async def test_the_daemon_says_that_it_lives_and_is_ready(door: Door) -> None:
 
 
 async def test_the_daemon_says_what_is_missing(door: Door) -> None:
-    door.house.trouble = {"zone example.test.": "the primary does not answer"}
+    door.house.trouble = {"store": "the database does not answer"}
     reply = await door.get("/v1/health/ready", token=None)
     assert (reply.status, reply.body["type"]) == (503, "/problems/not-ready")
-    assert reply.body["missing"] == {"zone example.test.": "the primary does not answer"}
+    assert reply.body["missing"] == {"store": "the database does not answer"}
 
 
 async def test_however_many_ask_whether_it_is_ready_the_house_looks_seldom(door: Door) -> None:

@@ -4,7 +4,7 @@ from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Upd
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
-from tests.api.house import ADMIN, OTHERS, WRITER, ZONE, Door, clear, plan, rrset
+from tests.api.house import ADMIN, OTHERS, VERIFIER_INTERVAL_S, WRITER, ZONE, Door, clear, plan, rrset
 
 VERIFICATIONS = "/v1/zones/example.test/verifications"
 ADOPTIONS = "/v1/zones/example.test/adoptions"
@@ -57,13 +57,56 @@ async def test_a_verification_names_each_difference(door: Door) -> None:
 
 async def test_a_zones_status_has_its_newest_verification(door: Door) -> None:
     await door.submit(plan(), headers=PUBLISHED)
-    assert (await door.get("/v1/zones/example.test")).body["verification"] is None
+    none_yet = (await door.get("/v1/zones/example.test")).body["verification"]
+    assert none_yet == {
+        "current": False,
+        "overdue": False,
+        "attempted_at": None,
+        "failure": None,
+        "at": None,
+        "age_s": None,
+        "generation": None,
+        "findings": None,
+        "suspended": 0,
+    }
     await write(door, {key("www"): Absence.RETIRED})
     await door.ask("POST", VERIFICATIONS)
     newest = (await door.get("/v1/zones/example.test")).body["verification"]
     assert (newest["findings"], newest["generation"], newest["suspended"]) == (1, 1, 0)
     assert newest["age_s"] > 0
+    assert (newest["current"], newest["failure"]) == (True, None)
     assert (await door.get("/v1/zones")).body["zones"][0]["verification"]["findings"] == 1
+
+
+async def test_the_last_good_result_is_not_shown_as_current_once_a_verification_fails(door: Door) -> None:
+    await door.submit(plan(), headers=PUBLISHED)
+    await door.ask("POST", VERIFICATIONS)
+    at = (await door.get("/v1/zones/example.test")).body["verification"]["at"]
+    await door.house.server.stop()
+    clear(await door.ask("POST", VERIFICATIONS), 503)
+    status = (await door.get("/v1/zones/example.test")).body["verification"]
+    assert (status["current"], status["at"], status["findings"]) == (False, at, 0)
+    assert "port" in status["failure"]
+    assert status["attempted_at"] > at
+
+
+async def test_a_verification_older_than_twice_its_interval_is_overdue(door: Door) -> None:
+    await door.submit(plan(), headers=PUBLISHED)
+    await door.ask("POST", VERIFICATIONS)
+    door.house.clock.at += 2 * VERIFIER_INTERVAL_S + 1
+    status = (await door.get("/v1/zones/example.test")).body["verification"]
+    assert (status["current"], status["overdue"], status["failure"]) == (False, True, None)
+
+
+async def test_what_a_verification_found_to_differ_is_published_anew_by_the_same_plan(door: Door) -> None:
+    published = await door.submit(plan(), headers=PUBLISHED)
+    await write(door, {key("www"): Absence.RETIRED})
+    await door.ask("POST", VERIFICATIONS)
+    repaired = await door.submit(plan(), headers=PUBLISHED)
+    assert (repaired.body["unchanged"], repaired.body["generation"]) == (False, published.body["generation"] + 1)
+    assert (await door.ask("POST", VERIFICATIONS)).body["finding_count"] == 0
+    again = await door.submit(plan(), headers=PUBLISHED)
+    assert (again.body["unchanged"], again.body["generation"]) == (True, repaired.body["generation"])
 
 
 async def test_what_cannot_be_compared_is_a_clear_no(door: Door) -> None:

@@ -11,8 +11,18 @@ from operator import attrgetter
 
 from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.history import PlanState
-from dnsguard.core.invariants import Violation, accountable, forward, healed, never_empty, nothing_lost, origins, prefix
-from dnsguard.core.plan import Absence, Change, state_at
+from dnsguard.core.invariants import (
+    Violation,
+    accountable,
+    forward,
+    healed,
+    never_empty,
+    nothing_lost,
+    origins,
+    prefix,
+    unchanged_kept,
+)
+from dnsguard.core.plan import Absence, Change, make_plan, state_at
 from dnsguard.core.records import Key, Records
 from tests.campaigns.testimony import FenceLook, Look, Testimony, number_of
 
@@ -162,6 +172,7 @@ def _plans_kept(testimony: Testimony) -> Iterator[Violation]:
             yield Violation(7, "accountable", f"plan {number} is in the history, and nobody asked for it")
     told: dict[int, set[int]] = defaultdict(set)
     refused: set[int] = set()
+    unchanged = {reply.number for reply in testimony.replies if reply.unchanged}
     for reply in testimony.replies:
         if reply.generation is not None:
             told[reply.number].add(reply.generation)
@@ -172,13 +183,24 @@ def _plans_kept(testimony: Testimony) -> Iterator[Violation]:
             yield Violation(4, "nothing lost", f"plan {number} was answered as generations {sorted(generations)}")
         for generation in generations:
             violation = nothing_lost([generation], entries, quiet=True)
-            if violation is None and number_of(entries[generation]) != number:
+            if violation is None and number in unchanged:
+                violation = _unchanged(testimony, number, generation)
+            elif violation is None and number_of(entries[generation]) != number:
                 said = f"generation {generation} was told for plan {number} and is {entries[generation].reason!r}"
                 violation = Violation(4, "nothing lost", said)
             if violation is not None:
                 yield violation
     for number in sorted(refused & set(numbers)):
         yield Violation(4, "nothing lost", f"plan {number} was refused, and is in the history")
+
+
+def _unchanged(testimony: Testimony, number: int, generation: int) -> Violation | None:
+    """Check that the state at the generation with which "unchanged" was answered is what the wish wanted."""
+    wanted = testimony.wishes[number].wanted
+    rejected = any(entry.state is PlanState.REJECTED for entry in testimony.entries if entry.generation == generation)
+    if not wanted or rejected:
+        return None
+    return unchanged_kept(testimony.changes, generation, make_plan("", wanted))
 
 
 def _plans_as_asked(testimony: Testimony) -> Iterator[Violation]:

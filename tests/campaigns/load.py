@@ -184,6 +184,7 @@ class Planners:
             settled or document.get("state", ""),
             sendings,
             document.get("detail", ""),
+            bool(document.get("unchanged")),
         )
         if reply.generation is not None:
             self.newest_told = max(self.newest_told, reply.generation)

@@ -119,8 +119,15 @@ def rewritten(generation: int, key: Key, wanted: Records) -> Testimony:
     return replace(HONEST, changes=changes, looks=(), zone_at_end={**HONEST.zone_at_end, key: wanted})
 
 
+def answered_unchanged(wanted: dict[Key, Wanted]) -> Testimony:
+    """Let one more wish be answered with "unchanged", at generation 4."""
+    reply = Reply(17, 200, 58.0, 4, "published", unchanged=True)
+    return replace(with_reply(reply), wishes={**HONEST.wishes, 17: Wish(17, "small", wanted)})
+
+
 def test_an_honest_campaign_is_let_through() -> None:
     assert judge(HONEST) == []
+    assert judge(answered_unchanged({C: Absence.RETIRED, B: contents(13, "A")})) == []
 
 
 DOCTORED = {
@@ -147,6 +154,7 @@ DOCTORED = {
         replace(HONEST, entries=(*HONEST.entries, replace(entry(6), reason=reason_of(NUMBERS[2]))), newest=5),
     ),
     "a plan answered as two generations": (4, with_reply(Reply(NUMBERS[2], 202, 60.0, 3, "accepted"))),
+    "a change answered as unchanged": (4, answered_unchanged({A: contents(12, "A")})),
     "a refused plan in the history": (4, replace(HONEST, entries=(*HONEST.entries, entry(6)), newest=5)),
     "a plan of nobody's in the history": (
         7,

@@ -55,7 +55,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A final answer to a wish: the plan's generation and state, or a refusal without one. ``at``: when it came."""
+    """A final answer to a wish: the plan's generation and state, or a refusal without one. ``at``: when it came.
+
+    ``unchanged``: the wish changes nothing, and the generation is one that has what it wants.
+    """
 
     number: int
     status: int
@@ -64,6 +67,7 @@ class Reply:
     state: str = ""
     sendings: int = 1
     detail: str = ""
+    unchanged: bool = False
 
     @property
     def accepted(self) -> bool:

@@ -36,6 +36,7 @@ class Answered(Line, frozen=True, tag="answered"):
     """A final answer: generation and state, or a refusal without one.
 
     ``propagated``: all name servers serve it. ``retried``: it was asked for before, without a clear answer.
+    ``unchanged``: it changes nothing, and the generation is one that has what it wants.
     """
 
     zone: str
@@ -47,6 +48,7 @@ class Answered(Line, frozen=True, tag="answered"):
     state: str = ""
     propagated: bool = False
     retried: bool = False
+    unchanged: bool = False
 
 
 class Listed(Line, frozen=True, tag="listed"):

@@ -169,10 +169,10 @@ class Planners:
         state = settled or document.get("state", "")
         propagated = durable and bool(document.get("propagated"))
         at = time.monotonic()
-        self._writer.write(
-            Answered(self._zone, plan, sent, at, found.status, generation, state, propagated, retried=retried)
-        )
-        if generation is not None and not document.get("repeated"):
+        unchanged = bool(document.get("unchanged"))
+        answered = Answered(self._zone, plan, sent, at, found.status, generation, state, propagated, retried, unchanged)
+        self._writer.write(answered)
+        if generation is not None and not document.get("repeated") and not unchanged:
             self.accepted += 1
         return generation is not None
 

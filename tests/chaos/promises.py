@@ -44,7 +44,11 @@ def _kept(story: Story) -> Iterator[Violation]:
             yield Violation(4, f"plan {plan} is in the history {times} times")
     told: dict[int, set[int]] = defaultdict(set)
     refused: dict[int, Answered] = {}
+    unchanged: set[int] = set()
     for answer in story.answered:
+        if answer.unchanged and answer.generation is not None:
+            unchanged.add(answer.plan)
+            yield from _unchanged(story, answer.plan, answer.generation)
         if answer.generation is None:
             refused[answer.plan] = answer
         else:
@@ -56,9 +60,19 @@ def _kept(story: Story) -> Iterator[Violation]:
             listings = story.listed.get(generation, [])
             if not listings:
                 yield Violation(4, f"plan {plan} was answered as generation {generation}, which is in no list")
-            elif all(each.plan != plan for each in listings):
+            elif plan not in unchanged and all(each.plan != plan for each in listings):
                 yield Violation(4, f"generation {generation} was told for plan {plan} and is {listings[0].reason!r}")
     yield from _refused_for_good(story, refused)
+
+
+def _unchanged(story: Story, plan: int, generation: int) -> Iterator[Violation]:
+    """4: the state at the generation with which "unchanged" was answered is what the plan wanted."""
+    submitted = story.submitted.get(plan)
+    wanted = {} if submitted is None or submitted.wanted is None else submitted.wanted
+    found = {key: story.at(key, generation) for key in wanted}
+    rejected = story.state_of(generation) == "rejected"
+    if not rejected and any(standing(found[key]) != standing(wanted[key]) for key in wanted):
+        yield Violation(4, f"plan {plan} was answered as unchanged since {generation}: {_unlike(found, wanted)}")
 
 
 def _refused_for_good(story: Story, refused: Mapping[int, Answered]) -> Iterator[Violation]:

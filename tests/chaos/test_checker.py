@@ -207,6 +207,13 @@ DOCTORED = {
         ),
     ),
     "a plan answered as two generations": (4, with_lines(Answered(ZONE, 12, 9.0, 60.0, 202, 3, "accepted"))),
+    "a plan answered as unchanged that wanted something else": (
+        4,
+        with_lines(
+            Submitted(ZONE, 17, 50.0, "some", {A: of(99)}),
+            Answered(ZONE, 17, 50.0, 50.1, 200, 4, "published", unchanged=True),
+        ),
+    ),
     "a refused plan in the history": (4, with_lines(Listed(ZONE, 6, 56.0, "plan 16", "chaos", "superseded"))),
     "a plan that never settles": (4, Run(states={**dict.fromkeys(WANTED, "published"), 5: "accepted"})),
     "a plan rejected without a reason": (4, Run(states={**dict.fromkeys(WANTED, "published"), 5: "rejected"})),

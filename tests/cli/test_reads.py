@@ -1,5 +1,6 @@
 """Looking at zones, plans and differences from the command line."""
 
+import http.client
 import json
 import re
 from pathlib import Path
@@ -105,6 +106,32 @@ def test_diff_of_a_file_is_a_dry_run(two_zones: Cli, here: int, tmp_path: Path) 
     refused = two_zones("diff", str(plan))
     assert refused.exit_code == 1
     assert "guard:    apex_ns_kept" in refused.stderr
+
+
+def test_diff_tells_by_its_exit_code_whether_anything_differs(two_zones: Cli, here: int, tmp_path: Path) -> None:
+    zone = ("--zone", "here.test.")
+    assert two_zones("diff", str(here - 1), str(here), "--exit-code", *zone).exit_code == 1
+    assert two_zones("diff", str(here - 1), str(here), "--exit-code", "--json", *zone).exit_code == 1
+    assert two_zones("diff", str(here), str(here), "--exit-code", *zone).exit_code == 0
+    assert two_zones("diff", "9999", "--exit-code", *zone).exit_code == 1
+    plan = tmp_path / "plan.yaml"
+    for last, code in ((2, 0), (7, 1)):
+        plan.write_text(f"zone: here.test.\nrrsets:\n- {{name: www, type: A, ttl: 60, records: [192.0.2.{last}]}}\n")
+        assert two_zones("diff", str(plan)).exit_code == 0
+        assert two_zones("diff", str(plan), "--exit-code").exit_code == code
+        assert two_zones("diff", str(plan), "--exit-code", "--json").exit_code == code
+
+
+def test_a_primary_that_is_away_takes_no_daemon_out_of_service(two_zones: Cli) -> None:
+    two_zones("set", "www", "A", "60", "192.0.2.1", "--zone", "away.test.", "--wait", "2")
+    connection = http.client.HTTPConnection(two_zones.url.removeprefix("http://"), timeout=10)
+    connection.request("GET", "/v1/health/ready")
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["status"]) == (200, "ready")
+    connection.close()
+    status = two_zones("status", "away.test.").stdout
+    assert "STUCK" in status
+    assert "not everything is published at the moment: " in status
 
 
 def test_where_several_zones_are_served_one_must_be_named(two_zones: Cli) -> None:

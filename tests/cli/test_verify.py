@@ -70,10 +70,16 @@ def test_who_cannot_be_reached_is_no_difference(tmp_path: Path, nobody: Cli) -> 
     assert nobody("verify").exit_code == 2
     with open_site(tmp_path) as site:
         site.publish("www", "192.0.2.1")
+        assert site.cli("verify").exit_code == 0
         asyncio.run(site.bind.stop())
         done = site.cli("verify")
         assert done.exit_code == 2
         assert "port" in done.stderr
+        for command in (("status",), ("status", "example.test.")):
+            said = site.cli(*command).stdout
+            assert "could not be compared at 20" in said
+            assert "port" in said
+            assert "nothing differed at generation 1" in said.partition("(last success: ")[2]
 
 
 def test_what_differs_is_repaired_by_itself_where_the_policy_says_so_and_accounted_for(tmp_path: Path) -> None:

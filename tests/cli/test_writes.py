@@ -27,6 +27,48 @@ def test_set_publishes_the_complete_contents_of_an_rrset(cli: Cli) -> None:
     assert records(cli, "set1", "A") == ["192.0.2.3"]
 
 
+def test_what_is_set_again_is_unchanged_and_makes_no_generation_unless_it_is_to_be_republished(cli: Cli) -> None:
+    args = ("set", "same", "A", "300", "192.0.2.1")
+    assert cli(*args).exit_code == 0
+    at = newest(cli)
+    said = (
+        f"unchanged: these contents are accepted already, as of example.test. generation {at}; no generation was made"
+    )
+    again = cli(*args)
+    assert (again.exit_code, again.stdout) == (0, said + "\n")
+    keyed = [cli(*args, "--idempotency-key", "same-key").stdout for _ in range(2)]
+    assert keyed == [said + "\n", said + " (answered before, under the same key)\n"]
+    assert json.loads(cli(*args, "--json").stdout)["unchanged"] is True
+    dry = cli(*args, "--dry-run")
+    assert (dry.exit_code, dry.stdout.splitlines()[0]) == (0, "no difference")
+    assert dry.stdout.splitlines()[-1].startswith("unchanged: ")
+    assert newest(cli) == at
+    assert cli(*args, "--republish").stdout == f"published: example.test. generation {at + 1}\n"
+    assert (
+        cli(
+            "submit", "-", stdin=("republish: true\nrrsets:\n- {name: same, type: A, ttl: 300, records: [192.0.2.1]}\n")
+        ).stdout
+        == f"published: example.test. generation {at + 2}\n"
+    )
+
+
+def test_set_and_retire_say_what_they_replace(cli: Cli) -> None:
+    assert cli("set", "was", "A", "300", "192.0.2.1", "192.0.2.2").exit_code == 0
+    at = newest(cli)
+    assert cli("set", "was", "A", "60", "192.0.2.1").stdout.splitlines() == [
+        f"published: example.test. generation {at + 1}",
+        f"  - was.example.test. 300 A 192.0.2.1 (generation {at})",
+        f"  - was.example.test. 300 A 192.0.2.2 (generation {at})",
+        "  + was.example.test. 60 A 192.0.2.1",
+    ]
+    assert cli("retire", "was", "A").stdout.splitlines() == [
+        f"published: example.test. generation {at + 2}",
+        f"  - was.example.test. 60 A 192.0.2.1 (generation {at + 1})",
+        "  ; was.example.test. A retired: removed by name",
+    ]
+    assert cli("retire", "was", "A").stdout.startswith("unchanged: ")
+
+
 def test_set_gives_a_text_the_quotes_that_the_shell_ate(cli: Cli) -> None:
     assert cli("set", "set2", "TXT", "300", "v=spf1 -all", '"a" "b"').exit_code == 0
     assert records(cli, "set2", "TXT") == ['"a" "b"', '"v=spf1 -all"']
@@ -224,7 +266,14 @@ def test_an_accepted_plan_that_cannot_be_published_yet_is_no_failure_unless_publ
     assert asked.stdout == "accepted as away.test. generation 1, not yet published\n"
     assert asked.stderr.strip()
     at_once = two_zones("set", "www", "A", "60", "192.0.2.2", "--zone", "away.test.", "--no-wait")
-    assert (at_once.exit_code, at_once.stdout) == (0, "accepted as away.test. generation 2, not yet published\n")
+    accepted, *replaced = at_once.stdout.splitlines()
+    assert (at_once.exit_code, accepted) == (0, "accepted as away.test. generation 2, not yet published")
+    assert replaced == ["  - www.away.test. 60 A 192.0.2.1 (generation 1)", "  + www.away.test. 60 A 192.0.2.2"]
+    again = two_zones("set", "www", "A", "60", "192.0.2.2", "--zone", "away.test.", "--no-wait")
+    assert again.stdout.splitlines() == [
+        "unchanged: these contents are accepted already, as of away.test. generation 2; no generation was made",
+        "accepted as away.test. generation 2, not yet published",
+    ]
     in_json = two_zones("set", "www", "A", "60", "192.0.2.3", "--zone", "away.test.", "--no-wait", "--json")
     assert in_json.exit_code == 0
     assert json.loads(in_json.stdout)["state"] == "accepted"

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import dns.name
 import dns.tsig
@@ -11,20 +12,25 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from dnsguard.core.guards import GUARDED
 from dnsguard.core.history import Accepted, StoreUnavailable, Submission
 from dnsguard.core.plan import make_plan
+from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, make_records
 from dnsguard.daemon import loop as loops
 from dnsguard.daemon.config import Settings, WorkersSection, ZoneSection
 from dnsguard.daemon.desk import DaemonDesk
 from dnsguard.daemon.loop import Loop
+from dnsguard.daemon.metrics import Metrics
 from dnsguard.daemon.outages import PrimaryOutage, StoreOutage
+from dnsguard.lab.ends.history import make_history
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.server.server import EmbeddedServer
 from dnsguard.workers.step import Step, Then
+from tests.servers.disk import small_disk
 from tests.servers.postgresql import Postgresql
 
 ZONES = ("a.test.", "b.test.")
@@ -201,6 +207,51 @@ async def test_after_a_database_was_away_plans_are_published_at_once_however_lon
         said = count(logs)
     await server.stop()
     assert (said["store.unavailable"], said["store.returned"], said["worker.failed"]) == (1, 1, 0)
+
+
+async def test_a_daemon_whose_primary_is_away_is_ready_and_says_of_each_zone_that_it_is_stuck(
+    postgresql_url: str,
+) -> None:
+    server = await serve()
+    await server.stop()
+    async with opened(postgresql_url, server, 0.3) as desk:
+        for zone in ZONES:
+            await submit(desk, zone, 1)
+        await until(lambda: all(desk.stands_in_the_way(zone) for zone in ZONES))
+        assert await desk.missing() == {}
+        for zone in ZONES:
+            assert await submit(desk, zone, 2) == 2
+
+
+async def test_a_daemon_is_not_ready_after_a_failed_write_until_one_succeeds(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 1_000_000) as disk:
+        engine = make_engine(f"sqlite:///{disk.folder}/history.db")
+        await migrate(engine)
+        store = SqlStore(engine)
+        desk = DaemonDesk(store)  # it serves no zones: nothing but the test writes
+        await store.ensure_zone(ZONES[0], "0" * 16)
+        assert await desk.missing() == {}
+        disk.fill()
+        large = {
+            Key(f"n{number}.{ZONES[0]}", "TXT"): make_records("TXT", 60, [b"\xff" + b"x" * 255])
+            for number in range(900)
+        }
+        submission = Submission(make_plan(ZONES[0], large), "tests", 1.0)
+        with pytest.raises(StoreUnavailable, match="disk full"):
+            await store.accept(submission, GUARDED, Policy(), {})
+        assert len(await store.zones()) == 1  # it can still be read
+        assert "found the disk full; make room" in (await desk.missing())["store"]
+        disk.make_room()
+        assert isinstance(await store.accept(submission, GUARDED, Policy(), {}), Accepted)
+        assert await desk.missing() == {}
+        await store.close()
+
+
+def test_a_zone_that_is_stuck_has_a_metric() -> None:
+    metrics = Metrics("guarded")
+    for stuck in (True, False):
+        metrics.survey(make_history(ZONES[0], "0" * 16).zone, 1.0, stuck=stuck, followed=False)
+        assert metrics.registry.get_sample_value("dnsguard_zone_stuck", {"zone": ZONES[0]}) == stuck
 
 
 async def test_a_primary_that_is_away_is_said_once_and_once_that_it_is_back(postgresql_url: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.history import StoreUnavailable
 from dnsguard.core.message import Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -39,6 +40,13 @@ class Held(MemoryPublisher):
         self.begun.set()
         await self.let.wait()
         return await MemoryPublisher.transfer(self, zone)
+
+
+class Broken(MemoryPublisher):
+    """A primary that is asked just when the database goes away."""
+
+    async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
+        raise StoreUnavailable(f"{zone}: the database does not answer")
 
 
 @pytest.fixture
@@ -105,6 +113,40 @@ async def test_what_is_found_is_in_the_metrics(scene: Scene) -> None:
         scene.wire[key("mail")] = a("192.0.2.2")
         await verifying.look()
         assert value("findings", kind="missing") == 0
+
+
+async def test_a_verification_that_fails_or_grows_old_is_in_the_metrics(scene: Scene) -> None:
+    await scene.publish({key("www"): a("192.0.2.1")})
+    metrics = Metrics("guarded")
+
+    def value(name: str) -> float | None:
+        return metrics.registry.get_sample_value(f"dnsguard_verification_{name}", {"zone": ZONE})
+
+    async with at_work(scene, scene.publisher, metrics, NEVER_S) as verifying:
+        scene.clock.at += 5
+        assert (value("age_seconds"), value("failed")) == (5, 0)  # none yet: since the daemon started
+        await verifying.look()
+        assert (value("age_seconds"), value("failed"), verifying.state.is_current(scene.clock.at)) == (0, 0, True)
+        scene.primary.contents = {each: found for each, found in scene.wire.items() if each.type != "TXT"}
+        assert isinstance(await verifying.look(), Postponed)
+        scene.clock.at += 7
+        assert (value("age_seconds"), value("failed"), verifying.state.is_current(scene.clock.at)) == (7, 1, False)
+        assert "no fence" in (verifying.state.failure or "")
+        assert verifying.last is not None
+        await scene.publish({key("www"): a("192.0.2.2")})
+        await verifying.look()
+        assert (value("failed"), verifying.state.failure) == (0, None)
+        scene.clock.at += 2 * NEVER_S + 1
+        assert (value("failed"), verifying.state.is_current(scene.clock.at)) == (1, False)
+    metrics.forget(ZONE)
+    assert value("age_seconds") is None
+
+
+async def test_a_verification_that_breaks_off_has_failed(scene: Scene) -> None:
+    async with at_work(scene, Broken(scene.primary), Metrics("guarded"), NEVER_S) as verifying:
+        with pytest.raises(StoreUnavailable):
+            await verifying.look()
+        assert verifying.state.failure == f"{ZONE}: the database does not answer"
 
 
 async def test_a_difference_found_on_demand_is_repaired_where_the_policy_says_so(scene: Scene) -> None:

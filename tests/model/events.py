@@ -21,6 +21,14 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The store answered that a plan changes nothing: its contents come from plans up to a generation."""
+
+    generation: int
+    covered: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The primary showed its fence (to an enactor, or to a clean-up with or without the whole zone)."""
 
@@ -115,7 +123,20 @@ class Crashed:
     """The actor is gone; the next of its name knows nothing."""
 
 
-Act = Accepted | Observed | Fetched | Published | Recorded | Pruned | Deleted | Unmarked | Strange | Rejected | Crashed
+Act = (
+    Accepted
+    | Unchanged
+    | Observed
+    | Fetched
+    | Published
+    | Recorded
+    | Pruned
+    | Deleted
+    | Unmarked
+    | Strange
+    | Rejected
+    | Crashed
+)
 
 
 @dataclass(frozen=True, slots=True)

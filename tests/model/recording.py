@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.fence import Fence, fence_key, parse_fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, KeyReused, Pending, Submission
+from dnsguard.core.history import Accepted, KeyReused, Pending, Submission, Unchanged
 from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of, rollback_name, target_of
 from dnsguard.core.message import (
     AddRecords,
@@ -71,6 +71,8 @@ class Recorder:
                 self._sent(who, message, _outcome(answer))
             case "store.accept", Submission() as submission, Accepted(generation, False):
                 self._add(who, events.Accepted(generation, submission.plan.keys))
+            case "store.accept", Submission() as submission, Unchanged(generation, False):
+                self._add(who, events.Unchanged(generation, submission.plan.keys))
             case "store.pending", fence, Pending() as pending:
                 base = fence.base if isinstance(fence, Fence) else 0
                 self.fetched[who] = pending.changes
@@ -274,7 +276,7 @@ class RecordedStore(MemoryStore):
 
     async def accept(
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
-    ) -> Accepted | KeyReused | Refusal:
+    ) -> Accepted | Unchanged | KeyReused | Refusal:
         """Append the plan."""
         answer = await MemoryStore.accept(self, submission, guards, policy, wire)
         self.recorder.note(self.who, "store.accept", submission, answer)

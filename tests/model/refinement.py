@@ -24,6 +24,7 @@ from tests.model.events import (
     Recorded,
     Rejected,
     Strange,
+    Unchanged,
     Unmarked,
 )
 from tests.model.search import ALWAYS
@@ -136,6 +137,8 @@ class Replay:
         match event.act:
             case Accepted(generation, covered):
                 yield from self._accepted(state, generation, covered)
+            case Unchanged(generation, covered):
+                yield from self._unchanged(state, generation, covered)
             case Observed(fence):
                 if fence == state.fence:
                     yield put(state, number, Enactor(SEEN, fence))
@@ -202,6 +205,15 @@ class Replay:
             yield state._replace(plans=(*state.plans, (generation, self._named(covered))))
         else:
             yield f"the newest plan is {newest(state)} already"
+
+    def _unchanged(self, state: State, generation: int, covered: tuple[Key, ...]) -> Iterator[State | str]:
+        """Nothing happens, and the answer names the newest generation that the RRsets' contents come from."""
+        rrsets = set(self._named(covered))
+        comes_from = {rrset: g for g, cover in state.plans if g not in state.rejected for rrset in rrsets & set(cover)}
+        if comes_from.keys() == rrsets and max(comes_from.values()) == generation:
+            yield state
+        else:
+            yield f"the newest contents come from {comes_from}, with RRsets numbered {self.rrsets}"
 
     def _fetched(self, state: State, actor: str, fetched: Fetched) -> Iterator[State | str]:
         """An enactor may aim at any accepted generation ahead, and may begin a publication under way anew."""

@@ -32,6 +32,7 @@ from tests.model.events import (
     Published,
     Recorded,
     Rejected,
+    Unchanged,
 )
 from tests.model.recording import RecordedPublisher, RecordedStore, Recorder
 from tests.model.refinement import accepts
@@ -88,10 +89,18 @@ NEWER = (
 )
 
 
+def test_a_plan_that_changes_nothing_rests_on_the_newest_plan_of_what_it_covers() -> None:
+    said = (Event("P", Unchanged(2, (A,))), Event("P", Unchanged(1, (B,))), Event("P", Unchanged(2, (A, B))))
+    assert accepts((*NEWER, *said)) is None
+
+
 @pytest.mark.parametrize(
     ("trace", "why"),
     [
         ((Event("P", Accepted(2, (A,))), Event("P", Accepted(2, (A,)))), "event 2"),
+        ((*NEWER, Event("P", Unchanged(1, (A,)))), "the newest contents come from"),
+        ((*NEWER, Event("P", Unchanged(1, (A, B)))), "the newest contents come from"),
+        ((*NEWER[:4], Event("P", Unchanged(2, (A,)))), "the newest contents come from"),
         ((*PUBLISHED, Event("E0", Observed(at(2)))), "the fence is"),
         ((*PUBLISHED, Event("E0", Observed(HALF)), Event("E0", Observed(at(1))), Event("E1", Observed(HALF))), "is Pl"),
         ((*NEWER, Event("E1", Published(None, at(2), ((A, 2),), "applied"))), "the prerequisite would be"),
@@ -211,7 +220,10 @@ class Scene:
                 del contents[A if number % 2 else B]
             if self.poison and number == 2:
                 contents[B] = POISON
-            await planner.submit(Submission(make_plan(ZONE, contents), "P", 999.0))
+            submission = Submission(make_plan(ZONE, contents), "P", 999.0)
+            await planner.submit(submission)
+            if number == self.plans:
+                await planner.submit(submission)  # it changes nothing, unless it was rejected meanwhile
 
     async def enactor(self, who: str) -> None:
         store, publisher = self.ends(who)
@@ -254,6 +266,6 @@ def test_what_the_real_workers_do_is_a_behaviour(layout: str, poison: bool) -> N
         assert refused is None, f"seed {seed}: {refused}"
         acts.update(type(event.act) for event in scene.recorder.events)
     print(acts)
-    assert {Accepted, Observed, Fetched, Published, Recorded, Pruned, Crashed} <= acts.keys()
+    assert {Accepted, Unchanged, Observed, Fetched, Published, Recorded, Pruned, Crashed} <= acts.keys()
     assert (Rejected in acts) is poison
     assert (Deleted in acts) is (layout == "versioned")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.core.history import Accepted, KeyReused, Submission
+from dnsguard.core.history import Accepted, KeyReused, Submission, Unchanged
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
@@ -38,9 +38,11 @@ async def submit(
     wire: Mapping[Key, Records] | None = None,
     guards: Guards = GUARDED,
     zone: str = ZONE,
-) -> Accepted | KeyReused | Refusal:
+    republish: bool = False,
+    open_findings: tuple[tuple[Key, int], ...] = (),
+) -> Accepted | Unchanged | KeyReused | Refusal:
     plan = make_plan(zone, rrsets, reason="a test", adopt=adopt, based_on=based_on, stated=stated)
-    submission = Submission(plan, actor, at, idempotency_key, body_digest)
+    submission = Submission(plan, actor, at, idempotency_key, body_digest, republish, open_findings)
     return await store.accept(submission, guards, Policy(), wire)
 
 

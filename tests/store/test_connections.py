@@ -87,7 +87,7 @@ async def test_plans_of_others_go_on_while_a_commit_is_unclear(
             proxy.cut(2, when)
             outcomes = await asyncio.gather(
                 *(
-                    submit(store, {key(f"host-{number}"): a(1)}, actor=actor)
+                    submit(store, {key(f"host-{number}"): a(1)}, actor=actor, republish=True)
                     for number in range(8)
                     for store, actor in ((one, "one"), (other, "other"))
                 )

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.history import Submission
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.store.sql import SqlStore
@@ -32,7 +33,7 @@ async def test_no_statement_of_the_way_of_a_plan_reads_a_whole_zone_or_history(
 ) -> None:
     for number in range(1, 6):
         await accepted(store, {key("www"): a(number), key(f"host-{number}"): a(1)}, idempotency_key=f"k{number}")
-    await store.judge(make_plan(ZONE, {key("www"): RETIRED}), GUARDED, Policy(), None)
+    await store.judge(Submission(make_plan(ZONE, {key("www"): RETIRED}), "planner", 1.0), GUARDED, Policy(), None)
     await store.unmanaged(ZONE, [key("www")])
     fence = await publish(store, 2)
     unrecorded = await fence_at(store, 3)

@@ -70,7 +70,11 @@ async def test_old_and_new_code_work_on_one_database_when_the_migration_only_add
     await to_the_next_version(url, tmp_path / "next")
     started = await open_store()  # the old code again, on the new tables
     outcomes = await asyncio.gather(
-        *(submit(store, {key(f"host-{number}"): a(1)}) for number in range(5) for store in (before, started))
+        *(
+            submit(store, {key(f"host-{number}"): a(1)}, republish=True)
+            for number in range(5)
+            for store in (before, started)
+        )
     )
     assert {type(outcome) for outcome in outcomes} == {Accepted}
     await publish(started, 11)

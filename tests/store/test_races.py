@@ -12,7 +12,11 @@ from tests.store.making import HISTORY, ZONE, a, accepted, fence_at, key, submit
 async def test_plans_accepted_at_two_daemons_at_once_are_all_there_in_one_chain(open_store: OpenStore) -> None:
     one, two = await open_store(), await open_store()
     outcomes = await asyncio.gather(
-        *(submit(store, {key(f"host-{number}"): a(number)}) for number in range(40) for store in (one, two))
+        *(
+            submit(store, {key(f"host-{number}"): a(number)}, republish=True)
+            for number in range(40)
+            for store in (one, two)
+        )
     )
     generations = [outcome.generation for outcome in outcomes if isinstance(outcome, Accepted)]
     assert sorted(generations) == list(range(1, 81))

@@ -2,7 +2,7 @@ import pytest
 
 from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.guards import GUARDED
-from dnsguard.core.history import Difference, GenerationUnknown
+from dnsguard.core.history import Difference, GenerationUnknown, Submission
 from dnsguard.core.plan import Before, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import identical, parse_records
@@ -227,7 +227,7 @@ async def test_a_change_of_case_alone_is_a_difference(store: SqlStore) -> None:
     (found,) = await store.differences(ZONE, 1, 2)
     assert identical(found.before, MIXED)
     assert identical(found.after, LOWER)
-    judged = await store.judge(make_plan(ZONE, {ptr: MIXED}), GUARDED, Policy(), {})
-    assert [difference.key for difference in judged.differences] == [ptr]
-    judged = await store.judge(make_plan(ZONE, {ptr: LOWER}), GUARDED, Policy(), {})
-    assert judged.differences == ()
+    for wanted, differing, unchanged_at in ((MIXED, [ptr], None), (LOWER, [], 2)):
+        submission = Submission(make_plan(ZONE, {ptr: wanted}), "tests", 1.0)
+        judged = await store.judge(submission, GUARDED, Policy(), {})
+        assert ([each.key for each in judged.differences], judged.unchanged_at) == (differing, unchanged_at)

@@ -223,7 +223,7 @@ async def test_what_a_publication_left_half_way_created_is_retired_and_not_forgo
 async def test_a_rejection_that_would_want_the_same_again_is_not_made(store: SqlStore) -> None:
     await accepted(store, {key("www"): a(1)})
     await store.record(ZONE, await fence_at(store, 1), 2000.0)
-    same = await accepted(store, {key("www"): a(1)})
+    same = await accepted(store, {key("www"): a(1)}, republish=True)
     assert await store.reject(ZONE, same, "no", 2001.0) is None
     entry, _ = await store.plan(ZONE, same)
     assert (entry.state, entry.why) == (PlanState.FAULTED, "no")

@@ -43,7 +43,7 @@ async def test_a_plan_that_takes_over_what_it_found_is_known_as_one_to_both_stor
 
 async def repaired(store: SqlStore, at: float, actor: str = ACTOR, reason: str = REASON + "it was gone") -> None:
     plan = make_plan(ZONE, {key("www"): a(1), key("mail"): a(2)}, reason=reason)
-    assert isinstance(await store.accept(Submission(plan, actor, at), GUARDED, Policy(), {}), Accepted)
+    assert isinstance(await store.accept(Submission(plan, actor, at, republish=True), GUARDED, Policy(), {}), Accepted)
 
 
 async def test_repairs_are_known_by_rrset_and_time_and_nothing_else_is_taken_for_one(store: SqlStore) -> None:

@@ -94,7 +94,9 @@ class Rig:
     async def submit(self, rrsets: Mapping[Key, Wanted], *, adopt: bool = False, based_on: int | None = None) -> int:
         planner = Planner(self.store, MemoryPublisher(self.primary), self.guards, self.policy)
         plan = make_plan(ZONE, rrsets, adopt=adopt, based_on=based_on)
-        answer = await planner.submit(Submission(plan, "tests", 999.0))
+        answer = await planner.submit(
+            Submission(plan, "tests", 999.0, republish=True)
+        )  # what is asked for is a generation
         assert isinstance(answer, Accepted), answer
         return answer.generation
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
-from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Zone
+from dnsguard.core.history import Accepted, Covered, Judged, KeyReused, Pending, Submission, Unchanged, Zone
 from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of
 from dnsguard.core.message import (
     Message,
@@ -65,6 +65,11 @@ def part_of(name: str) -> str:
         return f"name {rest}"
     place = node_of(rest if first == MARKER_LABEL else name)
     return f"name {name}" if place is None else f"nodes {place[1]}"
+
+
+def _read_by(plan: Plan) -> tuple[str, ...]:
+    """Return what is looked at to judge a plan: of the record, only whether what it would take over is taken over."""
+    return (PLANS, MANAGED) if plan.adopt or plan.as_found else (PLANS,)
 
 
 def parts_of(owner: str) -> tuple[str, str]:
@@ -139,18 +144,21 @@ class GatedStore:
 
     async def accept(
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
-    ) -> Accepted | KeyReused | Refusal:
-        """Ask the guards and append the plan."""
-        await self.gate.pass_through("store.accept", reads=(PLANS,), writes=(PLANS,))
+    ) -> Accepted | Unchanged | KeyReused | Refusal:
+        """Ask the guards and append the plan, unless it changes nothing."""
+        reads = _read_by(submission.plan)
+        await self.gate.pass_through("store.accept", reads=reads, writes=(PLANS,))
         answer = await self.store.accept(submission, guards, policy, wire)
-        if isinstance(answer, Refusal):
-            self.gate.touched(reads=(PLANS,))
+        if isinstance(answer, Refusal | Unchanged):
+            self.gate.touched(reads=reads)
         return self._noted("store.accept", submission, answer)
 
-    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+    async def judge(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Judged:
         """Ask every guard and compare with what stands."""
-        await self.gate.pass_through("store.judge", reads=(PLANS,))
-        return self._noted("store.judge", plan, await self.store.judge(plan, guards, policy, wire))
+        await self.gate.pass_through("store.judge", reads=_read_by(submission.plan))
+        return self._noted("store.judge", submission, await self.store.judge(submission, guards, policy, wire))
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
         """Return those RRsets that no accepted plan covers."""

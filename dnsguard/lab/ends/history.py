@@ -5,7 +5,7 @@ said elsewhere, by the same rules as the SQL store's tables follow.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.history import Entry, PlanState, Submission, Zone
+from dnsguard.core.history import Accepted, Entry, KeyReused, PlanState, Submission, Unchanged, Zone
 from dnsguard.core.plan import Plan, Wanted, chain_digest, plan_digest
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -30,7 +30,8 @@ class MemoryHistory:
     chains: dict[int, str] = field(default_factory=dict)
     changes: dict[Key, dict[int, Wanted]] = field(default_factory=dict)
     heads: dict[Key, Head] = field(default_factory=dict)
-    answered: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    answered: dict[tuple[str, str], tuple[Accepted | Unchanged, bytes]] = field(default_factory=dict)
+    """By actor and idempotency key: the answer, and the digest of the body."""
     turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
     """What rejected plans wanted."""
     as_found: set[int] = field(default_factory=set)
@@ -73,9 +74,24 @@ def append(history: MemoryHistory, submission: Submission, generation: int, reve
         history.changes.setdefault(key, {})[generation] = wanted
         head = history.heads.setdefault(key, Head())
         head.adopt = head.adopt or plan.adopt
-    if submission.idempotency_key is not None:
-        history.answered[submission.actor, submission.idempotency_key] = (generation, submission.body_digest)
+    answer(history, submission, Accepted(generation))
     history.zone = replace(about, newest=generation)
+
+
+def answer(history: MemoryHistory, submission: Submission, given: Accepted | Unchanged) -> None:
+    """Keep what a submission was answered, if it has an idempotency key."""
+    if submission.idempotency_key is not None:
+        history.answered[submission.actor, submission.idempotency_key] = (given, submission.body_digest)
+
+
+def answered(history: MemoryHistory, submission: Submission) -> Accepted | Unchanged | KeyReused | None:
+    """Return what a submission was answered before under its idempotency key, None if it is new."""
+    if submission.idempotency_key is None:
+        return None
+    given, body_digest = history.answered.get((submission.actor, submission.idempotency_key), (None, b""))
+    if given is None:
+        return None
+    return replace(given, repeated=True) if body_digest == submission.body_digest else KeyReused(given.generation)
 
 
 def with_backlog(history: MemoryHistory) -> Zone:
@@ -93,5 +109,6 @@ def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[K
         if found is not None:
             generation, wanted = found
             actor = history.entries[generation].actor
-            standing[key] = Standing(wanted, generation, actor)
+            head = history.heads[key]
+            standing[key] = Standing(wanted, generation, actor, head.live is not None or head.adopt)
     return Submitted(plan, policy, history.zone.newest, standing, wire)

@@ -10,13 +10,13 @@ from dnsguard.core.guards import Guards
 from dnsguard.core.history import (
     Accepted,
     Covered,
-    Difference,
     GenerationUnknown,
     Judged,
     KeyReused,
     Pending,
     PlanState,
     Submission,
+    Unchanged,
     Zone,
     ZoneUnknown,
 )
@@ -26,9 +26,10 @@ from dnsguard.core.plan import (
     make_plan,
 )
 from dnsguard.core.policy import Policy
-from dnsguard.core.records import Key, Records, identical
+from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
-from dnsguard.lab.ends.history import MemoryHistory, append, facts_of, with_backlog
+from dnsguard.core.unchanged import judged, replaced, unchanged_at
+from dnsguard.lab.ends.history import MemoryHistory, answer, answered, append, facts_of, with_backlog
 from dnsguard.lab.ends.pending import changes_between, resumable, with_neighbours
 from dnsguard.lab.ends.settlement import mark_faulted, mend, owed_by, put_back, settle
 from dnsguard.lab.scheduler.gate import Gate, OpenGate
@@ -58,35 +59,33 @@ class MemoryStore:
 
     async def accept(
         self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
-    ) -> Accepted | KeyReused | Refusal:
-        """Ask the guards and append the plan."""
+    ) -> Accepted | Unchanged | KeyReused | Refusal:
+        """Ask the guards and append the plan, unless it changes nothing."""
         zone = submission.plan.zone
         history = await self._turn("store.accept", zone, reads=("history", "record"), writes=("history",))
-        if submission.idempotency_key is not None:
-            answer = history.answered.get((submission.actor, submission.idempotency_key))
-            if answer is not None:
-                generation, digest = answer
-                same = digest == submission.body_digest
-                return Accepted(generation, repeated=True) if same else KeyReused(generation)
-        refusal = guards.refuse_submission(facts_of(history, submission.plan, policy, wire))
+        if (before := answered(history, submission)) is not None:
+            return before
+        facts = facts_of(history, submission.plan, policy, wire)
+        refusal = guards.refuse_submission(facts)
         if refusal is not None:
             return refusal
+        rests_on = unchanged_at(facts, submission)
+        if rests_on is not None:
+            unchanged = Unchanged(rests_on)
+            answer(history, submission, unchanged)
+            return unchanged
         stated = submission.plan.stated
-        generation = history.zone.newest + 1 if stated is None else stated
-        append(history, submission, generation)
-        return Accepted(generation)
+        accepted = Accepted(history.zone.newest + 1 if stated is None else stated, replaced=replaced(facts))
+        append(history, submission, accepted.generation)
+        return accepted
 
-    async def judge(self, plan: Plan, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None) -> Judged:
+    async def judge(
+        self, submission: Submission, guards: Guards, policy: Policy, wire: Mapping[Key, Records] | None
+    ) -> Judged:
         """Ask every guard and compare with what stands."""
-        history = await self._turn("store.judge", plan.zone, reads=("history", "record"))
-        facts = facts_of(history, plan, policy, wire)
-        differences = []
-        for key, after in plan.rrsets:
-            found = history.newest_change(key, history.zone.newest)
-            before = None if found is None or found[1] is Absence.UNCOVERED else found[1]
-            if not identical(before, after):
-                differences.append(Difference(key, before, after))
-        return Judged(history.zone.newest, guards.judge_submission(facts), tuple(differences))
+        history = await self._turn("store.judge", submission.plan.zone, reads=("history", "record"))
+        facts = facts_of(history, submission.plan, policy, wire)
+        return judged(facts, submission, guards.judge_submission(facts))
 
     async def unmanaged(self, zone: str, keys: Collection[Key]) -> frozenset[Key]:
         """Return those RRsets that no accepted plan covers."""

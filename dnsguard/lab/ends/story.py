@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Accepted, Pending, Submission, Zone
+from dnsguard.core.history import Accepted, Pending, Submission, Unchanged, Zone
 from dnsguard.core.layout import node_of, resolved, target_of
 from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Refused
 from dnsguard.core.names import FENCE_LABEL
@@ -63,6 +63,8 @@ class Teller:
                 return f"{who} makes the next plan, and looks up what it covers"
             case Note(_, "store.accept", Submission(), Accepted(generation)):
                 return f"{who} submits a full plan: accepted as generation {generation}"
+            case Note(_, "store.accept", Submission(), Unchanged(generation)):
+                return f"{who} submits a full plan: unchanged since generation {generation}"
             case Note(_, "store.accept", Submission(), Refusal() as refusal):
                 return f"{who} submits a plan: refused, {refusal.detail}"
             case Note(_, "observe", _, Seen() as seen):

@@ -5,7 +5,7 @@ strangers in it. It hears what happened from notes, and decides nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dnsguard.core.history import Accepted, Submission
+from dnsguard.core.history import Accepted, Submission, Unchanged
 from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Refused, Unknown, Unreachable
 from dnsguard.core.plan import Absence
 from dnsguard.core.records import Key, Records
@@ -86,6 +86,9 @@ class Chronicle(Teller):
                 retired = [short(key.name) for key, wanted in submission.plan.rrsets if wanted is Absence.RETIRED]
                 retires = f" that retires {_some(retired)}" if retired else ""
                 return f"{who} submits a plan for {covered}{retires}: accepted as generation {generation}"
+            case Note(who, "store.accept", Submission() as submission, Unchanged(generation)):
+                covered = _some([short(key.name) for key in submission.plan.keys])
+                return f"{who} submits a plan for {covered}: unchanged since generation {generation}"
             case Note(who, "store.accept", Submission() as submission, Refusal() as refusal):
                 return f"{who} submits a plan: refused by {refusal.guard}, {refusal.detail}"
             case Note(who, act, _, Unreachable(reason)):

@@ -3,8 +3,9 @@ What they were promised they note, so that it can be held against what becomes o
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from dnsguard.core.history import Accepted, StoreUnavailable, Submission
+from dnsguard.core.history import Accepted, StoreUnavailable, Submission, Unchanged
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan, state_at
 from dnsguard.core.records import Key, Records
 from dnsguard.lab.simulate.slips import ACTS, Slipping
@@ -34,7 +35,10 @@ async def plan_on(world: World, planner_number: int, plans: int) -> None:
         for taken in rrsets if adopt else ():
             world.adopting.add(taken)
             world.theirs.pop(taken, None)
-        await _submit(world, who, f"plan {number}", make_plan(ZONE, rrsets, based_on=based_on, adopt=adopt))
+        plan = make_plan(ZONE, rrsets, based_on=based_on, adopt=adopt)
+        await _submit(world, who, f"plan {number}", plan)
+        if draw.of("again").random() < swarm.again:
+            await _submit(world, who, f"plan {number} again", replace(plan, based_on=None))
     world.planners_done += 1
 
 
@@ -53,12 +57,17 @@ async def _submit(world: World, who: str, key: str, plan: Plan, hopeless: str | 
     submission = Submission(plan, who, world.now(), f"{who} {key}", key.encode())
     for _ in range(TRIES_MAX):
         store, publisher = world.ends(who)
-        theirs = dict(world.theirs)
+        theirs, newest = dict(world.theirs), world.history.zone.newest
         try:
             answer = await Planner(store, publisher, world.guards, world.policy).submit(submission)
         except StoreUnavailable:
             await world.simulation.pause(world.draw.uniform(0, 1))
             continue
+        if isinstance(answer, Unchanged):
+            world.unchanged_at.add(answer.generation)
+            world.unchanged.append((answer.generation, plan))
+            if not answer.repeated and newest > answer.generation:
+                world.unchanged.append((newest, plan))  # it was so when the request came, not only at some time before
         if isinstance(answer, Accepted):
             world.acknowledged.append(answer.generation)
             if not answer.repeated and not plan.adopt:

@@ -89,6 +89,8 @@ class Swarm:
     """How many verifiers compare the zone with the history, each in a daemon of its own."""
     verify: str
     """What they do with differences; the policy's word."""
+    again: float
+    """Of the planners' plans: the same is submitted once more, as another request."""
 
 
 def swarm(seed: int) -> Swarm:
@@ -135,4 +137,5 @@ def swarm(seed: int) -> Swarm:
         retire=sometimes(0.5, 0.05, 0.3) if retiring else 0.0,
         verifiers=verifiers,
         verify=draw.choice(("report", "repair", "repair")),
+        again=sometimes(0.4, 0.2, 0.7),
     )

@@ -19,6 +19,7 @@ from dnsguard.core.invariants import (
     origins,
     prefix,
     standing,
+    unchanged_kept,
 )
 from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, resolved, target_of
 from dnsguard.core.plan import Absence, Change
@@ -73,7 +74,7 @@ def look_at_the_end(world: World) -> Violation | None:
     zone = world.history.zone
     broken = (
         healed(zone.newest, seen_in(ZONE, world.primary.contents).fence)
-        or nothing_lost(world.acknowledged, world.history.entries, zone.kept_from, quiet=True)
+        or nothing_lost((*world.acknowledged, *world.unchanged_at), world.history.entries, zone.kept_from, quiet=True)
         or _doubled(world)
         or _look_at_promises(world)
         or _returned(world)
@@ -120,6 +121,8 @@ def _look_at_promises(world: World) -> Broken | None:
                 said = f"{key} of generation {unseen[0]} is overwritten by {generation}, made from {based_on}"
                 return Broken(*DOOR, f"{said} without a look at it")
     world.accepted_upto = history.zone.newest
+    if (broken := _look_at_unchanged(world)) is not None:
+        return broken
     for generation, why in world.hopeless.items():
         entry = history.entries.get(generation)
         if entry is not None and entry.state in {PlanState.REJECTED, PlanState.FAULTED}:
@@ -129,6 +132,15 @@ def _look_at_promises(world: World) -> Broken | None:
             said = f"generation {entry.generation} is rejected with '{entry.why}'"
             return Broken(4, "nothing lost", f"{said}: that is our own prerequisite, and no reason")
     return None
+
+
+def _look_at_unchanged(world: World) -> Broken | None:
+    """Ask whether each answer "unchanged" was right. Each is looked at once, before clean-up may forget about it."""
+    unchanged, world.unchanged = world.unchanged, []
+    said = (*world.changes(), *world.rejected()) if unchanged else ()
+    kept_from = world.history.zone.kept_from
+    checks = (unchanged_kept(said, generation, plan) for generation, plan in unchanged if generation >= kept_from)
+    return next((broken for broken in checks if broken is not None), None)
 
 
 def _changed_by_repair(world: World, generation: int) -> Key | None:

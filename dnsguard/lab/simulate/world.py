@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dnsguard.core.fence import Fence
 from dnsguard.core.guards import Guards
 from dnsguard.core.layout import node_of, resolved
-from dnsguard.core.plan import Change
+from dnsguard.core.plan import Change, Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
@@ -59,6 +59,10 @@ class World:
     policy: Policy = field(init=False)
     clock_jump_s: float = 0.0
     acknowledged: list[int] = field(default_factory=list)
+    unchanged: list[tuple[int, Plan]] = field(default_factory=list)
+    """Plans that were answered with "unchanged" and not looked at yet, each with a generation at which it was so."""
+    unchanged_at: set[int] = field(default_factory=set)
+    """The generations with which plans were answered that changed nothing."""
     hopeless: dict[int, str] = field(default_factory=dict)
     """Plans that were answered with yes, and of which it could be known then that nothing can come of them: why."""
     planners_done: int = 0
@@ -180,6 +184,8 @@ class World:
         if self.fence is not None and self.fence.generation > newest:
             self.settled_at = None
         self.acknowledged = [generation for generation in self.acknowledged if generation <= newest]
+        self.unchanged = [(generation, plan) for generation, plan in self.unchanged if generation <= newest]
+        self.unchanged_at = {generation for generation in self.unchanged_at if generation <= newest}
         self.hopeless = {generation: why for generation, why in self.hopeless.items() if generation <= newest}
         self.kept_from, self.changes_before, self.accepted_upto = backup.zone.kept_from, (), newest
 

@@ -38,7 +38,9 @@ async def accepted(
 ) -> None:
     plan = make_plan(ZONE, rrsets, reason=reason)
     for store in both:
-        assert isinstance(await store.accept(Submission(plan, actor, at), GUARDED, Policy(), {}), Accepted)
+        assert isinstance(
+            await store.accept(Submission(plan, actor, at, republish=True), GUARDED, Policy(), {}), Accepted
+        )
 
 
 async def rejected(both: Both, generation: int) -> None:

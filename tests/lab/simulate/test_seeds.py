@@ -53,7 +53,7 @@ FIRST: dict[str, tuple[int, str]] = {
     "bound_by_fence": (16, "clean-up is harmless"),
 }
 """By guard: a seed whose world breaks without it, and what. `dnsguard simulate --each-guard` finds them anew."""
-REPAIRED = 11
+REPAIRED = 10
 """A seed in whose world a stranger overwrites what a verifier then repairs."""
 
 
@@ -204,7 +204,7 @@ def test_a_verifier_repairs_what_strangers_changed_and_its_story_says_so() -> No
         for said in (
             "a stranger writes another address where dnsguard has published one; n0 now answers: plan ?",
             "V0 submits a plan for n0",
-            "n0 now answers: plan 3",
+            "n0 now answers: plan 4",
         )
     ]
     assert acts == sorted(acts)
