@@ -69,8 +69,8 @@ async def test_an_answer_says_what_was_replaced_with_the_generation_that_it_had(
         {
             "name": f"www.{ZONE}",
             "type": "A",
-            "before": {"ttl": 300, "records": ["192.0.2.1"], "absence": None},
-            "after": {"ttl": 60, "records": ["192.0.2.2"], "absence": None},
+            "before": {"ttl": 300, "records": ["192.0.2.1"], "absence": None, "opaque": False},
+            "after": {"ttl": 60, "records": ["192.0.2.2"], "absence": None, "opaque": False},
             "generation": 1,
         }
     ]
