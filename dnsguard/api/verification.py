@@ -50,6 +50,11 @@ class VerificationShown(Answer, frozen=True, kw_only=True):
     unmanaged: Annotated[int, Meta(description="RRsets that are nobody's business here.")]
     finding_count: int
     findings: Annotated[tuple[FindingShown, ...], Meta(description=f"The first {LISTED_MAX}, by name and type.")]
+    opaque_count: int = 0
+    opaque: Annotated[
+        tuple[RRsetNamed, ...],
+        Meta(description=f"The first {LISTED_MAX} in the zone with a record that is not valid rdata of its type."),
+    ] = ()
     suspended: Annotated[tuple[RRsetNamed, ...], Meta(description="Repaired no more for the time being.")]
 
 

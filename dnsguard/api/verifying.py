@@ -57,6 +57,8 @@ async def verify(visit: Visit) -> web.Response:
             unmanaged=found.unmanaged,
             finding_count=found.total,
             findings=tuple(_finding(finding) for finding in found.findings[:LISTED_MAX]),
+            opaque_count=len(found.opaque),
+            opaque=rendering.named(found.opaque[:LISTED_MAX]),
             suspended=rendering.named(suspended[:LISTED_MAX]),
         )
 

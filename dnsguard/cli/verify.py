@@ -43,6 +43,8 @@ async def verify(daemon: Daemon, display: Display, zone: str | None) -> int:
         return REFUSED if found.finding_count else DONE
     for finding in found.findings:
         display.line(line_of(finding), "red")
+    for rrset in found.opaque:
+        display.line(f"compared by octets: {rrset.name} {rrset.type}{OPAQUE_MARK}", "dim")
     for said in _summary(found):
         display.line(said, "yellow" if found.finding_count else "green")
     return REFUSED if found.finding_count else DONE

@@ -43,7 +43,7 @@ class Selection:
     def without(self, refused: Mapping[Key, str]) -> "Selection":
         """Leave out more, each with the reason."""
         taken = tuple((key, records) for key, records in self.taken if key not in refused)
-        return Selection(taken, tuple(sorted((*self.left_out, *refused.items()))))
+        return Selection(taken, tuple(sorted((dict(self.left_out) | dict(refused)).items())))
 
 
 def select(

@@ -11,7 +11,7 @@ from dnsguard.core.history import Covered
 from dnsguard.core.layout import Layout, alias_to, live_node, node_name, node_of, target_of
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Absence, Change, Wanted
-from dnsguard.core.records import Key, Records
+from dnsguard.core.records import Key, Records, has_opaque
 from dnsguard.core.submission import SERVER_OWNED_TYPES
 
 FINDINGS_MAX = 20_000
@@ -66,6 +66,8 @@ class Verification:
     unmanaged: int
     findings: tuple[Finding, ...]
     count: Mapping[Kind, int]
+    opaque: tuple[Key, ...] = ()
+    """The RRsets in the zone with a record that is not valid rdata of its type: they are compared by octets."""
 
     @property
     def total(self) -> int:
@@ -93,6 +95,7 @@ class Comparison:
     unmanaged: int = 0
     findings: list[Finding] = field(default_factory=list)
     count: dict[Kind, int] = field(default_factory=dict)
+    opaque: list[Key] = field(default_factory=list)
     _left: dict[Key, Records] = field(init=False)
     _names: set[str] = field(init=False, default_factory=set)
     """Where plans have put records: nodes of the versioned layout included."""
@@ -136,10 +139,18 @@ class Comparison:
             elif not self.layout.reserves(key.name):
                 self.unmanaged += 1
 
+    def note_opaque(self, keys: Iterable[Key]) -> None:
+        """Note which of these RRsets of the zone are opaque."""
+        self.opaque += (
+            key for key in keys if key.type not in SERVER_KEPT_TYPES and has_opaque(key.type, self.wire[key])
+        )
+
     def done(self, generation: int, base: int, at: float) -> Verification:
         """Return what it came to."""
         findings = tuple(sorted(self.findings, key=lambda finding: finding.key))
-        return Verification(self.zone, generation, base, at, self.compared, self.unmanaged, findings, dict(self.count))
+        opaque = tuple(sorted(self.opaque))
+        count = dict(self.count)
+        return Verification(self.zone, generation, base, at, self.compared, self.unmanaged, findings, count, opaque)
 
     def _take_laid_out(self, name: str, here: Sequence[Covered]) -> None:
         """Follow the alias to the node where the records of a name stand."""

@@ -278,6 +278,11 @@ def is_opaque(rdtype: str, text: str) -> bool:
     return _GENERIC_START.match(text) is not None and _has_own_format(rdtype)
 
 
+def has_opaque(rdtype: str, records: Records) -> bool:
+    """Tell whether a record of an RRset is opaque; common types are passed over, for whole zones are asked about."""
+    return rdtype not in _FAITHFUL and any(is_opaque(rdtype, text) for text in records_text(rdtype, records))
+
+
 @lru_cache(maxsize=512)
 def _has_own_format(rdtype: str) -> bool:
     known = dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype))

@@ -13,7 +13,7 @@ from dnsguard.core.history import StoreUnavailable, Zone
 from dnsguard.core.message import Applied, DeleteRRset, Message, Outcome, Refused, Unknown, Unreachable
 from dnsguard.core.names import fence_name
 from dnsguard.core.publication import scratch_removed
-from dnsguard.core.records import Key
+from dnsguard.core.records import Key, has_opaque
 from dnsguard.daemon import compose
 from dnsguard.daemon.check import Check, Verdict
 from dnsguard.daemon.clock import SystemClock
@@ -30,6 +30,8 @@ from dnsguard.wire.rivals import Standing, examine
 
 BIND_RECORDS_MAX = 100
 """BIND's max-records-per-type unless somebody sets it."""
+OPAQUE_NAMED_MAX = 20
+"""How many RRsets with unreadable records are named."""
 _CLOCK = SystemClock()
 
 
@@ -137,7 +139,13 @@ async def _transfer(about: str, zone: str, publisher: DnsPublisher) -> Check:
     expected = "the whole zone by AXFR"
     if isinstance(everything, Unreachable):
         return Check(about, Verdict.WRONG, expected, everything.reason, "let the TSIG key transfer the zone")
-    return Check(about, Verdict.GOOD, expected, f"{len(everything)} RRsets")
+    opaque = sorted(str(key) for key, records in everything.items() if has_opaque(key.type, records))
+    if not opaque:
+        return Check(about, Verdict.GOOD, expected, f"{len(everything)} RRsets")
+    named = ", ".join(opaque[:OPAQUE_NAMED_MAX]) + (" and more" if len(opaque) > OPAQUE_NAMED_MAX else "")
+    found = f"{len(everything)} RRsets, {len(opaque)} of them opaque: {named}"
+    advice = "they are not valid for their types and kept octet for octet; check that clients can use them"
+    return Check(about, Verdict.NOTE, expected, found, advice)
 
 
 async def _fence(about: str, zone: str, publisher: DnsPublisher, known: Zone | None) -> Check:

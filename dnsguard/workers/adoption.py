@@ -78,24 +78,30 @@ class Adoption:
         based_on = (await self.store.zone(zone)).newest
         covered = {each.key: each for each in await self.store.covered(zone)}
         wire = await self._transfer(zone)
-        _, refused = await judge_fence(self.store, self.guards, zone, seen_in(zone, wire))
-        if refused is not None:
-            raise AdoptionRefused(refused.detail)
+        _, stopped = await judge_fence(self.store, self.guards, zone, seen_in(zone, wire))
+        if stopped is not None:
+            raise AdoptionRefused(stopped.detail)
         _refuse_unmatched(wish, wire)
         selection = select(zone, wire, covered, wish.names, excepted=wish.excepted, signing_keys=wish.signing_keys)
         unconfirmed = await self._unconfirmed(zone, selection.taken)
-        selection = selection.without(await self._explained(zone, wire, unconfirmed))
+        refused = await self._explained(zone, wire, unconfirmed)
+        selection = selection.without(refused)
         reason = wish.reason or "taken over as it stands"
         submissions = self._submissions(zone, selection, based_on, reason, actor)
         refusal = await self._refusal(submissions, wire)
         if refusal is not None:
             standing = {key: Standing(each.wanted, each.generation, "") for key, each in covered.items()}
             alone = refused_alone(zone, selection.taken, wire, standing, self.guards, self.policy, based_on)
-            selection = selection.without({key: _worded(each) for key, each in alone.items()})
+            refused |= {key: _worded(each) for key, each in alone.items()}
+            selection = selection.without(refused)
             submissions = self._submissions(zone, selection, based_on, reason, actor)
             refusal = await self._refusal(submissions, wire)
             if refusal is not None:
                 raise AdoptionRefused(_worded(refusal))
+        if refused and not selection.taken:
+            key = min(refused)
+            more = f"; {len(refused) - 1} more were refused" if len(refused) > 1 else ""
+            raise AdoptionRefused(f"nothing can be taken over: {key}: {refused[key]}{more}")
         generations: list[int] = []
         for submission in () if dry_run else submissions:
             match await self.store.accept(submission, self.guards, self.policy, _at(submission.plan, wire)):

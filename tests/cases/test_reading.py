@@ -36,7 +36,12 @@ def test_a_zone_with_an_unreadable_record_is_adopted_verified_and_the_record_men
         said = case.run("adopt", "mail.test.", "--all")
         assert "4 RRsets of mail.test. became one plan" in said
         assert "taking over _25._tcp.mx.mail.test. TLSA (opaque: not valid for its type)" in said
-        assert "4 RRsets compared, nothing differs" in case.run("verify", "mail.test.")
+        said = case.run("verify", "mail.test.")
+        assert "4 RRsets compared, nothing differs" in said
+        assert "compared by octets: _25._tcp.mx.mail.test. TLSA" in said
+        settings = tmp_path / "dnsguard.toml"
+        assert "4 of them opaque" not in (checked := case.run("doctor", "--config", str(settings)))
+        assert "1 of them opaque: _25._tcp.mx.mail.test. TLSA" in checked
         assert ODD in case.run("rrsets", "mail.test.")
         case.run("set", "_25._tcp.mx", "TLSA", "300", GOOD)
         assert case.transferred("mail.test.")[Key("_25._tcp.mx.mail.test.", "TLSA")] == parse_records(
