@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.adoption import plans_of, select
+from dnsguard.core.adoption import Excepted, Selection, plans_of, refused_alone, select
 from dnsguard.core.fence import fence_key
+from dnsguard.core.guards import GUARDED
+from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, parse_records
 
 ZONE = "example.test."
@@ -55,6 +57,28 @@ def test_what_a_plan_covers_already_is_left_to_it() -> None:
     selection = select(ZONE, WIRE, {key("www")}, {"www.example.test."})
     assert (key("www"), "a plan covers it already") in selection.left_out
     assert selection.taken == ()
+
+
+def test_what_is_excepted_is_left_out_by_name_or_by_type() -> None:
+    excepted = {Excepted("sub.example.test.", "DS"), Excepted("www.example.test.", None)}
+    selection = select(ZONE, WIRE, (), None, excepted=excepted)
+    assert {(key("sub", "DS"), "excepted by the request"), (key("www"), "excepted by the request")} <= set(
+        selection.left_out
+    )
+    assert key("sub", "NS") in {each for each, _ in selection.taken}
+
+
+def test_only_what_the_guards_refuse_alone_is_refused() -> None:
+    wire = {key("www"): SOME, key("mail"): parse_records("A", 1, ["192.0.2.2"]), key("sub", "NS"): SOME}
+    wire[key("mail", "CNAME")] = parse_records("CNAME", 60, ["a.example."])
+    refused = refused_alone(ZONE, tuple(wire.items()), wire, {}, GUARDED, Policy(ttl_s_min=60), 3)
+    assert {key: refusal.guard for key, refusal in refused.items()} == {
+        key("mail"): "ttl_in_bounds",
+        key("mail", "CNAME"): "cname_alone",
+    }
+    selection = Selection(tuple(wire.items()), ()).without(dict.fromkeys(refused, "no"))
+    assert [each for each, _ in selection.taken] == [key("www"), key("sub", "NS")]
+    assert selection.left_out == ((key("mail"), "no"), (key("mail", "CNAME"), "no"))
 
 
 taken = st.dictionaries(

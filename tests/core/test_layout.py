@@ -1,6 +1,8 @@
 """What the stages of the versioned layout write: a node with its marker, and the aliases, alone at their names."""
 
-from dnsguard.core.layout import VERSIONED, alias_to, marker_key, node_name, rollback_name
+import pytest
+
+from dnsguard.core.layout import VERSIONED, alias_to, marker_key, node_name, rollback_name, target_of
 from dnsguard.core.message import AddRecords, DeleteRRset
 from dnsguard.core.plan import Change
 from dnsguard.core.records import Key, Records, parse_records
@@ -35,3 +37,8 @@ def test_the_node_that_was_live_before_is_kept_for_a_rollback() -> None:
 def test_a_flip_that_is_repeated_leaves_the_way_back_as_it_is() -> None:
     flip = VERSIONED.stages[1].lay(facts({ALIAS: alias_to(NODE, 60)}))
     assert BACK not in {update.key for update in flip}
+
+
+@pytest.mark.parametrize("octets", [b"", b"\x02g1", b"\x3fg1", b"\x02g1\0more"])
+def test_an_alias_whose_octets_are_no_name_leads_to_no_node(octets: bytes) -> None:
+    assert target_of(Records(60, (octets,))) is None

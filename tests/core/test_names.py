@@ -15,6 +15,7 @@ from dnsguard.core.names import (
     is_within,
     name_from_wire,
     name_wire,
+    parent_name,
     parse_name,
     print_name,
 )
@@ -235,3 +236,17 @@ def test_the_fence_has_its_name_in_every_zone() -> None:
     assert fence_name(ZONE) == "_dnsguard.example.test."
     assert fence_name(".") == "_dnsguard."
     assert name_wire(".") == b"\0"
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"),
+    [
+        ("a.b.example.", "b.example."),
+        ("example.", "."),
+        (r"a\.b.example.", "example."),
+        (r"a\\.b.", "b."),
+        ("*.a.", "a."),
+    ],
+)
+def test_the_parent_of_a_name_is_the_name_without_its_first_label(name: str, parent: str) -> None:
+    assert parent_name(name) == parent

@@ -1,12 +1,13 @@
 """What the enactor promises, over ends in memory."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from dnsguard.core.fence import Fence, fence_key, fence_rdata, parse_fence
 from dnsguard.core.history import PlanState
-from dnsguard.core.message import Message, Outcome, Unknown
+from dnsguard.core.message import Message, NamesRead, Outcome, Unknown, Unreachable
 from dnsguard.core.plan import Absence
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Records, parse_records
@@ -405,3 +406,20 @@ async def test_what_was_doubted_of_another_fence_is_forgotten() -> None:
     assert [step.generation for step in steps if step.messages] == [3]
     assert fence_of(rig).generation == 3
     assert rig.on_wire(key("www")) == a("192.0.2.3")
+
+
+async def test_a_name_that_cannot_be_read_is_named_and_nothing_is_written_there() -> None:
+    rig = Rig()
+
+    class Unanswered(PickyPublisher):
+        async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
+            return NamesRead({}, dict.fromkeys(names, "the server answered SERVFAIL"))
+
+    alias = parse_records("CNAME", 60, ["a.example."])
+    await rig.submit({key("www", "CNAME"): alias, key("www"): Absence.RETIRED})
+    step = await rig.enactor(Unanswered(rig.primary)).run_once()
+    assert (step.event, step.then) == ("primary.unreachable", Then.LATER)
+    assert step.detail == "www.example.test. cannot be read: the server answered SERVFAIL"
+    assert rig.primary.contents == {}
+    await rig.settle()
+    assert rig.on_wire(key("www", "CNAME")) == alias
