@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.message import NamesRead
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.history import MemoryHistory
 from dnsguard.lab.ends.primary import MemoryPrimary
@@ -92,7 +93,7 @@ class Fingerprint:
         while self._read < len(self.notes):
             note = self.notes[self._read]
             self._read += 1
-            told = frozenset(note.result.items()) if isinstance(note.result, Mapping) else note.result
+            told = _hashable(note.result)
             known[note.who] = numbers.of((known.get(note.who, GONE), note.act, told))
             if note.act in WRITING and self.history is None:
                 self._history = numbers.of((self._history, note.act, note.subject, told))
@@ -102,6 +103,18 @@ class Fingerprint:
 
     def _holds(self, history: MemoryHistory) -> Hashable:
         return mattering(history, record_told=self.record_told) if self.forgets else stored(history)
+
+
+def _hashable(result: object) -> Hashable:
+    """Return what an actor was told as a value that can be kept and compared."""
+    match result:
+        case Mapping():
+            return frozenset(result.items())
+        case NamesRead(rrsets, unread):
+            return frozenset(rrsets.items()), frozenset(unread.items())
+        case Hashable():
+            return result
+    raise TypeError(f"expected a result that can be kept, found {result!r}")
 
 
 def stored(history: MemoryHistory) -> tuple[Hashable, ...]:
