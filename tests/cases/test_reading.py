@@ -40,7 +40,7 @@ def test_a_zone_with_an_unreadable_record_is_adopted_verified_and_the_record_men
         assert "4 RRsets compared, nothing differs" in said
         assert "compared by octets: _25._tcp.mx.mail.test. TLSA" in said
         settings = tmp_path / "dnsguard.toml"
-        assert "4 of them opaque" not in (checked := case.run("doctor", "--config", str(settings)))
+        checked = case.run("doctor", "--config", str(settings))
         assert "1 of them opaque: _25._tcp.mx.mail.test. TLSA" in checked
         assert ODD in case.run("rrsets", "mail.test.")
         case.run("set", "_25._tcp.mx", "TLSA", "300", GOOD)
