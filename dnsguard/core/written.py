@@ -31,15 +31,18 @@ class Seen:
         return str(self.fence) if self.fence is not None else " ".join(rdata.hex() for rdata in self.rdatas)
 
 
+def seen_of(rdatas: tuple[bytes, ...]) -> Seen:
+    """Return what the TXT rdata at the fence's name say; none at all say that there is no fence."""
+    try:
+        return Seen(rdatas, parse_fence(rdatas) if rdatas else None)
+    except FenceUnreadable:
+        return Seen(rdatas, None)
+
+
 def seen_in(zone: str, wire: Mapping[Key, Records]) -> Seen:
     """Return the fence as it stands among a zone's RRsets."""
     found = wire.get(fence_key(zone))
-    if found is None:
-        return Seen((), None)
-    try:
-        return Seen(found.rdatas, parse_fence(found.rdatas))
-    except FenceUnreadable:
-        return Seen(found.rdatas, None)
+    return seen_of(() if found is None else found.rdatas)
 
 
 @dataclass(frozen=True, slots=True)
