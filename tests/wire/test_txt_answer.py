@@ -27,7 +27,7 @@ TXT = struct.pack("!HHIH", 16, 1, 1, 2) + b"\1x"
 def answered(*rrsets: dns.rrset.RRset) -> bytes:
     response = dns.message.make_response(dns.message.make_query(NAME, "TXT"))
     response.flags |= dns.flags.AA
-    response.answer += rrsets
+    response.answer.extend(rrsets)
     return response.to_wire()
 
 
