@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from dnsguard.core.guards import GUARDED
+from dnsguard.core.history import Submission
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import parse_records
@@ -41,7 +42,8 @@ async def test_glue_and_the_names_beside_are_let_through(store: SqlStore) -> Non
 
 async def test_a_dry_run_says_the_same(store: SqlStore) -> None:
     await accepted(store, {key("www.sub"): a(1)})
-    judged = await store.judge(make_plan(ZONE, {key("sub", "NS"): NS}), GUARDED, Policy(), {})
+    submission = Submission(make_plan(ZONE, {key("sub", "NS"): NS}), "planner", 1.0)
+    judged = await store.judge(submission, GUARDED, Policy(), {})
     assert dict(judged.verdicts)["names_not_occluded"] is not None
 
 
