@@ -205,7 +205,7 @@ async def test_a_fence_below_a_dname_at_the_apex_is_read_and_compared(
     assert await publisher.publish(put_there) == Applied()
     seen = await publisher.observe(ZONE)
     if kind in ("embedded", "powerdns"):
-        own_way("it follows no DNAME (PowerDNS does with dname-processing=yes)")
+        own_way("it redirects no name that exists")
         assert seen == seen_at(fence)
         return
     assert seen == replace(seen_at(fence), hidden_by=(dname,))

@@ -24,7 +24,8 @@ from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.wire.publisher import DnsPublisher
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.step import Then
-from tests.wire.primaries import SERVERS, make_publisher, records
+from tests.servers.powerdns import PowerDns
+from tests.wire.primaries import KEYS, SERVERS, ZONES, Server, make_publisher, records
 from tests.workers.rig import ZONE, Rig, RunningClock, a, key, retired
 
 FENCE = fence_key(ZONE)
@@ -51,13 +52,22 @@ class Scene:
         return set(found)
 
 
-@pytest.fixture(params=["memory", *SERVERS])
+async def start_powerdns_with_dname(folder: Path) -> Server:
+    return await PowerDns.start(folder, zones=ZONES, keys=KEYS, settings={"dname-processing": "yes"})
+
+
+STARTS = SERVERS | {"powerdns with dname-processing": start_powerdns_with_dname}
+FOLLOW_DNAME = ("memory", "bind")
+"""PowerDNS redirects only names that do not exist, and Knot takes no DNAME above names that do."""
+
+
+@pytest.fixture(params=["memory", *STARTS])
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
     rig = Rig()
     server = None
     publisher: DnsPublisher | MemoryPublisher = MemoryPublisher(rig.primary)
     if request.param != "memory":
-        server = await SERVERS[request.param](tmp_path / "server")
+        server = await STARTS[request.param](tmp_path / "server")
         publisher = make_publisher(server.address)
     enactor = Enactor(ZONE, rig.store, publisher, RunningClock(), GUARDED, rig.policy)
     await rig.submit({WWW: a("192.0.2.1")})
@@ -97,7 +107,7 @@ async def test_a_dname_at_the_apex_is_reported_and_goes_with_a_plan_that_retires
         return
     for event in ("zone.redirected", "zone.redirected"):
         step = await scene.enactor.run_once()
-        if scene.kind in ("memory", "bind"):  # the others follow no DNAME
+        if scene.kind in FOLLOW_DNAME:
             assert (step.event, step.then) == (event, Then.WOKEN)
             assert "retire it with a plan" in step.detail
     await scene.rig.submit({key("@", "DNAME"): retired(), WWW: a("192.0.2.2")}, adopt=True)
@@ -111,7 +121,7 @@ async def test_a_dname_at_the_apex_is_reported_and_goes_with_a_plan_that_retires
     assert await scene.publisher.read(ZONE, [WWW.name]) == NamesRead({WWW: a("192.0.2.2")})
 
 
-@pytest.mark.parametrize("scene", ["bind"], indirect=True)  # the one that follows a DNAME and lets it stand above names
+@pytest.mark.parametrize("scene", FOLLOW_DNAME, indirect=True)
 async def test_other_plans_are_published_below_a_dname_at_the_apex(scene: Scene) -> None:
     gone = DeleteRecords(key("@", "NS"), records("NS", f"ns1.{ZONE}").rdatas)
     dname = AddRecords(Key(ZONE, "DNAME"), records("DNAME", "elsewhere.test."))
