@@ -9,6 +9,7 @@ from itertools import groupby
 from dnsguard.core.comparison import SIGNING_TYPES
 from dnsguard.core.guards import Guards
 from dnsguard.core.names import fence_name, is_within
+from dnsguard.core.occlusion import hidden_in
 from dnsguard.core.plan import Plan, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -61,12 +62,15 @@ def select(
     """
     taken: list[tuple[Key, Records]] = []
     left_out: list[tuple[Key, str]] = []
+    hidden = hidden_in(zone, wire)
     for key in sorted(wire):
         if names is not None and key.name not in names:
             continue
         why = _why_not(zone, key, covered, signing_keys=signing_keys)
         if why is None and any(each.covers(key) for each in excepted):
             why = "excepted by the request"
+        if why is None and key in hidden:
+            why = f"{hidden[key]} hides it from clients"
         if why is None:
             taken.append((key, wire[key]))
         else:
@@ -79,6 +83,8 @@ def _why_not(zone: str, key: Key, covered: Collection[Key], *, signing_keys: boo
         return "dnsguard's own"
     if key.type == "SOA" or key.type in SERVER_OWNED_TYPES or key.type == _NOTED_BY_SERVERS:
         return "the name server keeps it itself"
+    if key == (zone, "DNAME"):
+        return "it redirects all names of the zone; retire it"
     if key.type in SIGNING_TYPES and not signing_keys:
         return "a signing server keeps it itself; ask for signing keys if yours does not"
     return "a plan covers it already" if key in covered else None

@@ -20,10 +20,12 @@ from dnsguard.core.layout import rollback_target_exists, target_exists
 from dnsguard.core.refusal import Refusal, collect
 from dnsguard.core.submission import (
     Submitted,
+    apex_not_redirected,
     apex_ns_kept,
     cname_alone,
     generation_forward,
     made_from_what_stands,
+    names_not_occluded,
     plan_covers_something,
     plan_in_zone,
     plan_is_bounded,
@@ -106,6 +108,7 @@ GUARDED = Guards(
         reserved_names_untouched,
         server_records_untouched,
         apex_ns_kept,
+        apex_not_redirected,
         retirement_allowed,
         ttl_in_bounds,
         rrset_is_bounded,
@@ -113,6 +116,7 @@ GUARDED = Guards(
         generation_forward,
         made_from_what_stands,
         cname_alone,
+        names_not_occluded,
         unmanaged_contents_kept,
     ),
     enact=(fence_readable, fence_of_this_history),

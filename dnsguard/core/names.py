@@ -4,6 +4,7 @@ Nothing here guesses: text that could be read in two ways is refused with the wa
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 import dns.exception
@@ -148,6 +149,15 @@ def is_within(name: str, apex: str) -> bool:
 def parent_name(name: str) -> str:
     """Return the name above a canonical name that is not the root."""
     return _FIRST_LABEL.sub("", name, count=1) or "."
+
+
+def names_above(name: str, apex: str) -> Iterator[str]:
+    """Yield the names above a canonical name, the nearest first, up to the apex; none for the apex or outside of it."""
+    if not is_within(name, apex):
+        return
+    while name != apex:
+        name = parent_name(name)
+        yield name
 
 
 def fence_name(apex: str) -> str:

@@ -30,9 +30,14 @@ def write_fence(zone: str, fence: Fence) -> tuple[Update, ...]:
 
 
 def compose(stage: Stage, facts: Written, fence: Fence, rules: Sequence[WriteRule]) -> Message:
-    """Build the UPDATE that carries some changes through a stage and moves the fence."""
+    """Build the UPDATE that carries some changes through a stage and moves the fence.
+
+    What hides the fence at its own name goes with it: the name is dnsguard's. A DNAME at the apex, which hides it, too,
+    goes with a plan that retires it.
+    """
     prerequisites = tuple(dict.fromkeys(prerequisite for rule in rules for prerequisite in rule(facts)))
-    return Message(facts.zone, prerequisites, stage.lay(facts) + write_fence(facts.zone, fence))
+    cleared = tuple(DeleteRRset(key) for key in facts.seen.hidden_by if key.name == fence_name(facts.zone))
+    return Message(facts.zone, prerequisites, stage.lay(facts) + cleared + write_fence(facts.zone, fence))
 
 
 def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:

@@ -10,6 +10,7 @@ from dnsguard.core.fence import GENERATION_STATED_MAX
 from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import AddRecords, octets_of
 from dnsguard.core.names import fence_name, is_within
+from dnsguard.core.occlusion import ANCESTORS_MAX, ancestors_of, first_occlusion
 from dnsguard.core.plan import Absence, Plan, Wanted
 from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records
@@ -34,7 +35,8 @@ class Standing:
 class Submitted:
     """Facts on a plan at the door.
 
-    ``standing`` has every covered name's RRsets, of all types, as the newest generation wants them.
+    ``standing`` has every covered name's RRsets, of all types, as the newest generation wants them; the delegations
+    and DNAMEs above these names; and what is covered below the delegations and DNAMEs that the plan makes.
     ``wire`` has every RRset at the names that hold something unmanaged, as the primary shows them;
     None if the primary could not be asked (the enactor asks again).
     """
@@ -54,8 +56,20 @@ def plan_covers_something(facts: Submitted) -> Refusal | None:
 
 
 def plan_is_bounded(facts: Submitted) -> Refusal | None:
-    """A plan covers at most as many RRsets as the policy allows. Without this, one request can fill the disk."""
-    return too_many_rrsets(len(facts.plan.rrsets), facts.policy)
+    """A plan covers at most as many RRsets as the policy allows. Without this, one request can fill the disk.
+
+    The names above its own are bounded as well, since each is looked up to see whether it hides what the plan sets.
+    """
+    if (refusal := too_many_rrsets(len(facts.plan.rrsets), facts.policy)) is not None:
+        return refusal
+    if len(ancestors_of(facts.plan)) <= ANCESTORS_MAX:
+        return None
+    return Refusal(
+        "plan_is_bounded",
+        f"the plan's names have more than {ANCESTORS_MAX} different names above them; split it",
+        f"≤ {ANCESTORS_MAX} names above those of the plan",
+        "more",
+    )
 
 
 def too_many_rrsets(count: int, policy: Policy) -> Refusal | None:
@@ -124,6 +138,60 @@ def apex_ns_kept(facts: Submitted) -> Refusal | None:
                 key=key,
             )
     return None
+
+
+def apex_not_redirected(facts: Submitted) -> Refusal | None:
+    """No DNAME or CNAME stands at the apex.
+
+    Without this, a plan takes the zone away from its own guard: a DNAME there redirects all names, the fence's
+    included, and no later plan, rollback or resync that asks for the fence gets through.
+    """
+    for key, wanted in facts.plan.rrsets:
+        if key.name == facts.plan.zone and key.type in SINGLETON_TYPES and isinstance(wanted, Records):
+            return Refusal(
+                "apex_not_redirected",
+                f"a {key.type} at the apex would take {facts.plan.zone} away from dnsguard and from its clients; "
+                "redirect single names instead",
+                f"no {key.type} at the apex",
+                str(key),
+            )
+    return None
+
+
+def names_not_occluded(facts: Submitted) -> Refusal | None:
+    """No delegation (NS below the apex) or DNAME hides a covered RRset; DS and glue at and below a cut stay legal.
+
+    Without this, one NS or DNAME record makes every name below it disappear, though the zone still holds them all.
+    The rule is about the state after the plan: the RRsets that it retires are out of the way, and what it sets below
+    a cut that stands already is refused, too.
+    """
+    plan, standing = facts.plan, facts.standing
+    found = first_occlusion(
+        plan,
+        {key: each.wanted for key, each in standing.items()},
+        below_is_glue=not LAYOUTS[facts.policy.layout].whole_names,
+    )
+    if found is None:
+        return None
+    hidden, cut = found.hidden, found.cut
+    covered = {key for key, wanted in plan.rrsets if isinstance(wanted, Records)}
+
+    def where(key: Key) -> str:
+        return "this plan" if key in covered else f"generation {standing[key].generation}"
+
+    legal = "nothing"
+    if cut.type == "NS":
+        legal = "only DS, and the addresses of its own name servers"
+        if LAYOUTS[facts.policy.layout].whole_names:
+            legal = f"only DS, and in the {facts.policy.layout} layout no glue"
+    return Refusal(
+        "names_not_occluded",
+        f"{cut} ({where(cut)}) would hide {hidden} ({where(hidden)}) from all clients; retire one of them in the "
+        "same plan",
+        f"{legal} below {cut.name}",
+        str(hidden),
+        (("rrset", str(hidden)), ("hidden_by", str(cut))),
+    )
 
 
 def retirement_allowed(facts: Submitted) -> Refusal | None:
@@ -273,15 +341,12 @@ def cname_alone(facts: Submitted) -> Refusal | None:
 
     Without this, servers silently drop one of the two and answer NOERROR.
     """
-    names = {key.name for key in facts.plan.keys}
     before: dict[Key, str] = dict.fromkeys(facts.wire or {}, "on the server")
     for key, standing in facts.standing.items():
         if standing.wanted is not Absence.UNCOVERED:
             before.pop(key, None)
         if isinstance(standing.wanted, Records):
             before[key] = f"of generation {standing.generation}"
-    if facts.plan.zone in names:
-        before[Key(facts.plan.zone, "SOA")] = "of the zone itself"
     after = dict(facts.plan.rrsets)
     return cname_beside(before, after)
 

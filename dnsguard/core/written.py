@@ -3,11 +3,12 @@ Each rule is a plain function; which of them travel with a write is named by `Gu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from dnsguard.core.fence import Fence, FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import NameNotInUse, Prerequisite, RRsetAbsent, RRsetExists, RRsetIs
+from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records, identical
 
@@ -24,6 +25,8 @@ class Seen:
 
     rdatas: tuple[bytes, ...]
     fence: Fence | None
+    hidden_by: tuple[Key, ...] = ()
+    """The RRsets that keep an ordinary question from finding the fence."""
 
     @property
     def text(self) -> str:
@@ -31,15 +34,25 @@ class Seen:
         return str(self.fence) if self.fence is not None else " ".join(rdata.hex() for rdata in self.rdatas)
 
 
+def seen_of(rdatas: tuple[bytes, ...]) -> Seen:
+    """Return what the TXT rdata at the fence's name say; none at all say that there is no fence."""
+    try:
+        return Seen(rdatas, parse_fence(rdatas) if rdatas else None)
+    except FenceUnreadable:
+        return Seen(rdatas, None)
+
+
 def seen_in(zone: str, wire: Mapping[Key, Records]) -> Seen:
     """Return the fence as it stands among a zone's RRsets."""
     found = wire.get(fence_key(zone))
-    if found is None:
-        return Seen((), None)
-    try:
-        return Seen(found.rdatas, parse_fence(found.rdatas))
-    except FenceUnreadable:
-        return Seen(found.rdatas, None)
+    hidden_by = tuple(key for key in hiding_keys(zone) if key in wire)
+    return replace(seen_of(() if found is None else found.rdatas), hidden_by=hidden_by)
+
+
+def hiding_keys(zone: str) -> tuple[Key, ...]:
+    """Return the RRsets that would hide the fence; plans can set none of them, a stranger can."""
+    name = fence_name(zone)
+    return Key(zone, "DNAME"), Key(name, "CNAME"), Key(name, "NS")
 
 
 @dataclass(frozen=True, slots=True)

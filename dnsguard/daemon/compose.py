@@ -22,7 +22,7 @@ from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRef
 from dnsguard.store.address import SQLITE, TLS_FILES, StoreUnusable, read_address
 from dnsguard.store.engine import Bounds
 from dnsguard.wire.name_server import NameServer
-from dnsguard.wire.primary import Primary
+from dnsguard.wire.primary import Primary, TransferLimits
 
 EMBEDDED_KEY_NAME = "dnsguard."
 
@@ -93,7 +93,12 @@ def primaries(settings: Settings, folder: Path, embedded: tuple[str, int] | None
         if name not in keys:
             keys[name] = _key(settings, name)
         found[zone] = Primary(
-            section.host, section.port, *keys[name], timeout_s=section.timeout_s, in_flight_max=section.in_flight_max
+            section.host,
+            section.port,
+            *keys[name],
+            timeout_s=section.timeout_s,
+            in_flight_max=section.in_flight_max,
+            transfer=TransferLimits(section.transfer_s_max, section.transfer_octets_max, section.transfer_records_max),
         )
     return found
 

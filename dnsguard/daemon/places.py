@@ -28,6 +28,10 @@ class PrimarySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The TSIG key of zones that name none of their own."""
     timeout_s: Seconds = 5.0
     in_flight_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    transfer_s_max: Seconds = 900.0
+    """How long a transfer of a zone may take in all; a message in it is waited for ``timeout_s`` at most."""
+    transfer_octets_max: Annotated[int, msgspec.Meta(ge=1)] = 2**30
+    transfer_records_max: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
 
 
 class NameServerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

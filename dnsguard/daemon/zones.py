@@ -25,7 +25,15 @@ from dnsguard.workers.planner import Planner
 from dnsguard.workers.step import Step, Then
 
 STALLED_EVENTS = frozenset(
-    {"primary.unreachable", "primary.refusing", "primary.shared", "store.unavailable", "worker.failed", "zone.halted"}
+    {
+        "primary.unreachable",
+        "primary.refusing",
+        "primary.shared",
+        "store.unavailable",
+        "worker.failed",
+        "zone.halted",
+        "zone.redirected",
+    }
 )
 
 

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import Accepted, Judged, KeyReused, StoreUnavailable, Submission, Unchanged
+from dnsguard.core.occlusion import ancestors_of
 from dnsguard.core.plan import Absence, Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.unchanged import judged, replaced, unchanged_at
-from dnsguard.store.ledger import Ledger, open_ledger
+from dnsguard.store.ledger import Ledger, open_ledger, read_below
 from dnsguard.store.rows import same_rrset, slices, zone_row
 from dnsguard.store.schema import changes, plans, rrsets
 
@@ -56,7 +57,9 @@ def decide(conn: sa.Connection, zone: str, callers: Sequence[Caller], unclear: S
     verdict is written.
     """
     submissions = [caller.submission for caller in callers]
-    ledger = open_ledger(conn, zone, {key.name for each in submissions for key in each.plan.keys}, submissions)
+    submitted = [each.plan for each in submissions]
+    ledger = open_ledger(conn, zone, _names(submitted), submissions)
+    read_below(conn, ledger, submitted)
     # Looked for after the ledger is read: what is committed in between is found here, and what is committed after
     # this makes the ledger's own write fail.
     for verdict in unclear:
@@ -69,6 +72,11 @@ def decide(conn: sa.Connection, zone: str, callers: Sequence[Caller], unclear: S
         except Exception as fault:  # noqa: BLE001  raised again to this caller; the others' plans are not to suffer
             outcomes.append(fault)
     return Verdict(outcomes, ledger)
+
+
+def _names(some: Sequence[Plan]) -> set[str]:
+    """Return the names at which a judgement of plans needs to know what stands: their own, and those above."""
+    return {key.name for plan in some for key in plan.keys}.union(*(ancestors_of(plan) for plan in some))
 
 
 def _is_written(conn: sa.Connection, ledger: Ledger, seen: sa.Row[Any]) -> bool:
@@ -116,7 +124,9 @@ def judge(
 ) -> Judged:
     """Ask every guard and compare with what stands. Raises ZoneUnknown."""
     plan = submission.plan
-    facts = open_ledger(conn, plan.zone, {key.name for key in plan.keys}).facts(plan, policy, wire)
+    ledger = open_ledger(conn, plan.zone, _names([plan]))
+    read_below(conn, ledger, [plan])
+    facts = ledger.facts(plan, policy, wire)
     return judged(facts, submission, guards.judge_submission(facts))
 
 

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from dnsguard.core.history import Accepted, KeyReused, Submission, Unchanged, ZoneUnknown
+from dnsguard.core.names import names_above
+from dnsguard.core.occlusion import CUT_TYPES, ancestors_of, cuts_made
 from dnsguard.core.plan import Plan, chain_digest, plan_digest
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -58,6 +60,8 @@ class Ledger:
     changes: list[dict[str, Any]] = field(default_factory=list)
     heads: dict[Key, dict[str, Any]] = field(default_factory=dict)
     unchanged: list[dict[str, Any]] = field(default_factory=list)
+    below: dict[str, set[str]] | None = None
+    """By name: the names of ``standing`` below it; made when a plan first asks for it."""
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +73,31 @@ class Ledger:
         standing: dict[Key, Standing] = {}
         for name in {key.name for key in plan.keys}:
             standing |= self.standing.get(name, {})
+        for name in ancestors_of(plan):
+            here = self.standing.get(name, {})
+            standing |= {key: here[key] for key in (Key(name, rdtype) for rdtype in CUT_TYPES) if key in here}
+        for cut in cuts_made(plan):
+            for name in self._below(cut.name):
+                standing |= self.standing[name]
         return Submitted(plan, policy, self.newest, standing, wire)
+
+    def holds(self, key: Key) -> bool:
+        """Tell whether the newest generation wants records for an RRset."""
+        standing = self.standing.get(key.name, {}).get(key)
+        return standing is not None and isinstance(standing.wanted, Records)
+
+    def _below(self, name: str) -> Collection[str]:
+        """Return the names below a name, of those that are known here."""
+        if self.below is None:
+            self.below = {}
+            for each in self.standing:
+                self._note_below(each)
+        return self.below.get(name, ())
+
+    def _note_below(self, name: str) -> None:
+        for above in names_above(name, self.seen.name):
+            if self.below is not None:
+                self.below.setdefault(above, set()).add(name)
 
     def append(self, submission: Submission, generation: int, *, reverts: int | None = None) -> None:
         """Note a plan under its generation."""
@@ -99,7 +127,10 @@ class Ledger:
             self.changes.append(
                 {"zone": plan.zone, "name": key.name, "type": key.type, "generation": generation} | contents_row(wanted)
             )
-            here = self.standing.setdefault(key.name, {})
+            if key.name not in self.standing:
+                self.standing[key.name] = {}
+                self._note_below(key.name)
+            here = self.standing[key.name]
             if plan.adopt:
                 self.adopting.add(key)
             adopted = plan.adopt or (key in here and here[key].adopted)
@@ -110,6 +141,7 @@ class Ledger:
                 "type": key.type,
                 "newest": generation,
                 "adopt": key in self.adopting,
+                "name_reversed": key.name[::-1],
             }
 
     def answer_unchanged(self, submission: Submission, generation: int) -> None:
@@ -207,6 +239,9 @@ _MOVE_HEAD = (
 )
 
 
+CUTS_AT_ONCE = 100
+"""Ranges of names in one statement."""
+
 _BELIEVED = ("newest", "published", "unchanged_answers")
 _PLAN = (
     "zone generation actor reason adopt as_found accepted_at based_on digest chain state rrsets reverts idempotency_key"
@@ -214,7 +249,7 @@ _PLAN = (
 _WRITTEN = {
     plans: f"{_PLAN} body_digest",
     changes: "zone name type generation disposition ttl rdatas",
-    rrsets: "zone name type newest adopt",
+    rrsets: "zone name type newest adopt name_reversed",
     unchanged_answers: "zone actor idempotency_key generation body_digest answered_at",
 }
 
@@ -377,3 +412,48 @@ def open_ledger(
         raise Moved  # another transaction has appended and pruned since the row was read
     known = frozenset(key for here in standing.values() for key in here)
     return Ledger(seen, seen.newest, chain, standing, adopting, known, answered)
+
+
+def read_below(conn: sa.Connection, ledger: Ledger, some: Sequence[Plan]) -> None:
+    """Read what is covered below the delegations and DNAMEs that plans make, for the guards to see.
+
+    It reads one RRset more than the plans together could retire or turn into glue, so a plan of which not all is
+    read hides one for certain, however many there are.
+    """
+    rrsets_max = sum(len(plan.rrsets) for plan in some)
+    for plan in some:
+        made = dict(plan.rrsets)
+        fresh = [cut for cut in cuts_made(plan) if not ledger.holds(cut)]
+        servers = sum(len(wanted.rdatas) for cut in fresh if isinstance(wanted := made[cut], Records))
+        for names in slices(sorted({cut.name for cut in fresh}), CUTS_AT_ONCE):
+            for row in conn.execute(_below_query(ledger.seen.name, names, rrsets_max + 2 * servers + 1)):
+                key = Key(row.name, row.type)
+                wanted = wanted_from(row.type, row.disposition, row.ttl, row.rdatas)
+                ledger.standing.setdefault(key.name, {}).setdefault(key, Standing(wanted, row.generation, row.actor))
+
+
+def _below_query(zone: str, names: Sequence[str], limit: int) -> sa.Select[Any]:
+    """Return the query for what is covered below some names: a range of reversed names for each."""
+    # "/" is the character after ".". The zone is in every term, so that each is a range of the index by itself.
+    ranges = [
+        (rrsets.c.zone == zone)
+        & (rrsets.c.name_reversed > f"{name[::-1]}.")
+        & (rrsets.c.name_reversed < f"{name[::-1]}/")
+        for name in names
+    ]
+    return (
+        sa.select(
+            rrsets.c.name,
+            rrsets.c.type,
+            changes.c.generation,
+            changes.c.disposition,
+            changes.c.ttl,
+            changes.c.rdatas,
+            plans.c.actor,
+        )
+        .select_from(rrsets)
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == rrsets.c.newest))
+        .join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
+        .where(sa.or_(*ranges), changes.c.disposition == "records")
+        .limit(limit)
+    )

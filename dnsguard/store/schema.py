@@ -120,6 +120,7 @@ rrsets = sa.Table(
     sa.Column("live", sa.BigInteger),
     sa.Column("held", sa.Boolean, nullable=False),
     sa.Column("adopt", sa.Boolean, nullable=False),
+    sa.Column("name_reversed", NameText, nullable=False, server_default=""),
     *(
         sa.ForeignKeyConstraint(
             ["zone", "name", "type", head],
@@ -132,6 +133,9 @@ rrsets = sa.Table(
     sa.CheckConstraint("live IS NULL OR live <= newest", name="order"),
     sqlite_with_rowid=False,
 )
+
+# The names below a name are a range of names that are written backwards.
+sa.Index("ix_rrsets_name_reversed", rrsets.c.zone, rrsets.c.name_reversed)
 
 # Requests that changed nothing and so became no plan: their idempotency keys must be answered the same way again.
 unchanged_answers = sa.Table(

@@ -4,15 +4,16 @@ decision. Many servers say nothing, on purpose.
 
 from collections.abc import Callable
 
-import dns.exception
-import dns.message
-
 from dnsguard.core.message import Unreachable
 from dnsguard.core.names import name_wire
+from dnsguard.wire.decode import Unreadable
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.transport import Connection, Unanswered
+from dnsguard.wire.txt_answer import read_txt_answer, texts_of
 
-_QUESTION = b"\0\0\0\0\0\1\0\0\0\0\0\0" + name_wire("version.bind.") + b"\0\x10\0\3"
+_NAME = name_wire("version.bind.")
+_CHAOS = 3
+_QUESTION = b"\0\0\0\0\0\1\0\0\0\0\0\0" + _NAME + b"\0\x10\0\3"
 """TXT in class CH."""
 
 
@@ -20,12 +21,11 @@ async def version_of(primary: Primary, now: Callable[[], float]) -> str | Unreac
     """Return what a primary says of its name and version, empty if it says nothing."""
     connection = Connection(primary, now)
     try:
-        answer = dns.message.from_wire(await connection.exchange(_QUESTION), ignore_trailing=True)
+        answer = read_txt_answer(await connection.exchange(_QUESTION), _NAME, _CHAOS)
     except Unanswered as unanswered:
         return Unreachable(str(unanswered))
-    except dns.exception.DNSException:
+    except Unreadable:
         return ""
     finally:
         await connection.close()
-    texts = [b"".join(rdata.strings) for rrset in answer.answer for rdata in rrset if hasattr(rdata, "strings")]
-    return b" ".join(texts).decode("ascii", "replace")
+    return b" ".join(b"".join(texts_of(rdata)) for rdata in answer.rdatas).decode("ascii", "replace")

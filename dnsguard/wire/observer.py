@@ -8,17 +8,17 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
 from dnsguard.core.message import Unreachable
-from dnsguard.core.names import fence_name
+from dnsguard.core.names import fence_name, name_wire
 from dnsguard.core.records import type_code
-from dnsguard.core.written import Seen
+from dnsguard.core.written import Seen, seen_of
 from dnsguard.fair_semaphore import FairSemaphore
-from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
+from dnsguard.wire.decode import Unreadable
 from dnsguard.wire.encode import encode_question
 from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.transport import same_question, worded
 from dnsguard.wire.tsig import NotAuthentic, Responses, Signed, Signer
+from dnsguard.wire.txt_answer import OCTETS_MAX, TxtAnswer, read_txt_answer, refuse_long_answer
 
 IN_FLIGHT_MAX = 16
 """Questions to one name server at once, of all zones together."""
@@ -48,20 +48,20 @@ class Follower:
         except (NotAuthentic, Unreadable) as refused:
             return Unreachable(f"no usable answer from {server}: {refused}")
 
-    async def _ask(self, name: str) -> Answer:
+    async def _ask(self, name: str) -> TxtAnswer:
         question = secrets.token_bytes(2) + encode_question(name, type_code("TXT"))[2:]
         request = Signed(question, b"") if self._signer is None else self._signer.sign(question, self._now())
         wire = await self._by_udp(request.wire)
         if wire is not None:
-            answer = self._open(wire, request)
+            answer = self._open(wire, request, name)
             if not answer.truncated:
                 return answer
-        return self._open(await self._by_tcp(request.wire), request)
+        return self._open(await self._by_tcp(request.wire), request, name)
 
-    def _open(self, wire: bytes, request: Signed) -> Answer:
+    def _open(self, wire: bytes, request: Signed, name: str) -> TxtAnswer:
         if self._signer is not None:
             wire = Responses(self._signer, request).open(wire, self._now())
-        return decode_answer(wire)
+        return read_txt_answer(wire, name_wire(name))
 
     async def _by_udp(self, question: bytes) -> bytes | None:
         """Send a question up to twice, and return the answer; None if none comes in its share of the time."""
@@ -85,7 +85,9 @@ class Follower:
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
         try:
             writer.write(len(question).to_bytes(2, "big") + question)
-            wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            octets = int.from_bytes(await reader.readexactly(2), "big")
+            refuse_long_answer(octets)
+            wire = await reader.readexactly(octets)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -104,7 +106,7 @@ class _Listener(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         del addr
-        if not self._answered.done() and _answers(data, self._question):
+        if len(data) <= OCTETS_MAX and not self._answered.done() and _answers(data, self._question):
             self._answered.set_result(data)
 
     def error_received(self, exc: Exception) -> None:
@@ -138,16 +140,10 @@ def _answers(wire: bytes, question: bytes) -> bool:
     )
 
 
-def _seen(zone: str, answer: Answer, server: NameServer) -> Seen | Unreachable:
+def _seen(zone: str, answer: TxtAnswer, server: NameServer) -> Seen | Unreachable:
     """Read the fence out of an answer."""
     if answer.rcode not in ("NOERROR", "NXDOMAIN"):
         return Unreachable(f"{server} answered {answer.rcode}")
     if not answer.authoritative:
         return Unreachable(f"{server} is not authoritative for {zone}")
-    found = gather(answer.answer).get(fence_key(zone))
-    if found is None:
-        return Seen((), None)
-    try:
-        return Seen(found.rdatas, parse_fence(found.rdatas))
-    except FenceUnreadable:
-        return Seen(found.rdatas, None)
+    return seen_of(answer.rdatas)

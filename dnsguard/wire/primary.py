@@ -15,6 +15,19 @@ class PrimaryRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferLimits:
+    """What a transfer may take in all. The defaults leave room for several million names. Raises PrimaryRefused."""
+
+    duration_s_max: float = 900.0
+    octets_max: int = 2**30
+    records_max: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        if not self.duration_s_max > 0 or self.octets_max < 1 or self.records_max < 1:
+            raise PrimaryRefused(f"expected limits of a transfer above 0, found {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class Primary:
     """One primary: its address and the TSIG key for it. Raises PrimaryRefused.
 
@@ -30,6 +43,7 @@ class Primary:
     secret: bytes = field(repr=False)
     timeout_s: float = 5.0
     in_flight_max: int = 16
+    transfer: TransferLimits = TransferLimits()
 
     def __post_init__(self) -> None:
         if self.algorithm not in DIGESTS:

@@ -6,12 +6,13 @@ that was made from a wildcard is ever taken for something that exists.
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
-from dnsguard.core.fence import FenceUnreadable, fence_key, parse_fence
+from dnsguard.core.fence import fence_key
 from dnsguard.core.message import Applied, Message, NamesRead, Outcome, Refused, RRsetAbsent, Unknown, Unreachable
 from dnsguard.core.names import fence_name
 from dnsguard.core.records import Key, Records, type_code
-from dnsguard.core.written import Seen
+from dnsguard.core.written import Seen, seen_in, seen_of
 from dnsguard.wire.decode import Answer, Unreadable, decode_answer, gather
+from dnsguard.wire.decoding import decode_large
 from dnsguard.wire.encode import MessageTooLarge, encode_question, encode_update
 from dnsguard.wire.existence import existing
 from dnsguard.wire.primary import Primary
@@ -77,31 +78,30 @@ class DnsPublisher:
         """Read the fence.
 
         ``Seen.rdatas`` without a fence means that what stands there is not a fence; both empty, that there is
-        nothing. An answer that a wildcard may have given is settled by asking for the fence's absence.
+        nothing. An answer that a wildcard may have given is settled by asking for the fence's absence. Where a DNAME,
+        a CNAME or a delegation hides the fence, it is read as any hidden name is: by prerequisites and a transfer.
         """
         name, key = fence_name(zone), fence_key(zone)
         shown, wild = await asyncio.gather(self.ask(name, "TXT"), self.ask(f"*.{zone}" if zone != "." else "*.", "TXT"))
         if isinstance(shown, Unreachable):
             return shown
+        if _is_redirected(name, shown):
+            found = await self.read(zone, (name, zone))
+            if isinstance(found, Unreachable):
+                return found
+            if found.unread:
+                hidden, reason = min(found.unread.items())
+                return Unreachable(f"the fence of {zone} is hidden, and {hidden} could not be read: {reason}")
+            return seen_in(zone, found.rrsets)
         if (unusable := self._unusable(shown)) is not None:
             return unusable
         rrsets = gather(shown.answer)
-        if any(found.type == "DNAME" for found in rrsets):
-            return Unreachable(f"a DNAME in {zone} hides the fence; dnsguard cannot keep such a zone")
-        if (name, "CNAME") in rrsets:
-            return await self._absent(zone, Key(name, "CNAME")) or Unreachable(
-                f"expected the fence at {name}, found a CNAME; remove it"
-            )
         if key not in rrsets:
             return Seen((), None)
-        rdatas = rrsets[key].rdatas
-        try:
-            fence = parse_fence(rdatas)
-        except FenceUnreadable:
-            fence = None
-        if isinstance(wild, Unreachable) or {record.rdata for record in wild.answer} & set(rdatas):
-            return await self._absent(zone, key) or Seen(rdatas, fence)
-        return Seen(rdatas, fence)
+        seen = seen_of(rrsets[key].rdatas)
+        if isinstance(wild, Unreachable) or {record.rdata for record in wild.answer} & set(seen.rdatas):
+            return await self._absent(zone, key) or seen
+        return seen
 
     async def read(self, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
         """Return every RRset that truly exists at these names (nothing made from a wildcard).
@@ -119,7 +119,7 @@ class DnsPublisher:
     async def ask(self, name: str, rdtype: str) -> Answer | Unreachable:
         """Ask one question; the answer is authentic, but may be of any rcode and not authoritative."""
         try:
-            return decode_answer(await self._exchange(encode_question(name, type_code(rdtype))))
+            return await decode_large(decode_answer, await self._exchange(encode_question(name, type_code(rdtype))))
         except (Unanswered, Unreadable) as unanswered:
             return Unreachable(str(unanswered))
 
@@ -130,7 +130,7 @@ class DnsPublisher:
         if answer.rcode not in ("NOERROR", "NXDOMAIN"):
             return Unreachable(f"{self._primary} answered {answer.rcode}: {_MEANING.get(answer.rcode, 'no answer')}")
         if not answer.authoritative:
-            return Unreachable(f"{self._primary} is not authoritative for the zone, or delegates the fence's name away")
+            return Unreachable(f"{self._primary} is not authoritative for the zone")
         return None
 
     async def _absent(self, zone: str, key: Key) -> Seen | Unreachable | None:
@@ -144,3 +144,10 @@ class DnsPublisher:
                 return Unreachable(f"{self._primary} answered {rcode} to a prerequisite on {key}: {detail}")
             case Unknown(reason):
                 return Unreachable(reason)
+
+
+def _is_redirected(name: str, answer: Answer) -> bool:
+    """Tell whether an answer is about another name than the one asked for, or refers to other servers for it."""
+    if any(record.type == "DNAME" or (record.name, record.type) == (name, "CNAME") for record in answer.answer):
+        return True
+    return not answer.authoritative and any(record[:2] == (name, "NS") for record in answer.authority)

@@ -12,6 +12,7 @@ from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout
 from dnsguard.core.message import Applied, Message, Refused, Unknown, Unreachable
+from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.publication import compose, next_fence, parts, steps_of
@@ -74,7 +75,7 @@ class Enactor:
         if refusal is not None:
             await self.store.halt(self.zone, refusal.detail)
             return self._step("zone.halted", Then.LATER, detail=refusal.detail)
-        if _stands_at(seen.fence, pending):
+        if _stands_at(seen.fence, pending) and not _is_covered_up(self.zone, seen):
             if self._litters:  # not before the fence has moved: what comes late is refused from then on
                 self._litters = await tidy(self.publisher, self.zone) != Applied()
             if seen.fence is not None and observed:
@@ -85,6 +86,8 @@ class Enactor:
                     return self._step("publication.completed", Then.AT_ONCE, pending.target, _worded(faults))
                 if pending.owed:
                     return await self._make_amends(seen, seen.fence, pending)
+            if seen.hidden_by:
+                return self._step("zone.redirected", Then.WOKEN, pending.target, _redirected(self.zone))
             return self._step("zone.current", Then.WOKEN, generation=pending.target)
         if _is_behind(seen, pending.zone):
             # The record never leads the zone: either somebody has published since the look, or the zone went back, as
@@ -101,6 +104,7 @@ class Enactor:
     async def _publish(self, seen: Seen, pending: Pending) -> Step:
         target = Fence(pending.zone.history, pending.target, pending.target_digest)
         trusted = seen.text == pending.zone.trusted_fence
+        is_hidden = bool(seen.hidden_by)
         base = 0 if trusted or seen.fence is None else seen.fence.base
         changes, left = self._doubt.split(pending.changes)
         fenceless = not seen.rdatas
@@ -147,7 +151,7 @@ class Enactor:
         )
         if isinstance(faults, Unreachable):
             return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason, messages, len(changes))
-        self._believed = seen
+        self._believed = None if is_hidden else seen  # whether it is hidden still, the next run observes
         said = _worded(faults)
         if fenceless and pending.zone.published:
             said = f"the fence was gone, as after a restore: everything was published anew; {said}".rstrip("; ")
@@ -283,6 +287,18 @@ def _stands_at(fence: Fence | None, pending: Pending) -> bool:
     if fence is None:
         return pending.target == 0
     return fence.generation == pending.target and fence.progress is None and not pending.changes
+
+
+def _is_covered_up(zone: str, seen: Seen) -> bool:
+    """Tell whether something hides the fence at its own name: the next message takes it away."""
+    return seen.fence is not None and any(key.name == fence_name(zone) for key in seen.hidden_by)
+
+
+def _redirected(zone: str) -> str:
+    return (
+        f"a DNAME at the apex redirects every name of {zone}; retire it with a plan: "
+        f'{{"retire": [{{"name": "@", "type": "DNAME"}}], "adopt": true}}'
+    )
 
 
 def _is_behind(seen: Seen, zone: Zone) -> bool:

@@ -30,7 +30,7 @@ WIRE = dict.fromkeys(
         key("ns.sub"),
     ),
     SOME,
-)
+) | {key("sub", "NS"): parse_records("NS", 60, ["ns.sub.example.test."])}
 
 
 def test_a_whole_zone_is_taken_but_for_what_the_server_keeps_and_the_fence() -> None:
@@ -39,6 +39,19 @@ def test_a_whole_zone_is_taken_but_for_what_the_server_keeps_and_the_fence() -> 
         [key("@", "MX"), key("@", "NS"), key("*"), key("ns.sub"), key("sub", "DS"), key("sub", "NS"), key("www")]
     )
     assert {each for each, _ in selection.left_out} | {each for each, _ in selection.taken} == set(WIRE)
+
+
+def test_what_a_delegation_or_a_dname_hides_is_left_out_with_the_reason() -> None:
+    hidden = {key("www.sub"): SOME, key("sub", "TXT"): SOME, key("below.moved"): SOME}
+    wire = WIRE | hidden | {key("moved", "DNAME"): SOME, key("moved"): SOME, key("@", "DNAME"): SOME}
+    selection = select(ZONE, wire, (), None)
+    reasons = {each: why for each, why in selection.left_out if why.endswith("hides it from clients")}
+    assert reasons.keys() >= hidden.keys()
+    without_apex = select(ZONE, {each: SOME for each in wire if each != key("@", "DNAME")} | WIRE, (), None)
+    assert dict(without_apex.left_out)[key("www.sub")] == "sub.example.test. NS hides it from clients"
+    assert dict(without_apex.left_out)[key("below.moved")] == "moved.example.test. DNAME hides it from clients"
+    assert key("moved") in dict(without_apex.taken)
+    assert "retire it" in dict(selection.left_out)[key("@", "DNAME")]
 
 
 def test_signing_keys_are_taken_when_asked_for() -> None:

@@ -15,6 +15,7 @@ from dnsguard.core.names import (
     is_within,
     name_from_wire,
     name_wire,
+    names_above,
     parent_name,
     parse_name,
     print_name,
@@ -250,3 +251,9 @@ def test_the_fence_has_its_name_in_every_zone() -> None:
 )
 def test_the_parent_of_a_name_is_the_name_without_its_first_label(name: str, parent: str) -> None:
     assert parent_name(name) == parent
+
+
+def test_the_names_above_a_name_go_up_to_the_apex() -> None:
+    assert list(names_above(r"a.b\.c.\\.z.test.", "z.test.")) == [r"b\.c.\\.z.test.", r"\\.z.test.", "z.test."]
+    assert list(names_above("z.test.", "z.test.")) == list(names_above("y.test.", "z.test.")) == []
+    assert list(names_above("a.test.", ".")) == ["test.", "."]

@@ -12,9 +12,11 @@ from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import PlanState
 from dnsguard.core.invariants import Violation
 from dnsguard.core.message import AddRecords, Message, Outcome, octets_of
+from dnsguard.core.occlusion import hidden_in
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records, parse_records
+from dnsguard.core.written import seen_in
 from dnsguard.lab.explore.scenario import drive
 from dnsguard.lab.explore.variants import without
 from dnsguard.lab.simulate.verdicts import DOOR as DOORS_WORD
@@ -28,6 +30,7 @@ SOA = parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 1 1 1 1 1"])
 NEWER_SOA = parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 9 1 1 1 1"])
 NS = parse_records("NS", 60, [f"ns.{ZONE}"])
 LONG = parse_records("TXT", 60, [" ".join(f'"{n:03}{"x" * 240}"' for _ in range(3)) for n in range(99)])
+DNAME = parse_records("DNAME", 60, ["elsewhere.test."])
 TWO_CNAMES = parse_records("CNAME", 60, ["elsewhere.test.", "otherwise.test."])
 
 
@@ -155,6 +158,18 @@ UNSPOKEN = {
         Door({key("www", "TXT"): LONG}),
         too_long,
         "what is too large is not sent (FORMERR), and 4 lets a plan be rejected; the door says it before it promises",
+    ),
+    "apex_not_redirected": Unspoken(
+        Door({key("@", "DNAME"): DNAME}),
+        lambda rig: bool(seen_in(ZONE, rig.primary.contents).hidden_by),
+        "what a server answers is outside the zone's contents, of which the invariants speak; below a DNAME at the "
+        "apex, where the fence stands, it answers for another zone",
+    ),
+    "names_not_occluded": Unspoken(
+        Door({key("www", "NS"): NS}, before=IN_FORCE),
+        lambda rig: WWW in hidden_in(ZONE, rig.primary.contents),
+        "what a server answers is outside the zone's contents, of which the invariants speak; at a delegation it "
+        "refers to others",
     ),
     "made_from_what_stands": Unspoken(
         Door({WWW: a("192.0.2.2")}, before=IN_FORCE, based_on=1),

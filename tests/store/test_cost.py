@@ -10,8 +10,11 @@ from dnsguard.core.guards import GUARDED
 from dnsguard.core.history import Submission
 from dnsguard.core.plan import make_plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.records import parse_records
 from dnsguard.store.sql import SqlStore
 from tests.store.making import RETIRED, ZONE, a, accepted, fence_at, key, publish
+
+NS = parse_records("NS", 60, ["ns.elsewhere.test."])
 
 
 @pytest.fixture
@@ -33,18 +36,19 @@ async def test_no_statement_of_the_way_of_a_plan_reads_a_whole_zone_or_history(
 ) -> None:
     for number in range(1, 6):
         await accepted(store, {key("www"): a(number), key(f"host-{number}"): a(1)}, idempotency_key=f"k{number}")
+    await accepted(store, {key("sub", "NS"): NS, key("other", "NS"): NS})
     await store.judge(Submission(make_plan(ZONE, {key("www"): RETIRED}), "planner", 1.0), GUARDED, Policy(), None)
     await store.unmanaged(ZONE, [key("www")])
     fence = await publish(store, 2)
     unrecorded = await fence_at(store, 3)
     await store.pending(ZONE, unrecorded, whole_names=True)
     await store.reject(ZONE, 5, "no", 2000.0)
-    await store.record(ZONE, await fence_at(store, 6), 2000.0, [(6, "reads back otherwise")])
-    await store.prune(ZONE, 6)
+    await store.record(ZONE, await fence_at(store, 7), 2000.0, [(7, "reads back otherwise")])
+    await store.prune(ZONE, 7)
     await store.halt(ZONE, "why")
-    await store.plan(ZONE, 4)
+    await store.plan(ZONE, 6)
     await store.resync(ZONE, make_plan(ZONE, {key("www"): a(9)}), str(fence), 9, "operator", 1.0)
-    await store.differences(ZONE, 6, 10)
+    await store.differences(ZONE, 7, 10)
     await store.pending(ZONE, Fence(fence.history, 10, (await fence_at(store, 10)).digest))
     explained: dict[str, list[str]] = {}
     async with store._database.engine.connect() as connection:

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from dnsguard.core.roster import Daemon
 from dnsguard.store.sql import SqlStore
 
-DAEMON = Daemon("a" * 16, "one.test", 7, "0.1.0", "0002", "http://127.0.0.1:8053", 1000.0, 1000.0)
+DAEMON = Daemon("a" * 16, "one.test", 7, "0.1.0", "0008", "http://127.0.0.1:8053", 1000.0, 1000.0)
 
 
 async def test_a_daemon_is_listed_from_its_first_word_until_it_leaves(store: SqlStore) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import cast
@@ -20,6 +21,7 @@ from dnsguard.wire.name_server import NameServer
 from dnsguard.wire.observer import IN_FLIGHT_MAX, Follower, Followers
 from dnsguard.wire.primary import Primary
 from dnsguard.wire.server import EmbeddedServer
+from dnsguard.wire.txt_answer import OCTETS_MAX
 from tests.wire.primaries import KEYS, SECRET, ZONE, ZONES, fence_at, key, make_publisher, publish, records, seen_at
 
 Reply = Callable[[dns.message.Message, bool], list[bytes]]
@@ -193,6 +195,37 @@ async def test_a_fault_and_garbage_are_said() -> None:
 
     assert "SERVFAIL" in reason((await ask(fault))[0])
     assert "well-formed" in reason((await ask(garbage))[0])
+
+
+def costly_answer(query: dns.message.Message) -> bytes:
+    """Return 64 KiB of NS records whose names have 127 labels each, behind pointers: 7 s of work for dnspython."""
+    wire = query.to_wire()
+    question = wire[12:]
+    at = 12 + len(question) + 12
+    names = b"\xc0\x0c" + struct.pack("!HHIH", 65280, 1, 1, 255) + b"\0\0" + b"\1a" * 126 + b"\0"
+    record = struct.pack("!HHHIHH", 0xC000 | at + 2, 2, 1, 1, 2, 0xC000 | at + 2)
+    count = (65_535 - at - 255) // len(record)
+    return wire[:2] + b"\x84\0\0\1" + struct.pack("!HHH", count + 1, 0, 0) + question + names + record * count
+
+
+async def test_a_costly_answer_of_64_kib_is_refused_unread() -> None:
+    def reply(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        return [costly_answer(query)] if tcp else [answer(query, flags=dns.flags.AA | dns.flags.TC).to_wire()]
+
+    begun = time.process_time()
+    found, scripted = await ask(reply)
+    assert "octets; expected at most" in reason(found)
+    assert scripted.by_tcp == 1
+    assert time.process_time() - begun < 1
+
+
+async def test_a_datagram_that_is_too_long_is_dropped() -> None:
+    def reply(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        right = answer(query, f'"{fence_at(5)}"').to_wire()
+        return [right] if tcp else [right + bytes(OCTETS_MAX), right]
+
+    found, scripted = await ask(reply)
+    assert (found, scripted.by_tcp) == (seen_at(fence_at(5)), 0)
 
 
 async def test_something_else_at_the_fences_name_is_shown_as_it_is() -> None:

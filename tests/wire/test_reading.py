@@ -1,5 +1,7 @@
 """The contract of a primary: what exists is read as it is, and what only seems to exist is not."""
 
+from dataclasses import replace
+
 import pytest
 
 from dnsguard.core.fence import fence_key
@@ -12,6 +14,7 @@ from dnsguard.core.message import (
     NamesRead,
     Outcome,
     Refused,
+    RRsetIs,
     Unreachable,
 )
 from dnsguard.core.records import Key, Records
@@ -178,34 +181,47 @@ async def test_a_foreign_text_at_the_fence_is_shown_as_unreadable(publisher: Dns
     assert await publisher.observe(ZONE) == Seen(TEXT.rdatas, None)
 
 
-async def test_a_cname_at_the_fence_is_refused_in_words_and_one_from_a_wildcard_is_not(
-    publisher: DnsPublisher,
-) -> None:
+async def test_a_cname_at_the_fence_is_seen_and_one_from_a_wildcard_is_not(publisher: DnsPublisher) -> None:
     cname = records("CNAME", "www.example.test.")
     await put(publisher, {key("*", "CNAME"): cname, key("www", "TXT"): TEXT})
     assert await publisher.observe(ZONE) == Seen((), None)
-    await put(publisher, {Key(fence_key(ZONE).name, "CNAME"): cname})
-    seen = await publisher.observe(ZONE)
-    assert isinstance(seen, Unreachable)
-    assert "found a CNAME; remove it" in seen.reason
+    at_the_fence = Key(fence_key(ZONE).name, "CNAME")
+    await put(publisher, {at_the_fence: cname})
+    assert await publisher.observe(ZONE) == Seen((), None, (at_the_fence,))
 
 
-@pytest.mark.parametrize("server", ["bind"], indirect=True)  # the embedded server makes nothing from a DNAME
-async def test_a_dname_at_the_apex_is_refused_in_words(publisher: DnsPublisher) -> None:
-    await put(publisher, {key("", "NS"): records("NS", "ns.elsewhere.test.")})
+async def test_a_fence_below_a_dname_at_the_apex_is_read_and_compared(
+    publisher: DnsPublisher, kind: str, own_way: OwnWay
+) -> None:
+    fence = await publish(publisher, 1, {key("", "NS"): records("NS", "ns.elsewhere.test.")})
     gone = DeleteRecords(key("", "NS"), records("NS", f"ns1.{ZONE}").rdatas)
-    dname = AddRecords(key("", "DNAME"), records("DNAME", "elsewhere.test."))
-    assert await publisher.publish(Message(ZONE, (), (gone, dname))) == Applied()
+    assert await publisher.publish(Message(ZONE, (), (gone,))) == Applied()
+    dname = Key(ZONE, "DNAME")
+    put_there = Message(ZONE, (), (AddRecords(dname, records("DNAME", "elsewhere.test.")),))
+    if kind == "knot":
+        own_way("it takes no DNAME above existing names: REFUSED")
+        assert isinstance(await publisher.publish(put_there), Refused)
+        return
+    assert await publisher.publish(put_there) == Applied()
     seen = await publisher.observe(ZONE)
-    assert isinstance(seen, Unreachable)
-    assert "DNAME" in seen.reason
+    if kind in ("embedded", "powerdns"):
+        own_way("it redirects no name that exists")
+        assert seen == seen_at(fence)
+        return
+    assert seen == replace(seen_at(fence), hidden_by=(dname,))
+    for rdatas, outcome in (((b"\x05other",), Refused), (seen.rdatas, Applied)):
+        removed = Message(ZONE, (RRsetIs(fence_key(ZONE), rdatas),), (DeleteRRset(dname),))
+        answer = await publisher.publish(removed)
+        assert isinstance(answer, outcome)
+        assert not isinstance(answer, Refused) or answer.rcode == "NXRRSET"
+    assert await publisher.observe(ZONE) == seen_at(fence)
 
 
-async def test_a_delegated_fence_is_unreachable(publisher: DnsPublisher) -> None:
-    await put(publisher, {Key(fence_key(ZONE).name, "NS"): records("NS", "ns.elsewhere.test.")})
-    seen = await publisher.observe(ZONE)
-    assert isinstance(seen, Unreachable)
-    assert "not authoritative" in seen.reason
+async def test_a_fence_that_is_delegated_away_is_read_past_the_delegation(publisher: DnsPublisher) -> None:
+    fence = await publish(publisher, 1, {key("www", "A"): ONE})
+    delegation = Key(fence_key(ZONE).name, "NS")
+    await put(publisher, {delegation: records("NS", "ns.elsewhere.test.")})
+    assert await publisher.observe(ZONE) == replace(seen_at(fence), hidden_by=(delegation,))
 
 
 async def test_a_transfer_shows_all_of_the_zone(publisher: DnsPublisher) -> None:

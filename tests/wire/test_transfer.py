@@ -1,9 +1,13 @@
 """A transfer is all of a zone under signatures, or nothing."""
 
 import asyncio
+import contextlib
+import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import dns.message
 import dns.rdataclass
@@ -14,7 +18,7 @@ import dns.tsig
 import pytest
 
 from dnsguard.core.message import Unreachable
-from dnsguard.wire.primary import Primary
+from dnsguard.wire.primary import Primary, TransferLimits
 from dnsguard.wire.transfer import transfer
 from tests.wire.primaries import KEYS, SECRET, ZONE, key, records
 from tests.wire.proxy import Answers, Proxy
@@ -114,6 +118,62 @@ async def test_one_changed_octet_in_the_middle_is_noticed() -> None:
         everything = await transfer(primary, ZONE, time.time)
     assert isinstance(everything, Unreachable)
     assert "does not hold" in everything.reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (TransferLimits(records_max=5), "has more than 5 records; .* raise transfer_records_max of its primary"),
+        (TransferLimits(octets_max=300), "has more than 300 octets; .* raise transfer_octets_max of its primary"),
+    ],
+)
+async def test_a_transfer_beyond_a_limit_is_given_up_and_the_limit_is_named(limits: TransferLimits, said: str) -> None:
+    endless: Script = [((SOA,), True), *[((A, B), True)] * 1_000]
+    async with scripted(endless) as primary:
+        everything = await transfer(replace(primary, transfer=limits), ZONE, time.time)
+    assert isinstance(everything, Unreachable)
+    assert re.search(said, everything.reason)
+
+
+async def test_a_transfer_at_its_limits_is_taken() -> None:
+    script: Script = [((SOA, A), True), ((B, SOA), True)]
+    async with scripted(script) as primary:
+        everything = await transfer(replace(primary, transfer=TransferLimits(records_max=4)), ZONE, time.time)
+    assert isinstance(everything, dict)
+
+
+async def test_a_transfer_that_drips_for_ever_ends_in_time() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = dns.message.from_wire(
+            await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")), keyring=TSIG_KEY
+        )
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            for wire in messages(query, [((SOA,), True), *[((A,), True)] * 1_000]):
+                writer.write(wire)
+                await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.readexactly(1), 0.02)
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        limits = TransferLimits(duration_s_max=0.3)
+        primary = Primary(host, port, "updater.", "hmac-sha256", SECRET, timeout_s=5, transfer=limits)
+        everything = await transfer(primary, ZONE, time.time)
+    assert isinstance(everything, Unreachable)
+    assert "took longer than 0.3 s; if the zone is meant to be so large, raise transfer_s_max" in everything.reason
+
+
+async def test_messages_are_verified_and_decoded_beside_the_event_loop() -> None:
+    threads = []
+
+    def now() -> float:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return time.time()
+
+    async with scripted([((SOA, A), True), ((B, SOA), True)]) as primary:
+        assert isinstance(await transfer(primary, ZONE, now), dict)
+    assert threads == ["MainThread", "dns-decode", "dns-decode"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dnsguard.core.history import PlanState
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Records, parse_records
+from dnsguard.lab.explore.variants import without
 from dnsguard.workers.enactor import Enactor
 from dnsguard.workers.step import Then
 from tests.servers.bind import Bind
@@ -52,7 +53,7 @@ async def wait_out(rig: Rig, enactor: Enactor, disk: SmallDisk) -> None:
 async def test_plans_wait_for_room_on_the_primarys_disk_and_none_is_rejected(tmp_path: Path, kind: str) -> None:
     with small_disk(tmp_path / "small", 12_000_000) as disk:
         async with await KINDS[kind].start(disk.folder / "server", zones=ZONES, keys=KEYS) as server:
-            rig = Rig(policy=Policy(records_max=200))
+            rig = Rig(policy=Policy(records_max=200), guards=without(GUARDED, "names_not_occluded"))
             publisher = make_publisher(server.address)
             enactor = Enactor(ZONE, rig.store, publisher, RunningClock(), GUARDED, rig.policy)
             await rig.submit({key("www"): a("192.0.2.1"), key("below.ns1"): a("192.0.2.2")})

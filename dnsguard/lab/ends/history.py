@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.history import Accepted, Entry, KeyReused, PlanState, Submission, Unchanged, Zone
+from dnsguard.core.names import names_above
+from dnsguard.core.occlusion import ancestors_of, cuts_made
 from dnsguard.core.plan import Plan, Wanted, chain_digest, plan_digest
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
@@ -102,10 +104,12 @@ def with_backlog(history: MemoryHistory) -> Zone:
 
 def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[Key, Records] | None) -> Submitted:
     """Return what the guards ask about a plan that is submitted."""
-    names = {key.name for key in plan.keys}
+    names = {key.name for key in plan.keys} | ancestors_of(plan)
+    cuts = {cut.name for cut in cuts_made(plan)}
     standing: dict[Key, Standing] = {}
     for key in history.changes:
-        found = history.newest_change(key, history.zone.newest) if key.name in names else None
+        asked = key.name in names or not cuts.isdisjoint(names_above(key.name, plan.zone))
+        found = history.newest_change(key, history.zone.newest) if asked else None
         if found is not None:
             generation, wanted = found
             actor = history.entries[generation].actor

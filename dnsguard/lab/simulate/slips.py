@@ -2,7 +2,7 @@
 The door refuses every one of them; what would come of each if it did not is for the invariants to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dnsguard.core.fence import fence_key
@@ -100,6 +100,17 @@ def _alias_beside_address(on: Slipping) -> Slip:
     return Slip(on.plan(wrong), "an alias can't stand beside an address")
 
 
+def _apex_dname(on: Slipping) -> Slip:
+    return Slip(on.plan({Key(on.zone, "DNAME"): Records(60, (name_wire("elsewhere.test."),))}))
+
+
+def _delegation(on: Slipping) -> Slip | None:
+    """Delegate a name away that has an address."""
+    key = next(iter(on.standing), None)
+    servers = Records(60, (name_wire("ns.elsewhere.test."),))
+    return None if key is None else Slip(on.plan({Key(key.name, "NS"): servers}))
+
+
 ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "empty": _empty,
     "too many": _too_many,
@@ -114,10 +125,13 @@ ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "old number": _old_number,
     "stale": _stale,
     "alias beside address": _alias_beside_address,
+    "apex DNAME": _apex_dname,
+    "delegation": _delegation,
 }
 """What a planner makes of the facts; None where that slip is not possible now."""
 
 
-def covered_by_slips(zone: str) -> tuple[Key, ...]:
-    """Return the RRsets beside the usual ones of which a slip may change what stands there."""
-    return fence_key(zone), Key(zone, "SOA"), Key(zone, "NS"), Key(f"twice.{zone}", "CNAME")
+def covered_by_slips(zone: str, keys: Sequence[Key]) -> tuple[Key, ...]:
+    """Return the RRsets beside the usual ones, ``keys``, of which a slip may change what stands there."""
+    at_apex = (Key(zone, rdtype) for rdtype in ("SOA", "NS", "DNAME"))
+    return fence_key(zone), *at_apex, Key(f"twice.{zone}", "CNAME"), *(Key(key.name, "NS") for key in keys)

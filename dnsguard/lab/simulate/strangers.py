@@ -10,7 +10,7 @@ from copy import deepcopy
 from dnsguard.core.fence import fence_key
 from dnsguard.core.history import StoreUnavailable
 from dnsguard.core.layout import alias_to, node_of, target_of
-from dnsguard.core.names import name_wire
+from dnsguard.core.names import fence_name, name_wire
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends.history import MemoryHistory
@@ -37,6 +37,7 @@ RIVAL_MAX, RIVAL_PAUSE_S_MAX = 6, 600.0
 PATIENT = frozenset({"overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip"})
 """What is done when somebody has just listed the zone, in half of the cases: it is then that what was seen is no
 longer so."""
+AWAY = parse_records("NS", 60, ["ns.elsewhere.test."])
 JUNK = parse_records("TXT", 60, ['"somebody was here"'])
 
 
@@ -178,6 +179,12 @@ def _junk_fence(world: World, contents: Contents) -> bool:
     return True
 
 
+def _hide_fence(_: World, contents: Contents) -> bool:
+    """Delegate the fence's name away: no ordinary question finds the fence any more."""
+    contents[Key(fence_name(ZONE), "NS")] = AWAY
+    return True
+
+
 def _squat(world: World, contents: Contents) -> bool:
     """Restore the primary to what it was before dnsguard came, and take a name that is on record as published."""
     heads = world.history.heads
@@ -303,6 +310,7 @@ _ACTS: dict[str, Callable[[World, Contents], bool]] = {
     "squatter": _squat,
     "leave": _leave,
     "junk fence": _junk_fence,
+    "hidden fence": _hide_fence,
     "no node": _no_node,
     "hand flip": _hand_flip,
     "hasty flip": _hasty_flip,
@@ -318,6 +326,7 @@ SAID = {
     "squatter": "restores the primary from before dnsguard, and takes a published name for an alias of its own",
     "leave": "takes its alias away again",
     "junk fence": "overwrites the fence",
+    "hidden fence": "delegates the fence's name away",
     "no node": "deletes the records of a node to which no alias points",
     "hand flip": "points an alias back at an older node by hand",
     "hasty flip": "points an alias back at an older node by hand, just after a clean-up has listed the zone",

@@ -12,6 +12,7 @@ STRANGERS = (
     "alias",
     "squatter",
     "junk fence",
+    "hidden fence",
     "no node",
     "hand flip",
     "hasty flip",
@@ -37,6 +38,8 @@ SLIPS = (
     "old number",
     "stale",
     "alias beside address",
+    "apex DNAME",
+    "delegation",
 )
 
 

@@ -22,10 +22,11 @@ from dnsguard.core.invariants import (
     unchanged_kept,
 )
 from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, resolved, target_of
+from dnsguard.core.occlusion import hidden_in
 from dnsguard.core.plan import Absence, Change
 from dnsguard.core.records import Key, Records
 from dnsguard.core.repair import REASON
-from dnsguard.core.written import seen_in
+from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.ends.primary import Contents
 from dnsguard.lab.scheduler.moves import Move
 from dnsguard.lab.scheduler.simulation import Violation
@@ -71,9 +72,10 @@ def look(world: World, move: Move | None) -> Violation | None:
 
 def look_at_the_end(world: World) -> Violation | None:
     """Ask what must hold once the storm is over and there was time."""
-    zone = world.history.zone
+    zone, seen = world.history.zone, seen_in(ZONE, world.primary.contents)
     broken = (
-        healed(zone.newest, seen_in(ZONE, world.primary.contents).fence)
+        healed(zone.newest, seen.fence)
+        or _uncovered(seen)
         or nothing_lost((*world.acknowledged, *world.unchanged_at), world.history.entries, zone.kept_from, quiet=True)
         or _doubled(world)
         or _look_at_promises(world)
@@ -81,6 +83,12 @@ def look_at_the_end(world: World) -> Violation | None:
         or _verified(world)
     )
     return None if broken is None else Violation(broken.invariant, broken.detail)
+
+
+def _uncovered(seen: Seen) -> Broken | None:
+    """Ask whether a fence that a stranger has hidden can be read again."""
+    hidden = seen.fence is not None and seen.hidden_by
+    return Broken(6, "self-healing", f"{hidden[0]} hides the fence") if hidden else None
 
 
 def _look_at_clean_up(world: World, move: Move | None) -> Broken | None:
@@ -184,6 +192,7 @@ def _look_at_zone(world: World) -> Broken | None:
         or _prefix(world, changes, lookback, wire, rejected, by_hand)
         or (_accountable(world, fence, said, ours) if fence and fence.base >= world.kept_from else None)
         or _short_lived(world, said, wire)
+        or _in_sight(said, wire)
     )
     world.seen_contents, world.fence, world.shown, world.came_from = contents, fence, wire, came_from
     world.ever_shown |= ours.keys()
@@ -222,6 +231,14 @@ def _short_lived(world: World, said: tuple[Change, ...], wire: dict[Key, Records
         records = wire.get(key)
         if records is not None and records.ttl > most:
             return Broken(*DOOR, f"clients may keep {key} for {records.ttl} s once it is replaced, not {most}")
+    return None
+
+
+def _in_sight(said: tuple[Change, ...], wire: dict[Key, Records]) -> Broken | None:
+    """Ask whether clients can find what plans have put there, and dnsguard its fence."""
+    hidden = hidden_in(ZONE, wire)
+    for key in sorted({fence_key(ZONE), *(change.key for change in said)} & hidden.keys()):
+        return Broken(*DOOR, f"{key} stands there, and no client finds it: {hidden[key]} hides it")
     return None
 
 

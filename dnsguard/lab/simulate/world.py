@@ -110,7 +110,7 @@ class World:
     def __post_init__(self) -> None:
         self.storm = Storm(self.simulation, self.swarm, self.draw, notes=self.notes)
         self.keys = tuple(Key(f"n{number}.{ZONE}", "A") for number in range(self.swarm.names))
-        self.judged = (*self.keys, *covered_by_slips(ZONE))
+        self.judged = (*self.keys, *covered_by_slips(ZONE, self.keys))
         self.policy = Policy(
             ttl_s_max=TTL_S_MAX,
             plan_rrsets_max=PLAN_RRSETS_MAX,
