@@ -39,7 +39,7 @@ _NOT_READ = (
     struct.error,
 )
 """What dnspython raises of octets and texts that it cannot read, or not render."""
-_FAITHFUL = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"})
+FAITHFUL_TYPES = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"})
 """Common types whose text always reads as the octets that it was made from: it is not read again each time."""
 _POWERDNS_TYPES = {"ALIAS": "TYPE65401", "LUA": "TYPE65402"}
 _GENERIC_START = re.compile(r" *\\#(?: |$)")
@@ -280,7 +280,7 @@ def is_opaque(rdtype: str, text: str) -> bool:
 
 def has_opaque(rdtype: str, records: Records) -> bool:
     """Tell whether a record of an RRset is opaque; common types are passed over, for whole zones are asked about."""
-    return rdtype not in _FAITHFUL and any(is_opaque(rdtype, text) for text in records_text(rdtype, records))
+    return rdtype not in FAITHFUL_TYPES and any(is_opaque(rdtype, text) for text in records_text(rdtype, records))
 
 
 @lru_cache(maxsize=512)
@@ -296,7 +296,7 @@ def _own_text(rdtype: str, wire: bytes) -> str | None:
     try:
         rdata = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), wire, 0, len(wire))
         text = rdata.to_text()
-        if rdtype in _FAITHFUL:
+        if rdtype in FAITHFUL_TYPES:
             return text if rdata.to_wire() == wire else None
     except _NOT_READ:
         return None
