@@ -363,6 +363,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     found: str | None = None
     pointer: Annotated[str | None, _described("Where in the request's body (RFC 6901).")] = None
     rrset: str | None = None
+    hidden_by: Annotated[str | None, _described("The delegation or DNAME that would hide the RRset.")] = None
     generation: int | None = None
     actor: str | None = None
     newest: int | None = None

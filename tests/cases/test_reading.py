@@ -145,8 +145,9 @@ def test_what_stands_in_the_parent_decides_whether_a_plan_must_adopt(tmp_path: P
         assert "child.parent.test. NS is not managed by dnsguard" in said
         assert "--adopt takes it over" in said
         case.run("set", *zone, "child", "NS", "3600", "ns1.child.parent.test.", "ns2.example.net.")
-        case.run("set", *zone, "new.child", "A", "60", "192.0.2.3")
-        case.run("set", *zone, "www.child", "A", "60", "192.0.2.4")
+        for name in ("new.child", "www.child"):
+            said = case.run("set", *zone, name, "A", "60", "192.0.2.3", code=1)
+            assert f"child.parent.test. NS (generation 1) would hide {name}.parent.test. A" in said
 
 
 def alias_case(case: Case) -> dict[tuple[str, str], str]:
