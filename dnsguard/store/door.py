@@ -17,7 +17,8 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.unchanged import judged, replaced, unchanged_at
-from dnsguard.store.ledger import Ledger, open_ledger, read_below
+from dnsguard.store.below import read_below
+from dnsguard.store.ledger import Ledger, open_ledger
 from dnsguard.store.rows import same_rrset, slices, zone_row
 from dnsguard.store.schema import changes, plans, rrsets
 

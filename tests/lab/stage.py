@@ -37,7 +37,7 @@ def by_hand(played: Played) -> Story:
 
 async def taken(rig: Rig, plan: Plan) -> bool:
     planner = Planner(rig.store, MemoryPublisher(rig.primary), rig.guards, rig.policy)
-    return isinstance(await planner.submit(Submission(plan, "tests", 999.0)), Accepted)
+    return isinstance(await planner.submit(Submission(plan, "tests", 999.0, republish=True)), Accepted)
 
 
 async def publish(rig: Rig, *lasts: int) -> None:
