@@ -33,7 +33,9 @@ async def received(visit: Visit, read: Callable[[bytearray, Callable[[], bool]],
     with Body(visit.room) as body:
         async with visit.parked():
             await _receive(visit, body, most)
+            visit.admitting = True
             await body.admit(visit.actor)
+            visit.admitting = False
         yield await _read(visit, body.take(), read)
 
 

@@ -109,6 +109,8 @@ def _late(visit: Visit, endpoint: Endpoint) -> ProblemRaised:
     seconds = visit.room.limits.deadline_s
     if visit.crowded_out:
         return busy("too many connections, and this one waited the longest of its token's; try again", close=True)
+    if visit.admitting:
+        return busy(f"no memory to decode the body became free within {seconds:g} seconds; try again", close=True)
     if visit.receiving:
         return ProblemRaised(TIMEOUT, f"expected the whole body within {seconds:g} seconds, found less", close=True)
     detail = f"expected to answer within {seconds:g} seconds, and could not"

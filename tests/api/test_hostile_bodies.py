@@ -237,7 +237,7 @@ async def test_a_plan_of_80_000_rrsets_is_refused_before_its_records_are_read(do
     body = {"rrsets": [rrset(f"h{n}", "no address") for n in range(80_000)]}
     reply = await door.submit(body)
     clear(reply, 422)
-    assert (reply.guard, reply.body["found"]) == ("plan_is_bounded", "100000")
+    assert (reply.guard, reply.body["found"]) == ("plan_is_bounded", "80000")
     await nothing_stored(door)
 
 
