@@ -28,7 +28,7 @@ async def test_a_body_that_trickles_in_is_408_at_the_deadline(house: House) -> N
 
 async def test_a_head_that_trickles_in_is_cut_off(house: House) -> None:
     async with open_door(house, Limits(head_s_max=0.2)) as door, connected(door) as socket:
-        socket.send(b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\nX-Slow: ")
+        socket.send(b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert await socket.is_closed()
 
 
