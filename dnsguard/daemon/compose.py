@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
-from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
+from dnsguard.daemon.config import ConfigRefused, KeySection, Settings, parse_address
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
 from dnsguard.store.address import SQLITE, TLS_FILES, StoreUnusable, read_address
 from dnsguard.store.engine import Bounds
@@ -172,6 +172,12 @@ def tokens(settings: Settings, folder: Path) -> Tokens:
             digest = hashlib.sha256(token.encode("ascii")).hexdigest()
         made.append(Token(name, digest.lower(), section.access, zones))
     return Tokens(tuple(made))
+
+
+def host_names(settings: Settings) -> frozenset[str]:
+    """Return the names by which the API may be addressed, in lower case."""
+    host, _ = parse_address(settings.http.listen, "[http] listen")
+    return frozenset(name.lower().removesuffix(".") for name in (host, *settings.http.host_names))
 
 
 def limits(settings: Settings) -> Limits:

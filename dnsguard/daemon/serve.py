@@ -42,15 +42,18 @@ from dnsguard.daemon.desk import DaemonDesk
 from dnsguard.daemon.doctor import examine_all
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
+    DATABASE,
     EMBEDDED_ZONES,
     FolderBusy,
     FolderRefused,
     forget_address,
     lock_embedded,
     open_folder,
+    own_database,
     write_address,
 )
 from dnsguard.daemon.lasting import Lasting
+from dnsguard.daemon.local_socket import open_local_socket
 from dnsguard.daemon.logs import configure_logs
 from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
@@ -136,13 +139,20 @@ def _spoken(
 
 
 async def _migrate(_options: Options, settings: Settings, *, as_json: bool) -> None:
+    os.umask(0o077)
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
-    before, after = await _brought_up(compose.database_url(settings, folder))
+    before, after = await _brought_up(_own_database_url(settings, folder))
     if as_json:
         sys.stdout.write(json.dumps({"before": before, "after": after}) + "\n")
         return
     said = f"is at revision {after} already" if before == after else f"went from revision {before or '-'} to {after}"
     sys.stdout.write(f"the database {said}\n")
+
+
+def _own_database_url(settings: Settings, folder: Path) -> str:
+    if settings.database is None:
+        own_database(folder / DATABASE)
+    return compose.database_url(settings, folder)
 
 
 async def _brought_up(database: str) -> tuple[str | None, str]:
@@ -191,7 +201,7 @@ async def _open(
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
     primaries, name_servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
-    database = compose.database_url(settings, folder)
+    database = _own_database_url(settings, folder)
     before, after = await _brought_up(database)
     store = SqlStore(make_engine(database, bounds=compose.bounds(settings)))
     stack.push_async_callback(store.close)
@@ -203,9 +213,15 @@ async def _open(
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
-    app = make_app(desk, tokens, compose.limits(settings))
+    limits = compose.limits(settings)
+    app = make_app(desk, tokens, limits, compose.host_names(settings))
+    local = open_local_socket(folder)
+    if local is None:
+        log.warning("local_socket.taken", folder=str(folder), found="another daemon of this folder has it")
+    else:
+        stack.callback(local.forget)
     try:
-        served = await serve_http(app, host, port, compose.limits(settings))
+        served = await serve_http(app, host, port, limits, None if local is None else local.socket)
     except OSError as error:
         raise _taken(error, settings.http.listen, "the API", "--http") from None
     stack.push_async_callback(served.stop)
@@ -222,6 +238,7 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
     if not zones:
         return None
     stack.enter_context(lock_embedded(folder))
+    own_database(folder / EMBEDDED_ZONES)
     keys = compose.embedded_keys(folder)
     host, port = parse_address(settings.dns.listen, "[dns] listen")
     try:
@@ -266,7 +283,7 @@ class Running:
         except (ConfigRefused, FolderRefused, PrimaryRefused, StoreUnavailable) as error:
             log.error("settings.refused", detail=str(error), expected="the settings before stay in force")  # noqa: TRY400  a sentence, no traceback
             return
-        reconfigure(self.app, tokens=tokens, limits=compose.limits(settings))
+        reconfigure(self.app, tokens=tokens, limits=compose.limits(settings), host_names=compose.host_names(settings))
         configure_logs(settings.log.level, settings.log.format)
         self.settings = settings
         log.info("settings.reloaded", zones=sorted(settings.zones))

@@ -216,6 +216,56 @@ def test_an_address_beyond_loopback_is_refused_for_the_embedded_server(tmp_path:
     assert "loopback" in said
 
 
+def test_a_folder_that_somebody_else_can_write_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    (tmp_path / "data" / "admin.token").write_text("known-to-the-attacker\n")
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert "found 0777" in said
+    assert f"chmod 0755 {tmp_path / 'data'}" in said
+    (tmp_path / "data").chmod(0o755)
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert f"chmod 0600 {tmp_path / 'data' / 'admin.token'}" in said
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+async def test_nobody_else_can_read_what_is_kept_whatever_the_umask(tmp_path: Path, command: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        if command == "migrate":
+            assert (await asyncio.to_thread(ask, tmp_path, "migrate")).returncode == 0
+        else:
+            await (await start(tmp_path)).stop(signal.SIGKILL)
+    finally:
+        os.umask(before)
+    kept = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    assert "dnsguard.sqlite" in kept
+    assert set(kept.values()) == {0o600}
+
+
+async def test_after_kill_9_whoever_takes_the_port_is_told_no_token(tmp_path: Path) -> None:
+    daemon = await start(tmp_path)
+    address = (tmp_path / "data" / "http.address").read_text().strip()
+    await daemon.stop(signal.SIGKILL)
+    assert (tmp_path / "data" / "http.address").exists()
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))) as thief:
+        for args in (("status",), ("set", "www", "A", "60", "192.0.2.1")):
+            done = await asyncio.to_thread(ask, tmp_path, *args)
+            assert done.returncode == 2
+            assert f"no daemon answers at {tmp_path / 'data' / 'api.sock'}" in done.stderr
+        thief.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            thief.accept()
+    daemon = await start(tmp_path)
+    try:
+        assert (await asyncio.to_thread(ask, tmp_path, "status")).returncode == 0
+    finally:
+        await daemon.stop()
+    assert not (tmp_path / "data" / "api.sock").exists()
+
+
 async def test_a_second_daemon_does_not_serve_the_same_embedded_zones(tmp_path: Path) -> None:
     daemon = await start(tmp_path)
     try:
