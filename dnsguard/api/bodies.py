@@ -58,6 +58,11 @@ async def _receive(visit: Visit, body: Body, most: int) -> None:
             body.add(chunk)
     except web.RequestPayloadError:
         raise malformed("expected a body as its headers announce it, found another length or a broken chunk") from None
+    except RuntimeError:
+        # What aiohttp raises for whoever reads on after the connection was closed.
+        if visit.connection is None or visit.connection.transport is not None:
+            raise
+        raise ConnectionResetError("the connection was closed") from None
     visit.receiving = False
 
 

@@ -192,7 +192,7 @@ def _open_own(path: Path, flags: int, denied: int) -> int:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise FolderRefused(f"{path} is no regular file; remove it")
+            raise FolderRefused(f"{path} is no regular file; remove it")  # noqa: TRY301  what was opened is closed below
         expect_own(path, found, denied)
     except BaseException:
         os.close(descriptor)

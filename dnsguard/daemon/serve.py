@@ -23,6 +23,7 @@ from aiohttp import web
 
 from dnsguard import __version__
 from dnsguard.api.app import make_app, reconfigure
+from dnsguard.api.limits import Limits
 from dnsguard.api.serve import serve as serve_http
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.core.history import StoreUnavailable
@@ -38,6 +39,7 @@ from dnsguard.daemon.config import (
     read_settings,
     with_environment,
 )
+from dnsguard.daemon.descriptors import DescriptorsShort, fit
 from dnsguard.daemon.desk import DaemonDesk
 from dnsguard.daemon.doctor import examine_all
 from dnsguard.daemon.files import (
@@ -55,6 +57,7 @@ from dnsguard.daemon.files import (
 from dnsguard.daemon.lasting import Lasting
 from dnsguard.daemon.local_socket import open_local_socket
 from dnsguard.daemon.logs import configure_logs
+from dnsguard.daemon.loop_faults import LoopFaults
 from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
 from dnsguard.store.address import StoreUnusable
@@ -63,7 +66,7 @@ from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import PrimaryRefused
 from dnsguard.wire.server.server import EmbeddedServer
-from dnsguard.wire.server.storage import StorageUnavailable
+from dnsguard.wire.server.storage import StorageUnavailable, StorageUnusable
 
 log = structlog.get_logger()
 
@@ -174,6 +177,7 @@ async def _serve(options: Options, settings: Settings) -> None:
         stopped.set()
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(LoopFaults(loop.time))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     guards = UNGUARDED if options.unguarded else GUARDED
@@ -213,7 +217,7 @@ async def _open(
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
-    limits = compose.limits(settings)
+    limits = _fitting_limits(settings)
     app = make_app(desk, tokens, limits, compose.host_names(settings))
     local = open_local_socket(folder)
     if local is None:
@@ -246,7 +250,8 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
             host=host, port=port, zones=dict.fromkeys(zones, tuple(keys)), keys=keys, path=folder / EMBEDDED_ZONES
         )
     except StorageUnavailable as error:
-        raise StartPostponed(f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}") from None
+        said = f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}"
+        raise (StartRefused if isinstance(error, StorageUnusable) else StartPostponed)(said) from None
     except OSError as error:
         raise _taken(error, settings.dns.listen, "the embedded DNS server", "--dns") from None
     except ValueError as error:
@@ -277,13 +282,14 @@ class Running:
         try:
             settings = read_settings(options)
             self._refuse_lasting(settings)
+            limits = _fitting_limits(settings)
             tokens = compose.tokens(settings, self.folder)
             primaries = compose.primaries(settings, self.folder, self.embedded)
             await self.desk.apply(settings, primaries, compose.name_servers(settings))
-        except (ConfigRefused, FolderRefused, PrimaryRefused, StoreUnavailable) as error:
+        except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
             log.error("settings.refused", detail=str(error), expected="the settings before stay in force")  # noqa: TRY400  a sentence, no traceback
             return
-        reconfigure(self.app, tokens=tokens, limits=compose.limits(settings), host_names=compose.host_names(settings))
+        reconfigure(self.app, tokens=tokens, limits=limits, host_names=compose.host_names(settings))
         configure_logs(settings.log.level, settings.log.format)
         self.settings = settings
         log.info("settings.reloaded", zones=sorted(settings.zones))
@@ -330,6 +336,14 @@ class Running:
         elif self.embedded is not None:
             lines.append(f"  dig +noall +answer @{self.embedded[0]} -p {self.embedded[1]} {name} A")
         return "\n".join(lines) + "\n"
+
+
+def _fitting_limits(settings: Settings) -> Limits:
+    """Return the API's bounds, with no more connections than this process may open. Raises StartRefused."""
+    try:
+        return fit(compose.limits(settings), len(settings.zones), settings.postgresql.connections_max)
+    except DescriptorsShort as error:
+        raise StartRefused(str(error)) from None
 
 
 def _embedded_zones(settings: Settings) -> frozenset[str]:
