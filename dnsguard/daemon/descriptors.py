@@ -54,6 +54,8 @@ def _raise_soft_limit(wanted: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted if soft == resource.RLIM_INFINITY else soft
     target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if target == soft:
+        return soft
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
     except (OSError, ValueError):  # a sandbox may forbid it

@@ -60,6 +60,7 @@ from dnsguard.daemon.logs import configure_logs
 from dnsguard.daemon.loop_faults import LoopFaults
 from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
+from dnsguard.daemon.secret_files import PRIVATE_EXPECTED, exposed_secrets
 from dnsguard.store.address import StoreUnusable
 from dnsguard.store.engine import PATIENT, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
@@ -202,8 +203,10 @@ async def _open(
     stack: AsyncExitStack, settings: Settings, guards: Guards, end: Callable[[], None], lasting: Lasting
 ) -> "Running":
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
+    limits = _fitting_limits(settings)
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
+    _warn_of_exposed_secrets(settings)
     primaries, name_servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
     database = _own_database_url(settings, folder)
     before, after = await _brought_up(database)
@@ -217,7 +220,6 @@ async def _open(
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
-    limits = _fitting_limits(settings)
     app = make_app(desk, tokens, limits, compose.host_names(settings))
     local = open_local_socket(folder)
     if local is None:
@@ -291,6 +293,7 @@ class Running:
             return
         reconfigure(self.app, tokens=tokens, limits=limits, host_names=compose.host_names(settings))
         configure_logs(settings.log.level, settings.log.format)
+        _warn_of_exposed_secrets(settings)
         self.settings = settings
         log.info("settings.reloaded", zones=sorted(settings.zones))
 
@@ -336,6 +339,11 @@ class Running:
         elif self.embedded is not None:
             lines.append(f"  dig +noall +answer @{self.embedded[0]} -p {self.embedded[1]} {name} A")
         return "\n".join(lines) + "\n"
+
+
+def _warn_of_exposed_secrets(settings: Settings) -> None:
+    for path, found in exposed_secrets(settings):
+        log.warning("secret_file.exposed", file=path, expected=PRIVATE_EXPECTED, found=found)
 
 
 def _fitting_limits(settings: Settings) -> Limits:
