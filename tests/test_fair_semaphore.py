@@ -61,3 +61,35 @@ async def test_a_cancelled_waiter_leaves_the_queue_and_loses_no_place() -> None:
     assert order == ["c"]
     async with asyncio.timeout(1):
         await places.acquire("anybody")
+
+
+async def test_one_that_wants_many_places_gets_them_in_its_round_and_never_more_than_all() -> None:
+    places, order = FairSemaphore(10), list[str]()
+    assert await places.acquire("holder", 99) == 10
+
+    async def ask(party: str, count: int) -> None:
+        async with places.held(party, count):
+            order.append(party)
+            assert places.free >= 0
+
+    tasks = [asyncio.create_task(ask(party, count)) for party, count in (("a", 8), ("b", 3), ("c", 1))]
+    await asyncio.wait(tasks, timeout=0)
+    places.release(4)
+    await asyncio.wait(tasks, timeout=0)
+    assert order == []  # smaller wishes do not overtake a large one for ever
+    places.release(6)
+    await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c"]
+    assert places.free == 10
+
+
+async def test_a_large_wish_that_is_cancelled_lets_the_smaller_ones_through() -> None:
+    places, order = FairSemaphore(10), list[str]()
+    await places.acquire("holder", 5)
+    large = asyncio.create_task(places.acquire("a", 8))
+    await asyncio.wait([large], timeout=0)
+    tasks = await queue_up(places, "b", order)
+    large.cancel()
+    await asyncio.gather(*tasks)
+    assert order == ["b"]
+    assert places.free == 5

@@ -18,7 +18,7 @@ from dnsguard.api.tokens import Tokens
 from dnsguard.fair_semaphore import FairSemaphore
 
 
-def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
+def make_app(desk: Desk, tokens: Tokens, limits: Limits, host_names: frozenset[str] = frozenset()) -> web.Application:
     """Build the application around a desk. Needs a running loop."""
     room = Room(
         desk=desk,
@@ -30,6 +30,8 @@ def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
         openapi=msgspec.json.encode(openapi_document(ENDPOINTS)),
         reads=FairSemaphore(limits.reads_max),
         changes=FairSemaphore(limits.changes_max),
+        decoding=FairSemaphore(limits.decoding_octets_max),
+        host_names=host_names,
     )
     app = web.Application(middlewares=[gate])
     app[ROOM] = room
@@ -43,11 +45,18 @@ def make_app(desk: Desk, tokens: Tokens, limits: Limits) -> web.Application:
     return app
 
 
-def reconfigure(app: web.Application, *, tokens: Tokens | None = None, limits: Limits | None = None) -> None:
-    """Replace tokens or limits while the door is open; requests under way keep what they began with."""
+def reconfigure(
+    app: web.Application,
+    *,
+    tokens: Tokens | None = None,
+    limits: Limits | None = None,
+    host_names: frozenset[str] | None = None,
+) -> None:
+    """Replace tokens, limits or host names while serving; requests under way keep what they began with."""
     room = app[ROOM]
     room.tokens = room.tokens if tokens is None else tokens
     room.limits = room.limits if limits is None else limits
+    room.host_names = room.host_names if host_names is None else host_names
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:

@@ -2,7 +2,8 @@
 No octet of a body is looked at before its size, kind and sender are known to be right.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import web
@@ -17,10 +18,12 @@ INLINE_OCTETS_MAX = 4 * 2**10
 """Smaller bodies are read at once: that is quicker than handing them to a thread."""
 
 
-async def read_body(visit: Visit, read: Callable[[bytes, Callable[[], bool]], Result]) -> Result:
+@asynccontextmanager
+async def received(visit: Visit, read: Callable[[bytearray, Callable[[], bool]], Result]) -> AsyncIterator[Result]:
     """Receive the body and read it: 413 if it is too large, 415 if it is not JSON by its headers.
 
-    ``read`` gets the octets and a question to ask now and then: has nobody any use for this any more?
+    ``read`` gets the octets and a question to ask now and then: has nobody any use for this any more? What it returns
+    counts as memory in use until the block ends, so nothing of it should be kept longer.
     """
     request = visit.request
     _expect_json(request)
@@ -30,10 +33,16 @@ async def read_body(visit: Visit, read: Callable[[bytes, Callable[[], bool]], Re
     with Body(visit.room) as body:
         async with visit.parked():
             await _receive(visit, body, most)
-        octets = body.take()
-        if len(octets) <= INLINE_OCTETS_MAX:
-            return read(octets, lambda: False)
-        return await visit.room.offload(lambda abandoned: read(octets, abandoned))
+            visit.admitting = True
+            await body.admit(visit.actor)
+            visit.admitting = False
+        yield await _read(visit, body.take(), read)
+
+
+async def _read(visit: Visit, octets: bytearray, read: Callable[[bytearray, Callable[[], bool]], Result]) -> Result:
+    if len(octets) <= INLINE_OCTETS_MAX:
+        return read(octets, lambda: False)
+    return await visit.room.offload(lambda abandoned: read(octets, abandoned))
 
 
 async def _receive(visit: Visit, body: Body, most: int) -> None:
@@ -47,8 +56,13 @@ async def _receive(visit: Visit, body: Body, most: int) -> None:
             if len(body) + len(chunk) > most:
                 raise _too_large(most, "more")
             body.add(chunk)
-    except web.RequestPayloadError as error:
-        raise malformed(f"expected a body as its headers announce it, found: {error}") from None
+    except web.RequestPayloadError:
+        raise malformed("expected a body as its headers announce it, found another length or a broken chunk") from None
+    except RuntimeError:
+        # What aiohttp raises for whoever reads on after the connection was closed.
+        if visit.connection is None or visit.connection.transport is not None:
+            raise
+        raise ConnectionResetError("the connection was closed") from None
     visit.receiving = False
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.web_protocol import RequestHandler
 
+from dnsguard.api import loggable
 from dnsguard.api.limits import Limits
 from dnsguard.api.problems import INTERNAL, MALFORMED, Kind, ProblemRaised
 
@@ -128,7 +129,7 @@ class Crowd:
 class Connection(RequestHandler):
     """aiohttp's connection, which tells the crowd what it is about and is never left to a client's pace."""
 
-    __slots__ = ("_crowd", "_limits", "_lost", "closes", "head_since", "identity", "reserved")
+    __slots__ = ("_crowd", "_limits", "_lost", "_octets", "closes", "head_since", "identity", "reserved")
 
     def __init__(self, manager: web.Server, crowd: Crowd, limits: Callable[[], Limits]) -> None:
         super().__init__(
@@ -141,6 +142,8 @@ class Connection(RequestHandler):
         self._crowd = crowd
         self._limits = limits
         self._lost: asyncio.Future[None] | None = None
+        self._octets = 0
+        """Octets received since the newest answer."""
         self.head_since: float | None = None
         """When the first octets of a request's head came, or the connection itself; None while there is none."""
         self.reserved = False
@@ -176,7 +179,12 @@ class Connection(RequestHandler):
         """Take octets in; the first ones after an answer begin a request's head."""
         if self.head_since is None and data:
             self.head_since = self._loop.time()
-        super().data_received(data)
+        self._octets += len(data)
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001  asyncio would log it with its message, which may quote the request
+            log.error("connection.failed", frames=loggable.frames(error), remote=self._remote)  # noqa: TRY400
+            self._abort()
 
     @contextmanager
     def parked(self, end: Callable[[], None]) -> Iterator[None]:
@@ -206,32 +214,47 @@ class Connection(RequestHandler):
             return resp, True
         finally:
             self.head_since = None
+            self._octets = 0
             self._crowd.waits(self, self._loop.time())
 
     def _abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
 
+    @property
+    def _remote(self) -> str:
+        peer = self.peername
+        return str(peer[0]) if isinstance(peer, tuple) else "local socket"
+
+    def log_exception(self, *_args: object, **kwargs: object) -> None:
+        """Log that aiohttp's own code failed; its message is left out, since it may quote the request."""
+        error = kwargs.get("exc_info")
+        where = loggable.frames(error) if isinstance(error, BaseException) else None
+        log.error("connection.failed", frames=where, remote=self._remote)
+
+    def log_debug(self, *_args: object, **_kwargs: object) -> None:
+        """Log nothing."""
+
     def handle_error(
         self,
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002  it quotes the request
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or broke outside the application, with a problem and without a traceback."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if status == MALFORMED.status:
-            log.info("request.malformed", detail=message)
-            what = (message or "").splitlines()
-            return _closing(MALFORMED, f"expected an HTTP/1.1 request, found: {what[0] if what else 'something else'}")
-        log.error("request.failed", path=request.path, exc_info=exc)
+            found = loggable.malformation(exc)
+            log.info("request.malformed", found=found, octets=self._octets, remote=self._remote)
+            return _closing(MALFORMED, f"the request is not valid HTTP/1.1: found {found}")
+        log.error("request.failed", frames=None if exc is None else loggable.frames(exc), remote=self._remote)
         return _closing(INTERNAL, "something broke in the daemon; its log says what")
 
 
 def _closing(kind: Kind, detail: str) -> web.Response:
-    return ProblemRaised(kind, detail[:300], close=True).response()
+    return ProblemRaised(kind, detail, close=True).response()
 
 
 class _NoAccessLog(AbstractAccessLogger):

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
+from dnsguard.api import loggable
 from dnsguard.api.connections import Connection
 from dnsguard.api.endpoint import Endpoint
 from dnsguard.api.headers import authenticate
+from dnsguard.api.host_check import expect_own_host
 from dnsguard.api.problems import (
     DEADLINE,
     FORBIDDEN,
@@ -34,6 +36,8 @@ from dnsguard.core.names import NameRefused, parse_name
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ACTOR: web.RequestKey[str] = web.RequestKey("actor", str)
+ZONE: web.RequestKey[str] = web.RequestKey("zone", str)
+"""The canonical name of the zone that the token may ask about."""
 
 log = structlog.get_logger()
 
@@ -93,6 +97,7 @@ def _authorised(endpoint: Endpoint, request: web.Request, token: Token | None) -
             {"actor": token.name},
             close=endpoint.body is not None,
         )
+    request[ZONE] = zone
     return zone
 
 
@@ -109,6 +114,8 @@ def _late(visit: Visit, endpoint: Endpoint) -> ProblemRaised:
     seconds = visit.room.limits.deadline_s
     if visit.crowded_out:
         return busy("too many connections, and this one waited the longest of its token's; try again", close=True)
+    if visit.admitting:
+        return busy(f"no memory to decode the body became free within {seconds:g} seconds; try again", close=True)
     if visit.receiving:
         return ProblemRaised(TIMEOUT, f"expected the whole body within {seconds:g} seconds, found less", close=True)
     detail = f"expected to answer within {seconds:g} seconds, and could not"
@@ -130,8 +137,8 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     tell = log.debug if request.method == "GET" and response.status < 400 else log.info
     tell(
         "request.answered",
-        method=request.method,
-        path=request.path,
+        method=loggable.method(request),
+        path=_path(request),
         status=response.status,
         actor=request.get(ACTOR),
         duration_s=round(seconds, 6),
@@ -139,8 +146,13 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+def _path(request: web.Request) -> str | None:
+    return loggable.path(request, request.app[ROOM], request.get(ZONE, ""))
+
+
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        expect_own_host(request, request.app[ROOM].host_names)
         if request.match_info.http_exception is not None:
             _authenticated(request.app[ROOM], request)
         return await handler(request)
@@ -151,12 +163,13 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except (ZoneUnknown, GenerationUnknown) as error:
         return ProblemRaised(NOT_FOUND, str(error)).response()
     except StoreUnavailable as error:
-        log.info("request.postponed", path=request.path, detail=str(error))
+        log.info("request.postponed", path=_path(request), detail=str(error))
         return _of_store(error, request).response()
     except ConnectionError:
         return ProblemRaised(MALFORMED, "the client went away before its request was complete", close=True).response()
-    except Exception:
-        log.exception("request.failed", method=request.method, path=request.path)
+    except Exception as error:  # noqa: BLE001  whatever broke is answered and logged, and stops nobody else
+        what = {"frames": loggable.frames(error)} if loggable.quotes(error, request) else {"exc_info": error}
+        log.error("request.failed", method=loggable.method(request), path=_path(request), **what)  # noqa: TRY400
         return ProblemRaised(INTERNAL, "something broke in the daemon; its log says what", close=True).response()
 
 

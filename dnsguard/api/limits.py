@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of the HTTP API. All can be replaced while it serves, except ``parse_concurrency``, ``reads_max`` and
-    ``changes_max``.
+    """Bounds of the HTTP API. All can be replaced while it serves, except ``parse_concurrency``, ``reads_max``,
+    ``changes_max`` and ``decoding_octets_max``.
     """
 
     body_octets_max: int = 16 * 2**20
     bodies_octets_max: int = 128 * 2**20
     """Of all request bodies together that are being received or read; each one's first 64 KiB are free."""
+    decoding_octets_max: int = 32 * 2**20
+    """Of all request bodies beyond 64 KiB that are being decoded, or of which the plan is being accepted. A body takes
+    several times its size in memory then; others wait.
+    """
     depth_max: int = 32
     """How deep JSON may be nested."""
     connections_max: int = 512
@@ -38,3 +42,8 @@ class Limits:
     """Entries in one page of a listing."""
     parse_concurrency: int = 2
     """Large bodies and answers being read or written at once, each on a thread of its own."""
+
+    @property
+    def values_max(self) -> int:
+        """Values in the JSON of one body, counted before any of them takes memory: one takes about 60 octets."""
+        return max(10_000, self.body_octets_max // 32)

@@ -18,6 +18,7 @@ from dnsguard.api.problems import (
     INTERNAL,
     KINDS,
     MALFORMED,
+    MISDIRECTED,
     UNAUTHENTICATED,
     Kind,
 )
@@ -105,7 +106,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         if endpoint.path.startswith("/v1/zones/"):
             names = _HEADERS if endpoint.method == "POST" else ("ETag",)
             responses[str(status)]["headers"] = {name: _HEADERS[name] for name in names}
-    everywhere = (MALFORMED, INTERNAL, BUSY, DEADLINE)
+    everywhere = (MALFORMED, MISDIRECTED, INTERNAL, BUSY, DEADLINE)
     guarded = () if endpoint.access is None else (UNAUTHENTICATED, FORBIDDEN)
     by_status: dict[int, list[Kind]] = {}
     for kind in (*endpoint.problems, *guarded, *everywhere):

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 
 from dnsguard.api.documents import PlanWanted, Request, RequestError, RRsetNamed, RRsetWanted
+from dnsguard.api.limits import Limits
 from dnsguard.api.problems import NOT_VALID, REFUSED, errors_of, malformed, of_errors, of_refusal
-from dnsguard.api.strict_json import JsonRefused, loads
+from dnsguard.api.strict_json import JsonRefused, decode
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
@@ -22,6 +23,7 @@ from dnsguard.core.refusal import REFUSALS_MAX, Refusal
 from dnsguard.core.submission import too_many_records, too_many_rrsets
 
 Wish = TypeVar("Wish", bound=Request)
+_T = TypeVar("_T")
 
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected (?P<expected>.*), got (?P<found>.*)", re.DOTALL)
@@ -66,21 +68,20 @@ def _place_of(error: RequestError) -> list[str]:
     return [part.rjust(9) if part.isdigit() else part for part in (error.pointer or "").split("/")]
 
 
-def read_document(body: bytes, kind: type[Wish], depth_max: int) -> Wish:
+def read_document(body: bytes | bytearray, kind: type[Wish], limits: Limits) -> Wish:
     """Read a body as strict JSON of a schema: 400 if it is not JSON, 422 with all that does not fit."""
-    value = _read_json(body, depth_max)
     try:
-        return msgspec.convert(value, kind)
+        return _decoded(body, kind, limits)
     except msgspec.ValidationError:
         faults = Faults()
-        _note_misfits(value, kind, faults)
+        _note_misfits(_decoded(body, object, limits), kind, faults)
         faults.raise_any()
         raise
 
 
-def _read_json(body: bytes, depth_max: int) -> object:
+def _decoded(body: bytes | bytearray, kind: type[_T], limits: Limits) -> _T:
     try:
-        return loads(body, depth_max)
+        return decode(body, kind, limits.depth_max, limits.values_max)
     except JsonRefused as error:
         raise malformed(str(error)) from None
 
@@ -143,11 +144,11 @@ def _misfit(sentence: str, pointer: str) -> RequestError:
 
 
 def read_plan(
-    body: bytes,
+    body: bytes | bytearray,
     zone: str,
     policy: Policy,
     based_on: int | None,
-    depth_max: int,
+    limits: Limits,
     abandoned: Callable[[], bool],
 ) -> tuple[PlanWanted, Plan]:
     """Read a body and make the plan that it asks for: 400 if it is not JSON, 422 with all that is not well formed.
@@ -155,15 +156,15 @@ def read_plan(
     Counts are judged before a single record is read. Raises Abandoned when ``abandoned`` says so, which is
     asked before each RRset.
     """
-    value = _read_json(body, depth_max)
     faults = Faults()
     try:
-        document: PlanWanted | None = msgspec.convert(value, PlanWanted)
+        document: PlanWanted | None = _decoded(body, PlanWanted, limits)
     except msgspec.ValidationError:
         document = None
     rrsets: Iterable[tuple[int, RRsetWanted]]
     retire: Iterable[tuple[int, RRsetNamed]]
     if document is None:
+        value = _decoded(body, object, limits)
         _note_misfits(value, PlanWanted, faults)
         rrsets, retire = _fitting(value, "rrsets", RRsetWanted), _fitting(value, "retire", RRsetNamed)
     else:

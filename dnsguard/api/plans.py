@@ -5,13 +5,14 @@ Nothing is decided here: the planner asks the guards, the store accepts, and the
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from dnsguard.api import headers, queries, rendering
-from dnsguard.api.bodies import read_body
+from dnsguard.api.bodies import received
 from dnsguard.api.desk import WaitFor
 from dnsguard.api.documents import (
     REPLACED_MAX,
@@ -68,54 +69,55 @@ def _asked(visit: Visit) -> Asked:
 
 async def submit_plan(visit: Visit) -> web.Response:
     """Take a plan in; with ``dry_run`` only say what would become of it."""
-    planner, asked, dry = visit.planner(), _asked(visit), queries.flag(visit, "dry_run")
-    depth_max = visit.room.limits.depth_max
+    asked = _asked(visit)
+    if queries.flag(visit, "dry_run"):
+        return await _try_plan(visit, asked)
+    accepted, fresh = await _accept_plan(visit, asked)
+    entry = await _settle(visit, fresh, accepted, asked)
+    return _answer(PlanAccepted(**_shown(visit, entry), **await _outcome(visit, accepted)), entry, asked)
 
-    def read(body: bytes, abandoned: Callable[[], bool]) -> tuple[PlanWanted, Plan]:
-        return read_plan(body, visit.zone, planner.policy, asked.based_on, depth_max, abandoned)
 
-    document, plan = await read_body(visit, read)
-    submission = _submission(visit, asked, plan, document, republish=document.republish is True)
-    if dry:
-        judged = await planner.judge(submission)
-        mode = visit.room.desk.mode
+async def _try_plan(visit: Visit, asked: Asked) -> web.Response:
+    planner, mode = visit.planner(), visit.room.desk.mode
+    async with _received_plan(visit, asked) as (document, plan):
+        judged = await planner.judge(_submission(visit, asked, plan, document, republish=document.republish is True))
 
         def show() -> DryRun:
             return rendering.dry_run(visit.zone, mode, judged, lambda: pointers_of(document, visit.zone))
 
         return respond(await visit.room.render(show, len(plan.rrsets)))
-    accepted = await _submit(visit, planner, submission)
-    if isinstance(accepted, Refusal):
-        raise of_refusal(accepted, await visit.room.render(lambda: pointers_of(document, visit.zone), len(plan.rrsets)))
-    entry = await _settle(visit, submission, accepted, asked)
-    return _answer(PlanAccepted(**_shown(visit, entry), **await _outcome(visit, accepted)), entry, asked)
+
+
+async def _accept_plan(visit: Visit, asked: Asked) -> tuple[Accepted | Unchanged, Entry]:
+    """Take a plan in. Nothing of its contents is kept by the request after that, however long its client waits."""
+    planner, room = visit.planner(), visit.room
+    async with _received_plan(visit, asked) as (document, plan):
+        submission = _submission(visit, asked, plan, document, republish=document.republish is True)
+        accepted = await _submit(visit, planner, submission)
+        if isinstance(accepted, Refusal):
+            raise of_refusal(accepted, await room.render(lambda: pointers_of(document, visit.zone), len(plan.rrsets)))
+        return accepted, _fresh(submission, accepted.generation)
+
+
+def _received_plan(visit: Visit, asked: Asked) -> AbstractAsyncContextManager[tuple[PlanWanted, Plan]]:
+    planner, limits = visit.planner(), visit.room.limits
+
+    def read(body: bytearray, abandoned: Callable[[], bool]) -> tuple[PlanWanted, Plan]:
+        return read_plan(body, visit.zone, planner.policy, asked.based_on, limits, abandoned)
+
+    return received(visit, read)
 
 
 async def roll_back(visit: Visit) -> web.Response:
     """Give RRsets the contents that they had at an older generation, as a new plan."""
-    planner, asked = visit.planner(), _asked(visit)
-    depth_max = visit.room.limits.depth_max
-
-    def read(body: bytes, _: Callable[[], bool]) -> tuple[RollbackWanted, frozenset[Key] | None]:
-        document = read_document(body, RollbackWanted, depth_max)
-        read_reason(document.reason)
-        return document, None if document.rrsets is None else read_keys(document.rrsets, visit.zone)
-
-    document, only = await read_body(visit, read)
-    made = await _make_rollback(visit, document, only, asked)
-    if isinstance(made, Refusal):
-        raise of_refusal(made)
-    plan, untouched = made
-    submission = _submission(visit, asked, plan, document)
-    accepted = await _submit(visit, planner, submission)
-    if isinstance(accepted, Refusal):
-        raise of_refusal(accepted if plan.rrsets else _nothing_differs(document.to, untouched))
-    entry = await _settle(visit, submission, accepted, asked)
+    asked = _asked(visit)
+    accepted, fresh, to, untouched = await _accept_rollback(visit, asked)
+    entry = await _settle(visit, fresh, accepted, asked)
     return _answer(
         RollbackAccepted(
             **_shown(visit, entry),
             **await _outcome(visit, accepted),
-            to=document.to,
+            to=to,
             untouched=rendering.named(untouched),
         ),
         entry,
@@ -123,12 +125,33 @@ async def roll_back(visit: Visit) -> web.Response:
     )
 
 
+async def _accept_rollback(visit: Visit, asked: Asked) -> tuple[Accepted | Unchanged, Entry, int, tuple[Key, ...]]:
+    """Take a rollback in; return with it the generation that it goes back to and what it leaves untouched."""
+    planner, limits = visit.planner(), visit.room.limits
+
+    def read(body: bytearray, _: Callable[[], bool]) -> tuple[RollbackWanted, frozenset[Key] | None]:
+        document = read_document(body, RollbackWanted, limits)
+        read_reason(document.reason)
+        return document, None if document.rrsets is None else read_keys(document.rrsets, visit.zone)
+
+    async with received(visit, read) as (document, only):
+        made = await _make_rollback(visit, document, only, asked)
+        if isinstance(made, Refusal):
+            raise of_refusal(made)
+        plan, untouched = made
+        submission = _submission(visit, asked, plan, document)
+        accepted = await _submit(visit, planner, submission)
+        if isinstance(accepted, Refusal):
+            raise of_refusal(accepted if plan.rrsets else _nothing_differs(document.to, untouched))
+        return accepted, _fresh(submission, accepted.generation), document.to, untouched
+
+
 async def resynchronise(visit: Visit) -> web.Response:
     """Settle a zone whose fence is not of this history."""
-    depth_max = visit.room.limits.depth_max
+    limits = visit.room.limits
     visit.planner()
-    document = await read_body(visit, lambda body, _: read_document(body, ResyncWanted, depth_max))
-    read_reason(document.reason)
+    async with received(visit, lambda body, _: read_document(body, ResyncWanted, limits)) as document:
+        read_reason(document.reason)
     desk = visit.room.desk
     try:
         generation = await desk.resync(visit.zone, document.keep, visit.actor, document.reason)
@@ -213,27 +236,27 @@ def _shown(visit: Visit, entry: Entry) -> dict[str, Any]:
     return fields_of(rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone))))
 
 
-async def _settle(visit: Visit, submission: Submission, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
+async def _settle(visit: Visit, fresh: Entry, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
     """Wait for a plan as long as the client prefers, unless it goes or the door closes; return it as it is then.
 
     What was accepted just now stays so if the store goes away while somebody waits.
     """
     try:
-        return await _awaited(visit, submission, accepted, asked)
+        return await _awaited(visit, fresh, accepted, asked)
     except StoreUnavailable:
         if not _is_new(accepted):
             raise
-        return _fresh(submission, accepted.generation)
+        return fresh
 
 
 def _is_new(accepted: Accepted | Unchanged) -> bool:
     return isinstance(accepted, Accepted) and not accepted.repeated
 
 
-async def _awaited(visit: Visit, submission: Submission, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
+async def _awaited(visit: Visit, fresh: Entry, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
     desk, room, wait_s = visit.room.desk, visit.room, asked.wait_s
     if wait_s is None and _is_new(accepted):
-        return _fresh(submission, accepted.generation)
+        return fresh
     if not wait_s or room.closing.done():
         return await desk.settled(visit.zone, accepted.generation, 0)
     crowded = asyncio.get_running_loop().create_future()

@@ -53,6 +53,7 @@ NOT_VALID = Kind("not-valid", "The body does not fit its schema", 422, "See erro
 REFUSED = Kind("refused", "A guard refuses this", 422, "See errors, each with guard, expected and found.")
 KEY_REUSED = Kind("key-reused", "The Idempotency-Key belongs to another request", 422, "See generation.")
 REJECTED = Kind("rejected", "The plan was accepted, then rejected", 422, "By the name server, or a guard asked again.")
+MISDIRECTED = Kind("misdirected", "The request is for another host", 421, "See host_names in the settings.")
 IF_MATCH_MISSING = Kind("if-match-missing", "If-Match is needed", 428, 'Send the generation as "41", or *.')
 INTERNAL = Kind("internal", "Something broke", 500, "The daemon's log has the details.")
 FAULTED = Kind("faulted", "The name server shows something else than was published", 502, "See detail.")

@@ -41,6 +41,10 @@ class Room:
     """Places for GET requests."""
     changes: FairSemaphore
     """Places for POST requests."""
+    decoding: FairSemaphore
+    """One place for each octet of the bodies that are being decoded, or of which the plan is being accepted."""
+    host_names: frozenset[str]
+    """Names under which clients may address this API, apart from addresses and loopback's names."""
     bodies_octets: int = 0
     """Octets of bodies held now, beyond what is free for each."""
 
@@ -69,6 +73,7 @@ class Body:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._counted = 0
+        self._decoding = 0
         self._octets = bytearray()
 
     def __len__(self) -> int:
@@ -80,6 +85,13 @@ class Body:
     def __exit__(self, *_: object) -> None:
         self._room.bodies_octets -= self._counted
         self._counted = 0
+        self._room.decoding.release(self._decoding)
+        self._decoding = 0
+
+    async def admit(self, identity: str) -> None:
+        """Wait until there is memory for what the body is decoded to; it is held until the body is done with."""
+        if len(self._octets) > BODY_OCTETS_FREE:
+            self._decoding = await self._room.decoding.acquire(identity, len(self._octets))
 
     def add(self, chunk: bytes) -> None:
         """Take a piece in, or say that there is no room for it."""
@@ -90,10 +102,9 @@ class Body:
         self._counted += beyond
         self._room.bodies_octets += beyond
 
-    def take(self) -> bytes:
+    def take(self) -> bytearray:
         """Hand the octets over; they still count until the body is done with."""
-        octets = bytes(self._octets)
-        self._octets = bytearray()
+        octets, self._octets = self._octets, bytearray()
         return octets
 
 

@@ -3,6 +3,7 @@ It opens and closes; what a request means is decided elsewhere.
 """
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from dnsguard.api.connections import Connection, Crowd
 from dnsguard.api.limits import Limits
 from dnsguard.api.room import ROOM, Room
 
+_BACKLOG = 1024
 _STOP_S = 0.3
 """How long answers under way may take once the door closes; waits for publication end at once."""
 
@@ -22,21 +24,27 @@ class Served:
 
     address: tuple[str, int]
     runner: web.AppRunner
-    server: asyncio.Server
+    servers: tuple[asyncio.Server, ...]
     crowd: Crowd
     sweeping: asyncio.Task[None]
 
     async def stop(self) -> None:
         """Close the door in less than a second: waits are answered early, all else is cut off."""
-        self.server.close()
+        for server in self.servers:
+            server.close()
         self.sweeping.cancel()
         await asyncio.gather(self.sweeping, return_exceptions=True)
         await self.runner.cleanup()
         self.crowd.close_all()
 
 
-async def serve(app: web.Application, host: str, port: int, limits: Limits) -> Served:
-    """Open the door of an application; port 0 picks one. Raises OSError as it is if the address is not free."""
+async def serve(
+    app: web.Application, host: str, port: int, limits: Limits, local: socket.socket | None = None
+) -> Served:
+    """Serve an application on TCP, port 0 picks one, and on a local socket that listens already.
+
+    Raises OSError as it is if the address is not free; the local socket is closed then.
+    """
     reconfigure(app, limits=limits)
     room = app[ROOM]
     runner = web.AppRunner(app, shutdown_timeout=_STOP_S)
@@ -48,13 +56,19 @@ async def serve(app: web.Application, host: str, port: int, limits: Limits) -> S
             raise ConnectionAbortedError("the door is closed")
         return Connection(runner.server, crowd, lambda: room.limits)
 
+    loop = asyncio.get_running_loop()
+    servers: list[asyncio.Server] = []
     try:
-        server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=1024)
+        if local is not None:
+            servers.append(await loop.create_unix_server(connect, sock=local, backlog=_BACKLOG))
+        servers.append(await loop.create_server(connect, host, port, backlog=_BACKLOG))
     except BaseException:
+        for server in servers:
+            server.close()
         await runner.cleanup()
         raise
-    found = server.sockets[0].getsockname()
-    return Served((found[0], found[1]), runner, server, crowd, asyncio.create_task(_sweep(crowd, room)))
+    found = servers[-1].sockets[0].getsockname()
+    return Served((found[0], found[1]), runner, tuple(servers), crowd, asyncio.create_task(_sweep(crowd, room)))
 
 
 async def _sweep(crowd: Crowd, room: Room) -> None:

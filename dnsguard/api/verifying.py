@@ -8,7 +8,7 @@ from typing import Literal
 from aiohttp import web
 
 from dnsguard.api import queries, rendering
-from dnsguard.api.bodies import read_body
+from dnsguard.api.bodies import received
 from dnsguard.api.parsing import Faults, read_document, read_name, read_reason, read_type
 from dnsguard.api.problems import ADOPTION_REFUSED, NOT_COMPARABLE, UNREACHABLE, ProblemRaised
 from dnsguard.api.verification import (
@@ -79,10 +79,10 @@ def _finding(finding: Finding) -> FindingShown:
 async def adopt(visit: Visit) -> web.Response:
     """Take over what stands in the zone; with ``dry_run`` only say what that would be."""
     visit.planner()
-    dry, depth_max = queries.flag(visit, "dry_run"), visit.room.limits.depth_max
+    dry, limits = queries.flag(visit, "dry_run"), visit.room.limits
 
-    def read(body: bytes, _: Callable[[], bool]) -> Wish:
-        document = read_document(body, AdoptionWanted, depth_max)
+    def read(body: bytearray, _: Callable[[], bool]) -> Wish:
+        document = read_document(body, AdoptionWanted, limits)
         reason = read_reason(document.reason)
         faults = Faults()
         names = None if document.names is None else _names(document.names, visit.zone, faults)
@@ -92,7 +92,8 @@ async def adopt(visit: Visit) -> web.Response:
         faults.raise_any()
         return Wish(visit.zone, names, document.signing_keys, reason, frozenset(filter(None, excepted)))
 
-    wish = await read_body(visit, read)
+    async with received(visit, read) as wish:
+        pass  # the transfer that follows is waited for without keeping other bodies waiting
     desk = visit.room.desk
     try:
         async with visit.waiting(TRANSFER_S_MAX):

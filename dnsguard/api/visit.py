@@ -29,6 +29,8 @@ class Visit:
     place: Place
     receiving: bool = False
     """Whether the body is still arriving: the client is slow then, not the daemon."""
+    admitting: bool = False
+    """Whether the body waits for memory to be decoded in; nothing was done yet."""
     crowded_out: bool = False
     """Whether it had to end early, since others need its connection."""
 

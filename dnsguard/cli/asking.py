@@ -26,8 +26,8 @@ _OPTIONS = (
         envvar="DNSGUARD_URL",
         show_envvar=True,
         metavar="URL",
-        help="The daemon's address; by default the one that the data folder's http.address names, "
-        f"else http://{DEFAULT_HTTP} if no folder is given.",
+        help=f"The daemon's address, such as http://{DEFAULT_HTTP}; it needs a token named by --token-file or "
+        "DNSGUARD_TOKEN. By default the daemon of the data folder is asked, by the socket in it.",
     ),
     click.option(
         "--token-file",
@@ -35,7 +35,8 @@ _OPTIONS = (
         show_envvar=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A file with the token on one line; by default DNSGUARD_TOKEN, or the data folder's admin.token.",
+        help="A file with the token on one line; by default DNSGUARD_TOKEN, or, without --url, the data folder's "
+        "admin.token.",
     ),
     click.option(
         "--data-dir",

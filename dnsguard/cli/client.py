@@ -136,7 +136,7 @@ class Daemon:
         headers: Mapping[str, str] | None = None,
         deadline_s: int = ANSWER_S_MAX,
     ) -> Answer[T]:
-        url = self._target.url
+        url, place = self._target.url, self._target.place
         sent = dict(headers or {})
         if self._target.token is not None:
             sent["Authorization"] = f"Bearer {self._target.token}"
@@ -152,15 +152,15 @@ class Daemon:
                 status, kind, raw = response.status, response.content_type, await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise CannotAsk(
-                f"no daemon answers at {url} ({_why(error)}); "
+                f"no daemon answers at {place} ({_why(error)}); "
                 "start one with 'dnsguard serve', or name another with --url"
             ) from None
         except TimeoutError:
             raise LostAnswer(
-                f"the daemon at {url} did not answer within {deadline_s} seconds", timed_out=True
+                f"the daemon at {place} did not answer within {deadline_s} seconds", timed_out=True
             ) from None
         except aiohttp.ClientError as error:
-            raise LostAnswer(f"the connection to {url} broke before the answer came ({_why(error)})") from None
+            raise LostAnswer(f"the connection to {place} broke before the answer came ({_why(error)})") from None
         return self._read(status, kind, raw, answer)
 
     def _read(self, status: int, kind: str, raw: bytes, answer: type[T]) -> Answer[T]:
@@ -179,7 +179,7 @@ class Daemon:
 
     def _stranger(self, found: str) -> CannotAsk:
         return CannotAsk(
-            f"expected dnsguard's API at {self._target.url}, found {found}; "
+            f"expected dnsguard's API at {self._target.place}, found {found}; "
             "name the daemon's address with --url (this is dnsguard " + __version__ + ")"
         )
 
@@ -188,8 +188,13 @@ def opened(target: Target) -> tuple[aiohttp.ClientSession, Daemon]:
     """Return a session to be closed by the caller, and the daemon behind it."""
     # A connection for each request: one kept alive may be closed by the other side just when a write is sent on it,
     # and that would look like a lost answer.
+    connector: aiohttp.BaseConnector = (
+        aiohttp.TCPConnector(force_close=True)
+        if target.socket is None
+        else aiohttp.UnixConnector(path=str(target.socket), force_close=True)
+    )
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
+        connector=connector,
         headers={"User-Agent": f"dnsguard/{__version__}", "Accept": "application/json"},
     )
     return session, Daemon(session, target)

@@ -18,6 +18,7 @@ FILE_OCTETS_MAX = 64 * 2**20
 DEPTH_MAX = 16
 FAULTS_MAX = 100
 """So many faults of a file are listed; nothing is counted beyond."""
+VALUES_MAX = 1_000_000
 
 Document = dict[str, Any]
 
@@ -93,7 +94,7 @@ def parse_document(octets: bytes, *, is_json: bool = False) -> Document:
 
 def _parse_json(octets: bytes) -> object:
     try:
-        return loads(octets, DEPTH_MAX)
+        return loads(octets, DEPTH_MAX, VALUES_MAX)
     except JsonRefused as error:
         raise DocumentRefused(str(error)) from None
 

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from dnsguard.api.limits import Limits
 from dnsguard.api.tokens import Token, Tokens
 from dnsguard.core.names import NameRefused, parse_name
-from dnsguard.daemon.config import ConfigRefused, KeySection, Settings
+from dnsguard.daemon.config import ConfigRefused, KeySection, Settings, parse_address
 from dnsguard.daemon.files import ADMIN_TOKEN, DATABASE, EMBEDDED_KEY, FolderRefused, keep_secret
+from dnsguard.daemon.secret_files import expect_unguessed, read_secret_line, read_token
 from dnsguard.store.address import SQLITE, TLS_FILES, StoreUnusable, read_address
 from dnsguard.store.engine import Bounds
 from dnsguard.wire.name_server import NameServer
@@ -40,7 +41,7 @@ def database_url(settings: Settings, folder: Path) -> str:
             _readable(str(path), f"database: {name}")
     if settings.database_password_file is None:
         return url.render_as_string(hide_password=False)
-    password = _line(settings.database_password_file, "database_password_file", "password")
+    password = read_secret_line(settings.database_password_file, "database_password_file", "password")
     return url.set(password=password).render_as_string(hide_password=False)
 
 
@@ -132,7 +133,7 @@ def _key_name(text: str) -> str:
 def _secret(name: str, key: KeySection) -> bytes:
     text = key.secret or ""
     if key.secret_file is not None:
-        text = _line(key.secret_file, f"[keys.{name!r}]", "secret")
+        text = read_secret_line(key.secret_file, f"[keys.{name!r}]", "secret")
     try:
         secret = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -140,17 +141,6 @@ def _secret(name: str, key: KeySection) -> bytes:
     if not secret:
         raise ConfigRefused(f"[keys.{name!r}]: expected a secret, found an empty one")
     return secret
-
-
-def _line(path: str, where: str, what: str) -> str:
-    """Return a secret that stands alone in a file, without the white space around it. Raises ConfigRefused."""
-    try:
-        text = Path(path).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigRefused(f"{where}: cannot read the {what} from {path}") from None
-    if not text:
-        raise ConfigRefused(f"{where}: expected a {what} in {path}, found an empty file")
-    return text
 
 
 def tokens(settings: Settings, folder: Path) -> Tokens:
@@ -168,10 +158,17 @@ def tokens(settings: Settings, folder: Path) -> Tokens:
             raise ConfigRefused(f"[tokens.{name}]: this name is dnsguard's own; choose another")
         digest = section.sha256 or ""
         if section.token_file is not None:
-            token = _line(section.token_file, f"[tokens.{name}]", "token")
+            token = read_token(section.token_file, f"[tokens.{name}]")
             digest = hashlib.sha256(token.encode("ascii")).hexdigest()
+        expect_unguessed(digest, f"[tokens.{name}]")
         made.append(Token(name, digest.lower(), section.access, zones))
     return Tokens(tuple(made))
+
+
+def host_names(settings: Settings) -> frozenset[str]:
+    """Return the names by which the API may be addressed, in lower case."""
+    host, _ = parse_address(settings.http.listen, "[http] listen")
+    return frozenset(name.lower().removesuffix(".") for name in (host, *settings.http.host_names))
 
 
 def limits(settings: Settings) -> Limits:

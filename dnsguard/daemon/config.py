@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from dnsguard.api.host_check import is_own_host
 from dnsguard.core.names import NameRefused, fence_name, parse_name
 from dnsguard.core.policy import Policy
 from dnsguard.daemon.located import Mistaken, convert
@@ -45,6 +46,8 @@ class HttpSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     connections_max: Count = 512
     deadline_s: Seconds = 30.0
     wait_s_max: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 300
+    host_names: tuple[str, ...] = ()
+    """Names by which clients address the API, beside addresses, localhost, and a name in ``listen``."""
 
 
 class DnsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -294,6 +297,9 @@ def _checked(settings: Settings) -> Settings:
                 f"the policy of {name} expects ttl_s_min ≤ ttl_s_max, found {policy.ttl_s_min} and {policy.ttl_s_max}"
             )
     parse_address(settings.http.listen, "[http] listen")
+    for name in settings.http.host_names:
+        if not is_own_host(name, frozenset({name.lower()})) or ":" in name:
+            raise ConfigRefused(f"[http] host_names expects names such as dnsguard.example.com, found {name!r}")
     parse_address(settings.dns.listen, "[dns] listen")
     return settings
 

@@ -3,7 +3,7 @@ that of the daemon itself; what is found is a value. Of the zones nothing is cha
 fence, for as long as two servers are compared.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from dnsguard.daemon import compose
 from dnsguard.daemon.check import Check, Verdict
 from dnsguard.daemon.clock import SystemClock
 from dnsguard.daemon.config import ConfigRefused, Settings
+from dnsguard.daemon.files import OTHERS_WRITE, FolderRefused, expect_own
 from dnsguard.daemon.places import EMBEDDED
+from dnsguard.daemon.secret_files import PRIVATE_EXPECTED, exposed_secrets
 from dnsguard.store.engine import make_engine
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.identity import version_of
@@ -44,6 +46,8 @@ async def examine_all(
         known = ", ".join(settings.zones)
         raise ConfigRefused(f"expected a zone of the settings, one of {known}, found {only!r}")
     primaries, servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
+    for check in (*_data_folder(folder), *_secrets(settings)):
+        yield check
     recorded: dict[str, Zone] = {}
     async for check in _history(settings, folder, recorded):
         yield check
@@ -61,6 +65,25 @@ async def examine_all(
 
         async for check in examine_database(powerdns_database, zones):
             yield check
+
+
+def _data_folder(folder: Path) -> Iterator[Check]:
+    expected = "a folder that is this user's, and that nobody else can write"
+    if not folder.exists():
+        yield Check("data folder", Verdict.NOTE, expected, "none yet", "the daemon makes it at its first start")
+        return
+    try:
+        expect_own(folder, folder.stat(), OTHERS_WRITE, what="the data folder")
+    except FolderRefused as refused:
+        yield Check("data folder", Verdict.WRONG, expected, str(refused))
+    else:
+        yield Check("data folder", Verdict.GOOD, expected, "one")
+
+
+def _secrets(settings: Settings) -> Iterator[Check]:
+    for path, found in exposed_secrets(settings):
+        advice = "let dnsguard's user or root own it, and take the rights of others away (chmod 0600)"
+        yield Check(f"secret file {path}", Verdict.NOTE, PRIVATE_EXPECTED, found, advice)
 
 
 async def _history(settings: Settings, folder: Path, known: dict[str, Zone]) -> AsyncIterator[Check]:

@@ -23,6 +23,7 @@ from aiohttp import web
 
 from dnsguard import __version__
 from dnsguard.api.app import make_app, reconfigure
+from dnsguard.api.limits import Limits
 from dnsguard.api.serve import serve as serve_http
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
 from dnsguard.core.history import StoreUnavailable
@@ -38,29 +39,35 @@ from dnsguard.daemon.config import (
     read_settings,
     with_environment,
 )
+from dnsguard.daemon.descriptors import DescriptorsShort, fit
 from dnsguard.daemon.desk import DaemonDesk
 from dnsguard.daemon.doctor import examine_all
 from dnsguard.daemon.files import (
     ADMIN_TOKEN,
+    DATABASE,
     EMBEDDED_ZONES,
     FolderBusy,
     FolderRefused,
     forget_address,
     lock_embedded,
     open_folder,
+    own_database,
     write_address,
 )
 from dnsguard.daemon.lasting import Lasting
+from dnsguard.daemon.local_socket import open_local_socket
 from dnsguard.daemon.logs import configure_logs
+from dnsguard.daemon.loop_faults import LoopFaults
 from dnsguard.daemon.outlet import unfailing
 from dnsguard.daemon.places import EMBEDDED
+from dnsguard.daemon.secret_files import PRIVATE_EXPECTED, exposed_secrets
 from dnsguard.store.address import StoreUnusable
 from dnsguard.store.engine import PATIENT, make_engine
 from dnsguard.store.migrate import migrate as migrate_store
 from dnsguard.store.sql import SqlStore
 from dnsguard.wire.primary import PrimaryRefused
 from dnsguard.wire.server.server import EmbeddedServer
-from dnsguard.wire.server.storage import StorageUnavailable
+from dnsguard.wire.server.storage import StorageUnavailable, StorageUnusable
 
 log = structlog.get_logger()
 
@@ -136,13 +143,20 @@ def _spoken(
 
 
 async def _migrate(_options: Options, settings: Settings, *, as_json: bool) -> None:
+    os.umask(0o077)
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
-    before, after = await _brought_up(compose.database_url(settings, folder))
+    before, after = await _brought_up(_own_database_url(settings, folder))
     if as_json:
         sys.stdout.write(json.dumps({"before": before, "after": after}) + "\n")
         return
     said = f"is at revision {after} already" if before == after else f"went from revision {before or '-'} to {after}"
     sys.stdout.write(f"the database {said}\n")
+
+
+def _own_database_url(settings: Settings, folder: Path) -> str:
+    if settings.database is None:
+        own_database(folder / DATABASE)
+    return compose.database_url(settings, folder)
 
 
 async def _brought_up(database: str) -> tuple[str | None, str]:
@@ -164,6 +178,7 @@ async def _serve(options: Options, settings: Settings) -> None:
         stopped.set()
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(LoopFaults(loop.time))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     guards = UNGUARDED if options.unguarded else GUARDED
@@ -188,10 +203,12 @@ async def _open(
     stack: AsyncExitStack, settings: Settings, guards: Guards, end: Callable[[], None], lasting: Lasting
 ) -> "Running":
     """Open everything in order: folder, database, embedded server, workers, API. Raises what cannot be opened."""
+    limits = _fitting_limits(settings)
     folder = open_folder(Path(settings.data_dir) if settings.data_dir else default_data_dir())
     tokens = compose.tokens(settings, folder)
+    _warn_of_exposed_secrets(settings)
     primaries, name_servers = compose.primaries(settings, folder, None), compose.name_servers(settings)
-    database = compose.database_url(settings, folder)
+    database = _own_database_url(settings, folder)
     before, after = await _brought_up(database)
     store = SqlStore(make_engine(database, bounds=compose.bounds(settings)))
     stack.push_async_callback(store.close)
@@ -203,9 +220,14 @@ async def _open(
     stack.push_async_callback(desk.close)
     await desk.apply(settings, primaries | compose.primaries(settings, folder, address), name_servers)
     host, port = parse_address(settings.http.listen, "[http] listen")
-    app = make_app(desk, tokens, compose.limits(settings))
+    app = make_app(desk, tokens, limits, compose.host_names(settings))
+    local = open_local_socket(folder)
+    if local is None:
+        log.warning("local_socket.taken", folder=str(folder), found="another daemon of this folder has it")
+    else:
+        stack.callback(local.forget)
     try:
-        served = await serve_http(app, host, port, compose.limits(settings))
+        served = await serve_http(app, host, port, limits, None if local is None else local.socket)
     except OSError as error:
         raise _taken(error, settings.http.listen, "the API", "--http") from None
     stack.push_async_callback(served.stop)
@@ -222,6 +244,7 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
     if not zones:
         return None
     stack.enter_context(lock_embedded(folder))
+    own_database(folder / EMBEDDED_ZONES)
     keys = compose.embedded_keys(folder)
     host, port = parse_address(settings.dns.listen, "[dns] listen")
     try:
@@ -229,7 +252,8 @@ async def _open_embedded(stack: AsyncExitStack, settings: Settings, folder: Path
             host=host, port=port, zones=dict.fromkeys(zones, tuple(keys)), keys=keys, path=folder / EMBEDDED_ZONES
         )
     except StorageUnavailable as error:
-        raise StartPostponed(f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}") from None
+        said = f"the embedded DNS server cannot use {folder / EMBEDDED_ZONES}: {error}"
+        raise (StartRefused if isinstance(error, StorageUnusable) else StartPostponed)(said) from None
     except OSError as error:
         raise _taken(error, settings.dns.listen, "the embedded DNS server", "--dns") from None
     except ValueError as error:
@@ -260,14 +284,16 @@ class Running:
         try:
             settings = read_settings(options)
             self._refuse_lasting(settings)
+            limits = _fitting_limits(settings)
             tokens = compose.tokens(settings, self.folder)
             primaries = compose.primaries(settings, self.folder, self.embedded)
             await self.desk.apply(settings, primaries, compose.name_servers(settings))
-        except (ConfigRefused, FolderRefused, PrimaryRefused, StoreUnavailable) as error:
+        except (ConfigRefused, FolderRefused, PrimaryRefused, StartRefused, StoreUnavailable) as error:
             log.error("settings.refused", detail=str(error), expected="the settings before stay in force")  # noqa: TRY400  a sentence, no traceback
             return
-        reconfigure(self.app, tokens=tokens, limits=compose.limits(settings))
+        reconfigure(self.app, tokens=tokens, limits=limits, host_names=compose.host_names(settings))
         configure_logs(settings.log.level, settings.log.format)
+        _warn_of_exposed_secrets(settings)
         self.settings = settings
         log.info("settings.reloaded", zones=sorted(settings.zones))
 
@@ -313,6 +339,19 @@ class Running:
         elif self.embedded is not None:
             lines.append(f"  dig +noall +answer @{self.embedded[0]} -p {self.embedded[1]} {name} A")
         return "\n".join(lines) + "\n"
+
+
+def _warn_of_exposed_secrets(settings: Settings) -> None:
+    for path, found in exposed_secrets(settings):
+        log.warning("secret_file.exposed", file=path, expected=PRIVATE_EXPECTED, found=found)
+
+
+def _fitting_limits(settings: Settings) -> Limits:
+    """Return the API's bounds, with no more connections than this process may open. Raises StartRefused."""
+    try:
+        return fit(compose.limits(settings), len(settings.zones), settings.postgresql.connections_max)
+    except DescriptorsShort as error:
+        raise StartRefused(str(error)) from None
 
 
 def _embedded_zones(settings: Settings) -> frozenset[str]:

@@ -76,6 +76,8 @@ _SAID = {
     "SQLITE_READONLY": "expected to write to {place}, found it read-only; check the permissions of the file and its "
     "folder",
     "SQLITE_NOTADB": "expected a SQLite database, found something else in {place}; move it away or name another file",
+    "SQLITE_CORRUPT": "{place} is damaged; restore it from a backup (docs/operations.md), or move it away and adopt "
+    "what the zones hold",
     "SQLITE_BUSY": "expected a turn at {place}, found it locked by another program; end that program, or try again",
     "SQLITE_LOCKED": "expected a turn at {place}, found it locked by another program; end that program, or try again",
     "SQLITE_FULL": "expected room to write to {place}, found the disk full; make room",
@@ -95,7 +97,7 @@ _SAID = {
 _TABLES = ("no such table", "no such column")
 _TABLES_SAID = "expected dnsguard's tables in {place}, found them missing or older; run 'dnsguard migrate'"
 _UNDEFINED = ("42P01", "42703")
-_FOR_A_PERSON = ("SQLITE_READONLY", "SQLITE_NOTADB", "28", "3D000", "42501")
+_FOR_A_PERSON = ("SQLITE_READONLY", "SQLITE_NOTADB", "SQLITE_CORRUPT", "28", "3D000", "42501")
 """What does not pass by itself. All else may: a server starts, a disk is mounted or gets room, a standby takes over."""
 
 

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.api.house import PLANS, WRITER, Door
 
-AUTHORIZED = f"Authorization: Bearer {WRITER}\r\nIf-Match: *\r\nContent-Type: application/json\r\nHost: t\r\n"
+AUTHORIZED = f"Authorization: Bearer {WRITER}\r\nIf-Match: *\r\nContent-Type: application/json\r\nHost: localhost\r\n"
 PROMISE = f"POST {PLANS} HTTP/1.1\r\n{AUTHORIZED}Content-Length: 1000\r\n\r\n".encode()
-LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\n\r\n"
+LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Socket:

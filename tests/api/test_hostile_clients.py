@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from dnsguard.api.app import make_app
 from dnsguard.api.limits import Limits
@@ -28,7 +29,7 @@ async def test_a_body_that_trickles_in_is_408_at_the_deadline(house: House) -> N
 
 async def test_a_head_that_trickles_in_is_cut_off(house: House) -> None:
     async with open_door(house, Limits(head_s_max=0.2)) as door, connected(door) as socket:
-        socket.send(b"GET /v1/health/live HTTP/1.1\r\nHost: t\r\nX-Slow: ")
+        socket.send(b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert await socket.is_closed()
 
 
@@ -161,6 +162,20 @@ async def test_when_connections_run_short_the_longest_wait_for_a_body_ends_first
         assert "too many connections" in json.loads(body)["detail"]
         sockets[4].send(b" " * 999)
         assert (await sockets[4].answer())[0] == 400
+
+
+async def test_connections_that_are_crowded_out_leave_no_fault_in_the_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as logs:
+        async with (
+            open_door(house, Limits(connections_max=8, connections_reserved=4)) as door,
+            AsyncExitStack() as stack,
+        ):
+            await crowd(door, stack, 40, PROMISE + b"{")
+            await until_so(lambda: sum(each["event"] == "connection.closed" for each in logs) >= 20)
+    assert not [each for each in logs if each["log_level"] in {"error", "critical"}]
+    assert not caplog.records
 
 
 def _waits(house: House, count: int) -> bool:

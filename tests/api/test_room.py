@@ -28,7 +28,7 @@ async def test_reading_a_large_body_ends_with_its_deadline_and_frees_its_thread(
     async with open_door(house, Limits(deadline_s=1.0, parse_concurrency=1)) as door:
         many = [
             {"name": f"n{n}", "type": "A", "ttl": 60, "records": [f"192.0.{n % 250}.{i}" for i in range(90)]}
-            for n in range(6_000)
+            for n in range(5_000)
         ]
         reply = await door.submit({"rrsets": many})
         assert (reply.status, reply.body["type"]) == (503, "/problems/deadline")
@@ -50,6 +50,50 @@ async def test_bodies_that_together_take_too_much_are_503_until_there_is_room(ho
         await until(door, lambda: door.app[ROOM].bodies_octets == 0)
         assert (await door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"})).status == 400
         assert door.app[ROOM].bodies_octets == 0
+
+
+async def test_large_bodies_wait_for_memory_and_small_ones_do_not(house: House) -> None:
+    large = json.dumps(plan()).encode().ljust(150_000)
+    async with open_door(house, Limits(decoding_octets_max=200_000)) as door:
+        memory = door.app[ROOM].decoding
+        held = await memory.acquire("someone", 100_000)
+        waiting = asyncio.create_task(door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"}))
+        await until(door, lambda: bool(memory._waiting))
+        assert (await door.submit(plan())).status == 202
+        assert not waiting.done()
+        memory.release(held)
+        assert (await waiting).status == 202
+        assert memory.free == 200_000
+
+
+async def test_a_body_for_which_no_memory_becomes_free_is_told_to_try_again(house: House) -> None:
+    large = json.dumps(plan()).encode().ljust(150_000)
+    async with open_door(house, Limits(decoding_octets_max=200_000, deadline_s=0.2)) as door:
+        memory = door.app[ROOM].decoding
+        held = await memory.acquire("someone", 200_000)
+        reply = await door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"})
+        assert (reply.status, reply.body["type"], reply.headers["Retry-After"]) == (503, "/problems/busy", "1")
+        memory.release(held)
+        assert memory.free == 200_000
+
+
+async def test_a_body_larger_than_the_memory_for_all_takes_all_of_it(house: House) -> None:
+    large = json.dumps(plan()).encode().ljust(150_000)
+    async with open_door(house, Limits(decoding_octets_max=100_000)) as door:
+        assert (await door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"})).status == 202
+        assert door.app[ROOM].decoding.free == 100_000
+
+
+async def test_a_plan_that_waits_for_publication_gives_its_memory_back(house: House) -> None:
+    large = json.dumps(plan()).encode().ljust(150_000)
+    async with open_door(house, Limits(decoding_octets_max=200_000)) as door:
+        house.held = True
+        headers = {"If-Match": "*", "Prefer": "wait=200"}
+        waiting = asyncio.create_task(door.ask("POST", PLANS, raw=large, headers=headers))
+        await until(door, lambda: house.waits == 1)
+        assert (door.app[ROOM].decoding.free, door.app[ROOM].bodies_octets) == (200_000, 0)
+        await house.enact()
+        assert (await waiting).status == 200
 
 
 async def test_requests_beyond_the_limit_wait_for_a_place_and_health_and_metrics_need_none(house: House) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,9 @@ def two_zones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> Cli:
-    """A data folder without a daemon."""
-    (tmp_path / "http.address").write_text(f"http://127.0.0.1:{free_port()}\n")
+    """A data folder of which the daemon was killed: its socket is still there, and nobody listens."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "api.sock"))
+    (tmp_path / "admin.token").touch(mode=0o600)
+    (tmp_path / "admin.token").write_text("a-token-of-a-daemon-that-is-gone\n")
     return Cli(tmp_path)

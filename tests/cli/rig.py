@@ -42,6 +42,12 @@ class Cli:
     def environment(self) -> dict[str, str]:
         return {"DNSGUARD_DATA_DIR": str(self.folder)}
 
+    def _environment(self, args: tuple[str, ...], extra: Mapping[str, str]) -> dict[str, str]:
+        """A daemon that is asked by its URL is sent a token only if one is named."""
+        by_url = "--url" in args or "DNSGUARD_URL" in extra
+        token = {"DNSGUARD_TOKEN_FILE": str(self.folder / "admin.token")} if by_url else {}
+        return {**self.environment, **token, **extra}
+
     @property
     def url(self) -> str:
         return (self.folder / "http.address").read_text().strip()
@@ -53,7 +59,7 @@ class Cli:
     def __call__(self, *args: str, stdin: str | None = None, **environment: str) -> Result:
         """Run a command in this process; whatever it says, a token is not part of it."""
         cleared = {key: None for key in os.environ if key not in clean_environment({})}
-        result = CliRunner().invoke(program, args, input=stdin, env={**cleared, **self.environment, **environment})
+        result = CliRunner().invoke(program, args, input=stdin, env={**cleared, **self._environment(args, environment)})
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         self._assert_discreet(result.stdout + result.stderr)
@@ -68,7 +74,7 @@ class Cli:
             text=True,
             timeout=COMMAND_S_MAX,
             check=False,
-            env=clean_environment({**self.environment, **environment}),
+            env=clean_environment(self._environment(args, environment)),
         )
         self._assert_discreet(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
@@ -85,7 +91,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=clean_environment({**self.environment, **environment}),
+            env=clean_environment(self._environment(args, environment)),
             # A shell that runs the tests in the background has interrupts ignored, by all that it starts.
             preexec_fn=_heed_interrupts,  # noqa: PLW1509  it calls nothing that could deadlock
         )
@@ -99,7 +105,7 @@ class Cli:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=clean_environment({**self.environment, **size, **environment}),
+            env=clean_environment(self._environment(args, size | environment)),
         ) as started:
             os.close(theirs)
             shown = b""

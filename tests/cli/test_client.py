@@ -59,7 +59,7 @@ def test_without_a_daemon_one_sentence_says_what_was_tried_and_what_to_do(nobody
     done = nobody.process("status")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"dnsguard: no daemon answers at {nobody.url} (connection refused); "
+        f"dnsguard: no daemon answers at {nobody.folder / 'api.sock'} (connection refused); "
         "start one with 'dnsguard serve', or name another with --url\n"
     )
 
@@ -71,9 +71,9 @@ def test_without_a_daemon_json_is_a_problem_document(nobody: Cli) -> None:
 
 
 def test_a_missing_token_is_refused_with_where_it_was_sought(cli: Cli, nobody: Cli) -> None:
-    done = nobody("status", "--url", cli.url)
+    done = nobody("status", "--url", cli.url, DNSGUARD_TOKEN_FILE="")
     assert done.exit_code == 1
-    assert f"the token was sought in {nobody.folder / 'admin.token'}; name another with --token-file" in done.stderr
+    assert "the token was sought in --token-file and DNSGUARD_TOKEN" in done.stderr
 
 
 def test_a_wrong_token_is_refused_and_not_repeated(cli: Cli) -> None:

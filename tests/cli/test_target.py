@@ -1,39 +1,50 @@
 """Which daemon is asked, and which token goes where."""
 
+import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dnsguard.cli.outcome import CannotAsk
 from dnsguard.cli.target import find_target
+from dnsguard.daemon.local_socket import open_local_socket
 
 HERE = "http://127.0.0.1:8053"
 
 
+def keep(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "admin.token").write_text("local-token\n")
-    (tmp_path / "http.address").write_text("http://127.0.0.1:8765\n")
-    return tmp_path
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    keep(folder / "admin.token", "local-token\n")
+    local = open_local_socket(folder)
+    assert local is not None
+    with local.socket:
+        yield folder
 
 
-def test_the_data_folder_says_where_the_daemon_is_and_with_which_token(folder: Path) -> None:
+def test_the_socket_in_the_data_folder_leads_to_the_daemon_with_the_folders_token(folder: Path) -> None:
     target = find_target(None, None, folder, {})
-    assert (target.url, target.token) == ("http://127.0.0.1:8765", "local-token")
+    assert (target.socket, target.place, target.token) == (folder / "api.sock", str(folder / "api.sock"), "local-token")
 
 
-def test_a_folder_of_a_daemon_that_does_not_run_leads_to_nobody_else(folder: Path) -> None:
-    (folder / "http.address").unlink()
-    with pytest.raises(CannotAsk, match=r"no daemon runs in .* name one with --url"):
+def test_an_address_in_a_file_is_not_followed(folder: Path) -> None:
+    (folder / "http.address").write_text("http://127.0.0.1:8765\n")
+    (folder / "api.sock").unlink()
+    with pytest.raises(CannotAsk, match=r"no daemon runs in .* or with --url"):
         find_target(None, None, folder, {})
-    assert find_target("http://127.0.0.1:8053", None, folder, {}).token == "local-token"
 
 
-def test_the_default_data_folder_is_the_daemons_own(tmp_path: Path) -> None:
-    (tmp_path / "dnsguard").mkdir()
-    (tmp_path / "dnsguard" / "admin.token").write_text("xdg-token\n")
-    target = find_target(None, None, None, {"XDG_DATA_HOME": str(tmp_path)})
-    assert (target.url, target.token) == ("http://127.0.0.1:8053", "xdg-token")
+def test_the_default_data_folder_is_the_daemons_own(folder: Path, tmp_path: Path) -> None:
+    folder.rename(tmp_path / "dnsguard")
+    assert find_target(None, None, None, {"XDG_DATA_HOME": str(tmp_path)}).token == "local-token"
 
 
 def test_a_token_file_goes_before_the_variable_and_the_variable_before_the_folder(folder: Path) -> None:
@@ -41,29 +52,65 @@ def test_a_token_file_goes_before_the_variable_and_the_variable_before_the_folde
     environ = {"DNSGUARD_TOKEN": "variable-token"}
     assert find_target(None, folder / "other", folder, environ).token == "file-token"
     assert find_target(None, None, folder, environ).token == "variable-token"
+    assert find_target(HERE, folder / "other", folder, environ).token == "file-token"
+    assert find_target(HERE, None, folder, environ).token == "variable-token"
 
 
 @pytest.mark.parametrize(
-    "url", ["http://192.0.2.1:8053", "https://dns.example", "http://127.0.0.1.example", "http://localhost.example:80"]
+    "url", ["http://192.0.2.1:8053", "https://dns.example", HERE, "http://[::1]:2", "http://localhost:3/"]
 )
-def test_the_local_token_is_never_sent_to_another_machine(folder: Path, url: str) -> None:
-    assert find_target(url, None, folder, {}).token is None
+def test_the_folders_token_is_never_sent_over_tcp(folder: Path, url: str) -> None:
+    target = find_target(url, None, folder, {})
+    assert (target.token, target.socket) == (None, None)
+    assert "--token-file" in target.sought
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[::1]:2", "http://localhost:3/"])
-def test_the_local_token_serves_for_this_machine(folder: Path, url: str) -> None:
-    assert find_target(url, None, folder, {}).token == "local-token"
+def test_a_folder_that_others_can_write_is_not_trusted(folder: Path) -> None:
+    folder.chmod(0o770)
+    with pytest.raises(CannotAsk, match=r"other users may write .* expected mode 0750, found 0770"):
+        find_target(None, None, folder, {})
 
 
-def test_the_local_token_goes_where_the_folder_itself_says(folder: Path) -> None:
-    (folder / "http.address").write_text("http://192.0.2.9:8053\n")
-    assert find_target(None, None, folder, {}).token == "local-token"
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_socket_is_not_connected_to(folder: Path, tmp_path: Path, kind: str) -> None:
+    (folder / "api.sock").rename(tmp_path / "elsewhere.sock")
+    if kind == "file":
+        (folder / "api.sock").write_text("")
+    else:
+        (folder / "api.sock").symlink_to(tmp_path / "elsewhere.sock")
+    with pytest.raises(CannotAsk, match=r"api\.sock is no socket"):
+        find_target(None, None, folder, {})
 
 
-def test_without_a_token_there_is_none_and_the_place_where_it_was_sought_is_known(tmp_path: Path) -> None:
-    target = find_target(HERE, None, tmp_path, {})
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files of other users")
+def test_a_socket_of_another_user_than_the_folders_is_not_trusted(folder: Path) -> None:
+    os.lchown(folder / "api.sock", 65534, 65534)
+    with pytest.raises(CannotAsk, match=r"api\.sock is no socket"):
+        find_target(None, None, folder, {})
+
+
+def test_a_token_that_others_can_read_is_refused_with_the_way_to_mend_it(folder: Path) -> None:
+    (folder / "admin.token").chmod(0o644)
+    with pytest.raises(CannotAsk, match=r"expected mode 0600, found 0644; .* chmod 0600 \S+admin\.token"):
+        find_target(None, None, folder, {})
+
+
+def test_a_path_too_long_for_a_socket_is_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 120)
+    folder.mkdir(mode=0o700)
+    inside = os.open(folder, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"/proc/self/fd/{inside}/api.sock")
+    os.close(inside)
+    with pytest.raises(CannotAsk, match="too long for a socket: expected at most"):
+        find_target(None, None, folder, {})
+
+
+def test_without_a_token_there_is_none_and_the_place_where_it_was_sought_is_known(folder: Path) -> None:
+    (folder / "admin.token").unlink()
+    target = find_target(None, None, folder, {})
     assert target.token is None
-    assert target.sought == str(tmp_path / "admin.token")
+    assert target.sought == str(folder / "admin.token")
 
 
 @pytest.mark.parametrize(
@@ -81,10 +128,8 @@ def test_without_a_token_there_is_none_and_the_place_where_it_was_sought_is_know
     ],
 )
 def test_an_unusable_url_is_refused_with_an_example(tmp_path: Path, url: str) -> None:
-    if not url:
-        (tmp_path / "http.address").write_text("nonsense")
     with pytest.raises(CannotAsk, match=r"expected a URL such as http://127\.0\.0\.1:8053"):
-        find_target(url or None, None, tmp_path, {})
+        find_target(url, None, tmp_path, {})
 
 
 @pytest.mark.parametrize(

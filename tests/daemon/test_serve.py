@@ -211,9 +211,104 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     assert "database" in said
 
 
+PAGE = 4096
+
+
+@pytest.mark.parametrize("file", ["dnsguard.sqlite", "embedded.sqlite"])
+async def test_a_damaged_database_is_for_a_person_and_not_tried_for_ever(tmp_path: Path, file: str) -> None:
+    daemon = await start(tmp_path)
+    await asyncio.to_thread(ask, tmp_path, "set", "www", "A", "60", "192.0.2.1", "--wait", "20")
+    await daemon.stop()
+    path = tmp_path / "data" / file
+    octets = path.read_bytes()
+    assert len(octets) >= 2 * PAGE
+    path.write_bytes(octets[:100] + b"\xa5" * (len(octets) - 100))
+    said = await asyncio.to_thread(
+        refused_start, tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0", code=2
+    )
+    assert f"{file} is damaged" in said
+
+
+def test_too_few_open_files_are_one_sentence(tmp_path: Path) -> None:
+    argv = ["prlimit", "--nofile=64:64", *COMMAND, "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "dnsguard: too few files may be open at once" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_more_clients_than_open_files_leave_no_traceback_and_health_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "dnsguard.toml").write_text("[http]\nconnections_max = 2000\n")
+    arguments = ["--data-dir", str(tmp_path / "data"), "--config", str(tmp_path / "dnsguard.toml")]
+    daemon = Process(["prlimit", "--nofile=256:256", *COMMAND, *arguments], ready="daemon.started", folder=tmp_path)
+    await daemon.started()
+    address = (tmp_path / "data" / "http.address").read_text().strip()
+    host, port = address.removeprefix("http://").split(":")
+    clients = [await asyncio.open_connection(host, int(port)) for _ in range(400)]
+    try:
+        async with aiohttp.ClientSession(address) as client, client.get("/v1/health/live") as response:
+            assert response.status == 200
+    finally:
+        for _, writer in clients:
+            writer.transport.abort()
+        assert await daemon.stop() == 0
+    assert any("connections_max.lowered" in line for line in daemon.lines)
+    assert not any("Traceback" in line for line in daemon.lines)
+
+
 def test_an_address_beyond_loopback_is_refused_for_the_embedded_server(tmp_path: Path) -> None:
     said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "0.0.0.0:0")
     assert "loopback" in said
+
+
+def test_a_folder_that_somebody_else_can_write_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    (tmp_path / "data" / "admin.token").write_text("known-to-the-attacker\n")
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert "found 0777" in said
+    assert f"chmod 0755 {tmp_path / 'data'}" in said
+    (tmp_path / "data").chmod(0o755)
+    said = refused_start(tmp_path, "--data-dir", "data", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+    assert f"chmod 0600 {tmp_path / 'data' / 'admin.token'}" in said
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+async def test_nobody_else_can_read_what_is_kept_whatever_the_umask(tmp_path: Path, command: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        if command == "migrate":
+            assert (await asyncio.to_thread(ask, tmp_path, "migrate")).returncode == 0
+        else:
+            await (await start(tmp_path)).stop(signal.SIGKILL)
+    finally:
+        os.umask(before)
+    kept = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    assert "dnsguard.sqlite" in kept
+    assert set(kept.values()) == {0o600}
+
+
+async def test_after_kill_9_whoever_takes_the_port_is_told_no_token(tmp_path: Path) -> None:
+    daemon = await start(tmp_path)
+    address = (tmp_path / "data" / "http.address").read_text().strip()
+    await daemon.stop(signal.SIGKILL)
+    assert (tmp_path / "data" / "http.address").exists()
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))) as thief:
+        for args in (("status",), ("set", "www", "A", "60", "192.0.2.1")):
+            done = await asyncio.to_thread(ask, tmp_path, *args)
+            assert done.returncode == 2
+            assert f"no daemon answers at {tmp_path / 'data' / 'api.sock'}" in done.stderr
+        thief.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            thief.accept()
+    daemon = await start(tmp_path)
+    try:
+        assert (await asyncio.to_thread(ask, tmp_path, "status")).returncode == 0
+    finally:
+        await daemon.stop()
+    assert not (tmp_path / "data" / "api.sock").exists()
 
 
 async def test_a_second_daemon_does_not_serve_the_same_embedded_zones(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from dnsguard.daemon.config import Options, Settings, read_settings
+from dnsguard.daemon.config import HttpSection, Options, Settings, read_settings
+from dnsguard.daemon.descriptors import OWN_MAX, PER_ZONE_MAX
 from dnsguard.daemon.serve import EXIT_BROKEN, EXIT_POSTPONED, EXIT_USAGE
 from tests.servers import require
 
@@ -181,11 +185,62 @@ def test_the_probes_ask_what_the_daemon_answers() -> None:
     }
 
 
+def test_no_image_is_of_a_version_that_changes_by_itself() -> None:
+    images = [re.findall(r"^ARG BASE=(\S+)$", path.read_text(), re.MULTILINE)[0] for path in CONTAINERFILES]
+    (composed,) = documents(COMPOSE / "compose.yaml")
+    images += [re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", service["image"]) for service in composed["services"].values()]
+    images += [each["image"] for each in one("Deployment")["spec"]["template"]["spec"]["containers"]]
+    assert len(images) >= 6
+    for image in images:
+        assert re.fullmatch(r"[^@]+:\d+\.\d+[\w.-]*", image), image
+
+
+def test_a_pods_data_folder_is_one_that_the_daemon_makes_itself() -> None:
+    (container,) = one("Deployment")["spec"]["template"]["spec"]["containers"]
+    folder = Path({each["name"]: each["value"] for each in container["env"]}["DNSGUARD_DATA_DIR"])
+    assert str(folder.parent) in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_the_constraints_pin_all_that_is_needed_and_name_no_address() -> None:
+    text = (DEPLOY / "constraints.txt").read_text()
+    assert "/" not in text.partition("\n")[2]
+    pinned = {}
+    for line in text.splitlines()[1:]:
+        name, version = re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups()  # type: ignore[union-attr]
+        pinned[canonicalize_name(name)] = version
+    waiting, seen = [Requirement(text) for text in requires("dnsguard") or () if "extra ==" not in text], set()
+    while waiting:
+        needed = waiting.pop()
+        name = canonicalize_name(needed.name)
+        assert needed.specifier.contains(pinned[name]), needed
+        if name not in seen:
+            seen.add(name)
+            for line in requires(name) or ():
+                further = Requirement(line)
+                if further.marker is None or any(
+                    further.marker.evaluate({"extra": extra}) for extra in ("", *needed.extras)
+                ):
+                    waiting.append(further)
+    assert "aiohttp" in seen
+
+
+def test_what_installs_dnsguard_keeps_to_the_constraints() -> None:
+    for installer in (DEPLOY / "setup", DEPLOY / "container" / "Containerfile"):
+        assert "--constraint" in installer.read_text()
+
+
 def test_the_units_exposure_is_below_two() -> None:
     said = ran(require("systemd-analyze"), "security", "--offline=true", "--no-pager", DEPLOY / "dnsguard.service")
     found = re.search(r"Overall exposure level for \S+: (\d+\.\d+)", said)
     assert found is not None, said[-300:]
     assert float(found[1]) < 2
+
+
+def test_the_unit_bounds_what_a_daemon_takes_of_its_host() -> None:
+    lines = (DEPLOY / "dnsguard.service").read_text().splitlines()
+    said = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert (said["MemoryMax"], said["TasksMax"]) == ("1G", "256")
+    assert int(said["LimitNOFILE"]) > HttpSection().connections_max + OWN_MAX + 1_000 * PER_ZONE_MAX
 
 
 def test_the_unit_tries_again_for_ever_unless_a_person_has_to_change_something() -> None:

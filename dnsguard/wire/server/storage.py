@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -36,11 +37,16 @@ class StorageUnavailable(OSError):
     """The zone file cannot be used; the message says what to do."""
 
 
+class StorageUnusable(StorageUnavailable):
+    """It cannot be used before a person has changed something: it would be no use to try again."""
+
+
 class Storage:
     """An open zone file."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         """Take over an open connection and the thread that it lives in; see `open`."""
+        self._path = path
         self._connection = connection
         self._thread = thread
 
@@ -48,8 +54,8 @@ class Storage:
     async def open(cls, path: Path) -> "Storage":
         """Open a zone file, or make it.
 
-        Raises StorageUnavailable for a file that another server has open, that cannot be written, or that
-        is not a zone file of this version.
+        Raises StorageUnavailable for a file that another server has open or that cannot be written, and of these
+        StorageUnusable for one that is damaged or is not a zone file of this version.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dnsguard-zones")
         try:
@@ -57,11 +63,22 @@ class Storage:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(connection, thread)
+        return cls(path, connection, thread)
 
     async def load(self, origin: dns.name.Name) -> list[Change]:
-        """Read a zone's RRsets; empty for a zone that is not in the file."""
-        return await self._run(lambda: list(_read(self._connection, origin)))
+        """Read a zone's RRsets; empty for a zone that is not in the file. Raises StorageUnavailable."""
+        return await self._run(lambda: self._load(origin))
+
+    def _load(self, origin: dns.name.Name) -> list[Change]:
+        try:
+            return list(_read(self._connection, origin))
+        except sqlite3.Error as error:
+            raise _unavailable(self._path, error) from error
+        except (ValueError, struct.error, dns.exception.DNSException) as error:
+            raise StorageUnusable(
+                f"the zone file {self._path} is damaged: a record of {origin} cannot be read; "
+                "restore it from a backup, or move it away"
+            ) from error
 
     async def save(self, origin: dns.name.Name, changes: Iterable[Change]) -> None:
         """Write changed RRsets in one transaction; on return they are on disk.
@@ -105,7 +122,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(_SCHEMA)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     elif version != SCHEMA_VERSION:
-        raise StorageUnavailable(
+        raise StorageUnusable(
             f"expected zones of format {SCHEMA_VERSION} in {path}, found format {version}: "
             "use the dnsguard that wrote it, or another file"
         )
@@ -113,6 +130,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _unavailable(path: Path, error: sqlite3.Error) -> StorageUnavailable:
+    if (error.sqlite_errorname or "").startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return StorageUnusable(f"the zone file {path} is damaged ({error}); restore it from a backup, or move it away")
     return StorageUnavailable(
         f"expected a zone file that this server alone can write at {path}, found: {error}; "
         "stop the other server, or choose another folder"
