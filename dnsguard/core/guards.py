@@ -5,6 +5,7 @@ Taking one out is ``replace(GUARDED, …)``. Below this value nobody knows which
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dnsguard.core.cycles import cycle_fits_a_message
 from dnsguard.core.enactment import (
     Enacted,
     Reach,
@@ -25,7 +26,6 @@ from dnsguard.core.submission import (
     apex_not_redirected,
     apex_ns_kept,
     cname_alone,
-    cycle_fits_a_message,
     generation_forward,
     made_from_what_stands,
     names_not_occluded,

@@ -13,7 +13,6 @@ from dnsguard.core.message import AddRecords, DeleteRRset, Message, Prerequisite
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX
-from dnsguard.core.publication_order import Arranged
 from dnsguard.core.records import Key, Records, make_records
 from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen
 
@@ -137,7 +136,7 @@ def ranges(
     count = octets = 0
     index = start
     for _, group in groupby(changes[start:], key=lambda change: cycle_of.get(change.key.name, change.key.name)):
-        sizes = [_octets_max(change) for change in group]
+        sizes = [octets_max(change) for change in group]
         if count and (count + len(sizes) > rrsets_max or octets + sum(sizes) > MESSAGE_OCTETS_MAX):
             yield first, index
             first, count, octets = index, 0, 0
@@ -150,24 +149,14 @@ def ranges(
         yield first, index
 
 
-def _octets_max(change: Change) -> int:
+def octets_max(change: Change) -> int:
+    """Bound from above what a change takes in an UPDATE."""
     octets = 4 * octets_of(DeleteRRset(change.key))
     if isinstance(change.wanted, Records):
         octets += octets_of(AddRecords(change.key, change.wanted))
         if change.before is Before.UNMANAGED or change.key.type == "NS":
             octets *= 3  # compared with what is there, or an apex NS RRset that grows, shrinks and is written again
     return octets
-
-
-def oversized_cycle(arranged: Arranged) -> tuple[tuple[str, ...], int] | None:
-    """Return the names and the octets of the first cycle that one message may not hold; None if each one fits."""
-    cycles: dict[str, dict[str, None]] = {}
-    octets: dict[str, int] = {}
-    for change in arranged.changes if arranged.cycle_of else ():
-        if (cycle := arranged.cycle_of.get(change.key.name)) is not None:
-            cycles.setdefault(cycle, {})[change.key.name] = None
-            octets[cycle] = octets.get(cycle, 0) + _octets_max(change)
-    return next(((tuple(cycles[at]), size) for at, size in octets.items() if size > MESSAGE_OCTETS_MAX), None)
 
 
 def next_fence(target: Fence, base: int, done: int, of: int, order: int = 0) -> Fence:

@@ -11,15 +11,12 @@ from dnsguard.core.layout import LAYOUTS
 from dnsguard.core.message import AddRecords, octets_of
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.occlusion import ANCESTORS_MAX, ancestors_of, first_occlusion
-from dnsguard.core.plan import Absence, Before, Change, Plan, Wanted
-from dnsguard.core.policy import MESSAGE_OCTETS_MAX, RRSET_OCTETS_MAX, Policy
-from dnsguard.core.publication import oversized_cycle
-from dnsguard.core.publication_order import targets_first
+from dnsguard.core.plan import Absence, Plan, Wanted
+from dnsguard.core.policy import RRSET_OCTETS_MAX, Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal, collect
 
 SINGLETON_TYPES = frozenset({"CNAME", "DNAME"})  # RFC 2181 section 10.1, RFC 6672 section 2.4
-_CYCLE_NAMES_SHOWN = 5
 SERVER_OWNED_TYPES = frozenset({"RRSIG", "NSEC", "NSEC3", "NSEC3PARAM"})
 
 
@@ -276,28 +273,6 @@ def rrset_fits_a_message(facts: Submitted) -> Refusal | None:
         )
         for key, wanted in facts.plan.rrsets
         if isinstance(wanted, Records) and (octets := octets_of(AddRecords(key, wanted))) > RRSET_OCTETS_MAX
-    )
-
-
-def cycle_fits_a_message(facts: Submitted) -> Refusal | None:
-    """Names that point at each other in a cycle fit one UPDATE, together.
-
-    Without this, wherever such a plan is cut, something points at a name that has no address yet, and BIND refuses it.
-    """
-    rrsets = facts.plan.rrsets
-    found = oversized_cycle(targets_first([Change(key, wanted, 0, Before.UNMANAGED) for key, wanted in rrsets]))
-    if found is None:
-        return None
-    names, octets = found
-    shown = ", ".join(names[:_CYCLE_NAMES_SHOWN])
-    more = f" and {len(names) - _CYCLE_NAMES_SHOWN} more" if len(names) > _CYCLE_NAMES_SHOWN else ""
-    return Refusal(
-        "cycle_fits_a_message",
-        f"{shown}{more} point at each other and are too large for one UPDATE; set their addresses in a plan of their "
-        "own first, and then what points at them",
-        f"≤ {MESSAGE_OCTETS_MAX} octets for names that point at each other",
-        f"{octets} octets at {len(names)} names",
-        (("names", ", ".join(names)),),
     )
 
 

@@ -6,6 +6,7 @@ refuses the others'. It never retries and never guesses: what is unclear, the ne
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from dnsguard.core.cycles import oversized_cycle
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, FenceUnreadable, fence_rdata, parse_fence
 from dnsguard.core.guards import Guards
@@ -15,7 +16,7 @@ from dnsguard.core.message import Applied, Message, Refused, Unknown, Unreachabl
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
-from dnsguard.core.publication import compose, next_fence, oversized_cycle, parts, steps_of
+from dnsguard.core.publication import compose, next_fence, parts, steps_of
 from dnsguard.core.publication_order import Arranged
 from dnsguard.core.records import Key
 from dnsguard.core.written import Seen, Written, created_by
@@ -349,7 +350,7 @@ def _is_in_another_order(fence: Fence | None, pending: Pending, arranged: Arrang
 def _nearer_target(fence: Fence | None, pending: Pending, arranged: Arranged) -> int | None:
     """Return the generation up to which to publish first, where plans together make a cycle too large for a message.
 
-    Each plan alone makes none (`submission.cycle_fits_a_message`). None if there is nothing in between to stop at; then
+    Each plan alone makes none (`cycles.cycle_fits_a_message`). None if there is nothing in between to stop at; then
     the cycle is cut.
     """
     if oversized_cycle(arranged) is None:

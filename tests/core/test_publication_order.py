@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsguard.core.cycles import oversized_cycle
 from dnsguard.core.names import name_at, name_wire
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.policy import MESSAGE_OCTETS_MAX
-from dnsguard.core.publication import oversized_cycle, ranges
+from dnsguard.core.publication import ranges
 from dnsguard.core.publication_order import ORDERS, by_name, targets_first
 from dnsguard.core.records import Key, Records, parse_records
 
