@@ -15,6 +15,11 @@ GENERATION_MAX = 10**18 - 1
 GENERATION_STATED_MAX = 9 * 10**17
 """The largest generation that a planner may state: a slip must leave room for the plans that follow."""
 
+_ORDER_UNIT = 10**9
+"""``of`` on the wire is this many times the order's version, plus the number of RRsets. Daemons that know of no order
+read a total that is none of theirs, so they publish from the base again. A new field would make them halt the zone.
+"""
+
 _FORM = re.compile(
     r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,17}) d=(?P<digest>[0-9a-f]{16})"
     r"(?: base=(?P<base>0|[1-9][0-9]{0,17}) done=(?P<done>[1-9][0-9]{0,9}) of=(?P<of>[1-9][0-9]{0,9}))?"
@@ -27,11 +32,15 @@ class FenceUnreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A publication under way: ``done`` of ``of`` RRsets of the change from ``base`` are on the wire."""
+    """A publication under way: ``done`` of ``of`` RRsets of the change from ``base`` are on the wire.
+
+    They are the first ones in the order with the version ``order`` (`publication_order.ORDERS`).
+    """
 
     base: int
     done: int
     of: int
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Fence:
     def __str__(self) -> str:
         text = f"v=1 h={self.history} g={self.generation} d={self.digest}"
         if (part := self.progress) is not None:
-            text += f" base={part.base} done={part.done} of={part.of}"
+            text += f" base={part.base} done={part.done} of={part.order * _ORDER_UNIT + part.of}"
         return text
 
 
@@ -73,8 +82,11 @@ def parse_fence(rdatas: tuple[bytes, ...]) -> Fence:
     text = rdatas[0][1:].decode("ascii", "replace") if rdatas[0] else ""
     if len(rdatas[0]) != len(text) + 1 or rdatas[0][0] != len(text) or (match := _FORM.fullmatch(text)) is None:
         raise FenceUnreadable(f"expected a fence such as 'v=1 h=… g=42 d=…', found {text[:120]!r}")
-    part = match["base"] and Progress(int(match["base"]), int(match["done"]), int(match["of"]))
-    fence = Fence(match["history"], int(match["generation"]), match["digest"], part or None)
+    part = None
+    if match["base"]:
+        order, of = divmod(int(match["of"]), _ORDER_UNIT)
+        part = Progress(int(match["base"]), int(match["done"]), of, order)
+    fence = Fence(match["history"], int(match["generation"]), match["digest"], part)
     if fence.progress is not None and not (
         fence.progress.base < fence.generation and fence.progress.done < fence.progress.of
     ):

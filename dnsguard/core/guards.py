@@ -2,9 +2,10 @@
 Taking one out is ``replace(GUARDED, …)``. Below this value nobody knows which rules are asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dnsguard.core.cycles import cycle_fits_a_message
 from dnsguard.core.enactment import (
     Enacted,
     Reach,
@@ -17,6 +18,8 @@ from dnsguard.core.enactment import (
     unmanaged_contents_kept_on_the_wire,
 )
 from dnsguard.core.layout import rollback_target_exists, target_exists
+from dnsguard.core.plan import Change
+from dnsguard.core.publication_order import Arranged, OrderRule, by_name, targets_first
 from dnsguard.core.refusal import Refusal, collect
 from dnsguard.core.submission import (
     Submitted,
@@ -60,7 +63,8 @@ class Guards:
     """Which rules are asked when a plan is submitted, when a change is enacted, and how far history is pruned.
 
     ``enact`` judges the publication as a whole (its no stops the zone), ``change`` the RRsets of one name (its
-    no rejects the plan that they come from), each ``recheck`` looks at the fence again before each message, as a
+    no rejects the plan that they come from), ``order`` says which names go out first in a publication of several
+    messages (none: the order of names), each ``recheck`` looks at the fence again before each message, as a
     step of its own, and ``write`` gives the prerequisites that travel with each message. Of the nodes of the
     versioned layout that are old enough, clean-up leaves those that ``spare`` finds in use when listing;
     ``delete`` gives the prerequisites of the message that deletes one.
@@ -69,6 +73,7 @@ class Guards:
     submit: tuple[SubmitGuard, ...]
     enact: tuple[EnactGuard, ...]
     change: tuple[ChangeGuard, ...]
+    order: tuple[OrderRule, ...]
     recheck: tuple[RecheckGuard, ...]
     write: tuple[WriteRule, ...]
     spare: tuple[SpareRule, ...]
@@ -90,6 +95,10 @@ class Guards:
     def refuse_change(self, facts: Written) -> Refusal | None:
         """Return the first refusal of the changes at one name, or None."""
         return next((refusal for guard in self.change if (refusal := guard(facts)) is not None), None)
+
+    def arrange(self, changes: Sequence[Change]) -> Arranged:
+        """Return the changes, sorted by name, in the order in which they are published."""
+        return next(iter(self.order), by_name)(changes)
 
     def spares(self, listed: Listed, node: Node) -> bool:
         """Tell whether a node is in use, as far as is asked."""
@@ -113,6 +122,7 @@ GUARDED = Guards(
         ttl_in_bounds,
         rrset_is_bounded,
         rrset_fits_a_message,
+        cycle_fits_a_message,
         generation_forward,
         made_from_what_stands,
         cname_alone,
@@ -121,6 +131,7 @@ GUARDED = Guards(
     ),
     enact=(fence_readable, fence_of_this_history),
     change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
+    order=(targets_first,),
     recheck=(),
     write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, target_exists),
     spare=(spare_live, spare_rollback),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dnsguard.core.fence import Fence
 from dnsguard.core.history import Entry, PlanState
 from dnsguard.core.plan import Absence, Change, Plan, Wanted, fold
+from dnsguard.core.publication_order import ORDERS
 from dnsguard.core.records import Key, Records, identical
 
 SETTLED = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.REJECTED, PlanState.FAULTED})
@@ -62,7 +63,8 @@ def prefix(
     """1, prefix: after every UPDATE the managed RRsets equal the state at the fence's generation.
 
     During a publication in several messages each equals its contents at some generation from base to target
-    (a publication that was overtaken left what it had written), and the first ``done`` of them are at the target.
+    (a publication that was overtaken left what it had written), and the first ``done`` of them, in the order that the
+    fence names, are at the target.
     Until then a part that went out before its plan was ``rejected`` may still stand.
     """
     if fence is None:
@@ -73,8 +75,10 @@ def prefix(
         for change in rejected:
             if fence.base < change.generation <= fence.generation:
                 possible[change.key] = (*possible.get(change.key, (Absence.UNCOVERED,)), change.wanted)
-        if len(changing) == fence.progress.of:  # else a plan of this publication was rejected since: it starts anew
-            for change in changing[: fence.progress.done]:
+        order = ORDERS.get(fence.progress.order)
+        # With another count, a plan of this publication was rejected since: it starts from the base again.
+        if order is not None and len(changing) == fence.progress.of:
+            for change in order(changing).changes[: fence.progress.done]:
                 possible[change.key] = (change.wanted,)
     for key, wanted in possible.items():
         if (looked_at is None or key in looked_at) and not _fits(wire.get(key), wanted):

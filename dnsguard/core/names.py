@@ -113,6 +113,23 @@ def name_from_wire(octets: bytes) -> str:
     return print_name(name)
 
 
+def name_at(octets: bytes, start: int) -> str | None:
+    """Return the canonical text of the uncompressed name that starts somewhere in rdata; None if none does."""
+    labels, at, end = [], start, len(octets)
+    while at < end and (length := octets[at]):
+        labels.append(octets[at + 1 : at + 1 + length])
+        at += 1 + length
+    if at >= end:
+        return None
+    text = (b".".join(labels) + b".").decode("latin-1").lower()
+    if text.count(".") == len(labels) and _PLAIN.fullmatch(text):
+        return text
+    try:
+        return name_from_wire(octets[start : at + 1])
+    except NameRefused:
+        return None
+
+
 def _ends_in(name: dns.name.Name, origin: dns.name.Name) -> bool:
     """Tell whether a relative name looks as if its final dot had been forgotten."""
     return len(origin) > 1 and dns.name.Name((*name.labels, b"")).is_subdomain(origin)

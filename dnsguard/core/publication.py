@@ -1,9 +1,9 @@
 """From a change to the UPDATE messages that publish it: cut into parts, laid out, fenced.
-A part never cuts an owner name in two where that can be helped, and carries the prerequisites that make
-the name server refuse it when anything that it relies on is no longer so.
+A part never cuts an owner name in two where that can be helped, nor names that point at each other in a cycle, and
+carries the prerequisites that make the name server refuse it when anything that it relies on is no longer so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -108,28 +108,35 @@ def steps_of(layout: Layout, changes: Sequence[Change]) -> int:
     return len(layout.stages) * len(changes)
 
 
-def parts(layout: Layout, changes: Sequence[Change], done: int, rrsets_max: int) -> Iterator[Part]:
+_NO_CYCLES: Mapping[str, str] = {}
+
+
+def parts(
+    layout: Layout, changes: Sequence[Change], done: int, rrsets_max: int, cycle_of: Mapping[str, str] = _NO_CYCLES
+) -> Iterator[Part]:
     """Cut what is left of a publication after ``done`` into parts, stage by stage."""
     count = len(changes)
     if not count:
         yield Part(layout.stages[-1], 0, 0, 0)
     for index, stage in enumerate(layout.stages):
         if done < (index + 1) * count:
-            for first, last in ranges(changes, max(0, done - index * count), rrsets_max):
+            for first, last in ranges(changes, max(0, done - index * count), rrsets_max, cycle_of):
                 yield Part(stage, first, last, index * count + last)
 
 
-def ranges(changes: Sequence[Change], start: int, rrsets_max: int) -> Iterator[tuple[int, int]]:
+def ranges(
+    changes: Sequence[Change], start: int, rrsets_max: int, cycle_of: Mapping[str, str] = _NO_CYCLES
+) -> Iterator[tuple[int, int]]:
     """Cut changes[start:] into half-open ranges that fit a message, at owner names where possible.
 
-    ``rrsets_max`` bounds the RRsets in a part; one name's RRsets stay together even beyond it, as long as
-    the octets allow.
+    ``rrsets_max`` bounds the RRsets in a part; the RRsets of one name, and of names in one cycle, stay together even
+    beyond it, as long as the octets allow.
     """
     first = start
     count = octets = 0
     index = start
-    for _, group in groupby(changes[start:], key=lambda change: change.key.name):
-        sizes = [_octets_max(change) for change in group]
+    for _, group in groupby(changes[start:], key=lambda change: cycle_of.get(change.key.name, change.key.name)):
+        sizes = [octets_max(change) for change in group]
         if count and (count + len(sizes) > rrsets_max or octets + sum(sizes) > MESSAGE_OCTETS_MAX):
             yield first, index
             first, count, octets = index, 0, 0
@@ -142,7 +149,8 @@ def ranges(changes: Sequence[Change], start: int, rrsets_max: int) -> Iterator[t
         yield first, index
 
 
-def _octets_max(change: Change) -> int:
+def octets_max(change: Change) -> int:
+    """Bound from above what a change takes in an UPDATE."""
     octets = 4 * octets_of(DeleteRRset(change.key))
     if isinstance(change.wanted, Records):
         octets += octets_of(AddRecords(change.key, change.wanted))
@@ -151,6 +159,6 @@ def _octets_max(change: Change) -> int:
     return octets
 
 
-def next_fence(target: Fence, base: int, done: int, of: int) -> Fence:
+def next_fence(target: Fence, base: int, done: int, of: int, order: int = 0) -> Fence:
     """Return the fence after ``done`` of ``of`` RRsets on the way from ``base`` to a target."""
-    return target if done == of else replace(target, progress=Progress(base, done, of))
+    return target if done == of else replace(target, progress=Progress(base, done, of, order))

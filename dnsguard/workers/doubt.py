@@ -52,6 +52,10 @@ class Doubt:
             tuple(change for change in changes if change.key.name not in open_names),
         )
 
+    def halved(self, count: int) -> int:
+        """Return how many RRsets may go into a message after one of so many was refused."""
+        return max(1, min(count, self.rrsets_max or count) // 2)
+
     def rests(self, now: float) -> bool:
         """Tell whether the last strike is so short a time ago that another would say nothing new; clocks may jump."""
         return self.strikes > 0 and abs(now - self.struck_at) < TROUBLED_STRIKES_APART_S
@@ -75,8 +79,9 @@ def narrowed(
     """
     if resuming:
         generations = sorted({change.generation for change in part})
-        alone = len(generations) == 1 or len({change.key.name for change in part}) == 1
-        narrower = replace(doubt, rrsets_max=max(1, len(part) // 2))
+        # Several names in a message of one RRset point at each other in a cycle: they are never published apart.
+        alone = len(generations) == 1 or len({change.key.name for change in part}) == 1 or doubt.rrsets_max == 1
+        narrower = replace(doubt, rrsets_max=doubt.halved(len(part)))
     else:
         generations = sorted({change.generation for change in changes})
         alone = len(generations) == 1

@@ -6,6 +6,7 @@ refuses the others'. It never retries and never guesses: what is unclear, the ne
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from dnsguard.core.cycles import oversized_cycle
 from dnsguard.core.enactment import Enacted
 from dnsguard.core.fence import Fence, FenceUnreadable, fence_rdata, parse_fence
 from dnsguard.core.guards import Guards
@@ -16,6 +17,7 @@ from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.publication import compose, next_fence, parts, steps_of
+from dnsguard.core.publication_order import Arranged
 from dnsguard.core.records import Key
 from dnsguard.core.written import Seen, Written, created_by
 from dnsguard.workers.amends import make_amends
@@ -47,6 +49,8 @@ class Enactor:
     _created: frozenset[Key] = frozenset()
     """The RRsets that were nobody's, and that the publication under way has put on the wire: if it is rejected,
     they go again."""
+    _yielded_to: str = ""
+    """The fence of a publication in another order that this enactor left to its publisher for one look."""
     _litters: bool = False
     """Whether an experiment of this enactor may have left its record, or its message may still come late."""
 
@@ -106,12 +110,26 @@ class Enactor:
         trusted = seen.text == pending.zone.trusted_fence
         is_hidden = bool(seen.hidden_by)
         base = 0 if trusted or seen.fence is None else seen.fence.base
-        changes, left = self._doubt.split(pending.changes)
+        wanted, left = self._doubt.split(pending.changes)
+        arranged = self.guards.arrange(wanted)
+        changes = arranged.changes
+        if _is_in_another_order(seen.fence, pending, arranged) and self._yielded_to != seen.text:
+            # Two orders would start over from the base in turns, and neither get to its end. It goes on from the base
+            # only when the other publication stands still.
+            self._yielded_to = seen.text
+            return self._step("publication.yielded", Then.LATER, pending.target, seen.text)
+        self._yielded_to = ""
+        if (nearer := _nearer_target(seen.fence, pending, arranged)) is not None:
+            self._doubt = replace(self._doubt, about=seen.text, overtake=None, target=nearer)
+            return self._step(
+                "publication.narrowed", Then.AT_ONCE, nearer, "names point at each other in a large cycle"
+            )
         fenceless = not seen.rdatas
         of = steps_of(self._layout, changes)
-        start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of)
+        start = done = 0 if trusted or self._doubt.read else _resume_at(seen.fence, pending, of, arranged.version)
         messages = 0
-        for part in parts(self._layout, changes, start, self._doubt.rrsets_max or self.policy.message_rrsets_max):
+        rrsets_max = self._doubt.rrsets_max or self.policy.message_rrsets_max
+        for part in parts(self._layout, changes, start, rrsets_max, arranged.cycle_of):
             written = await look(
                 self.publisher, self._layout, self.zone, seen, changes, part, unmanaged=self._doubt.read
             )
@@ -127,7 +145,7 @@ class Enactor:
                 answer = await self.publisher.observe(self.zone)
                 if isinstance(answer, Unreachable) or refuses(seen, answer) is not None:
                     return self._step("publication.overtaken", Then.AT_ONCE, pending.target, messages=messages)
-            fence = next_fence(target, base, part.done, of)
+            fence = next_fence(target, base, part.done, of, arranged.version)
             message = compose(part.stage, written, fence, self.guards.write)
             match await self.publisher.publish(message):
                 case Applied():
@@ -226,20 +244,21 @@ class Enactor:
         Where nothing can be put back, since the name is on record as published with just these contents, the store
         marks that at fault, and the name is set aside: the zone's other names go on, and it is tried again later.
         """
-        name = culprit.names[0]
-        changes = [change for change in pending.changes if change.key.name == name]
+        inseparable = self._doubt.rrsets_max == 1  # several names in a message of one are a cycle
+        names = culprit.names if inseparable else culprit.names[:1]
+        changes = [change for change in pending.changes if change.key.name in names]
         here = {change.generation for change in changes}
         for generation in (culprit.generation, *sorted(here - {culprit.generation})):
             appended = await self.store.reject(self.zone, generation, culprit.why, self.clock.now(), self._created)
             if appended is not None:
                 self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
                 return self._step("plan.rejected", Then.AT_ONCE, generation, culprit.why)
-            if len(culprit.names) > 1:
-                self._doubt = replace(self._doubt, rrsets_max=max(1, len(culprit.names) // 2))
+            if len(culprit.names) > 1 and not inseparable:
+                self._doubt = replace(self._doubt, rrsets_max=self._doubt.halved(len(culprit.names)))
                 return self._step("publication.narrowed", Then.AT_ONCE, generation, culprit.why)
         aside = self._doubt.aside | {(change.key, change.generation, change.wanted) for change in changes}
         self._doubt = Doubt(seen.text, read=True, aside=aside)
-        detail = f"{name} stays as it is, and is tried again once the others are published: {culprit.why}"
+        detail = f"{', '.join(names)} stays as it is, and is tried again once the others are published: {culprit.why}"
         return self._step("name.refused", Then.AT_ONCE, culprit.generation, detail)
 
     async def _make_amends(self, seen: Seen, fence: Fence, pending: Pending) -> Step:
@@ -315,11 +334,30 @@ def _read_upto(zone: Zone) -> int:
         return 0  # none was seen, or it was written down by another version
 
 
-def _resume_at(fence: Fence | None, pending: Pending, of: int) -> int:
-    """Return how much of this very publication is on the wire already."""
+def _resume_at(fence: Fence | None, pending: Pending, of: int, order: int) -> int:
+    """Return how much of this very publication, in this order, is on the wire already."""
     if fence is None or fence.progress is None or fence.generation != pending.target:
         return 0
-    return fence.progress.done if fence.progress.of == of else 0
+    return fence.progress.done if (fence.progress.of, fence.progress.order) == (of, order) else 0
+
+
+def _is_in_another_order(fence: Fence | None, pending: Pending, arranged: Arranged) -> bool:
+    """Tell whether the publication under way is one that only an enactor with another order could resume."""
+    part = None if fence is None or fence.generation != pending.target else fence.progress
+    return part is not None and part.order != arranged.version
+
+
+def _nearer_target(fence: Fence | None, pending: Pending, arranged: Arranged) -> int | None:
+    """Return the generation up to which to publish first, where plans together make a cycle too large for a message.
+
+    Each plan alone makes none (`cycles.cycle_fits_a_message`). None if there is nothing in between to stop at; then
+    the cycle is cut.
+    """
+    if oversized_cycle(arranged) is None:
+        return None
+    least = max(pending.zone.kept_from, 1 if fence is None else fence.generation + 1)
+    between = sorted({change.generation for change in arranged.changes if least <= change.generation < pending.target})
+    return between[(len(between) - 1) // 2] if between else None
 
 
 def _worded(faults: Sequence[tuple[int, str]]) -> str:

@@ -1,5 +1,7 @@
 """The fence: its text says one thing, and nothing else is taken for a fence."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +18,9 @@ def fences(draw: st.DrawFn) -> Fence:
     generation = draw(st.integers(1, GENERATION_MAX))
     progress = None
     if draw(st.booleans()):
-        of = draw(st.integers(2, 10**9))
-        progress = Progress(draw(st.integers(0, generation - 1)), draw(st.integers(1, of - 1)), of)
+        of = draw(st.integers(2, 10**9 - 1))
+        base, done, order = draw(st.integers(0, generation - 1)), draw(st.integers(1, of - 1)), draw(st.integers(0, 9))
+        progress = Progress(base, done, of, order)
     return Fence(draw(DIGITS), generation, draw(DIGITS), progress)
 
 
@@ -71,6 +74,10 @@ def test_no_rdata_raises_anything_but_unreadable(rdatas: tuple[bytes, ...]) -> N
         f"v=1 h={H} g=2 d={D} base=1 done=2 of=2",
         f"v=1 h={H} g=2 d={D} base=2 done=1 of=2",
         f"v=1 h={H} g=2 d={D} base=01 done=1 of=2",
+        f"v=1 h={H} g=2 d={D} base=1 done=1 of=1000000000",
+        f"v=1 h={H} g=2 d={D} base=1 done=2 of=1000000002",
+        f"v=1 h={H} g=2 d={D} base=1 done=1 of=10000000002",
+        f"v=1 h={H} g=2 d={D} base=1 done=1 of=2 order=1",
     ],
 )
 def test_nothing_but_a_fence_is_taken_for_one(text: str) -> None:
@@ -89,6 +96,30 @@ def test_two_records_or_two_strings_are_no_fence() -> None:
 def test_what_is_complete_on_the_wire_is_the_base() -> None:
     assert Fence(H, 42, D).base == 42
     assert Fence(H, 42, D, Progress(39, 1, 3)).base == 39
+
+
+FORM_WITHOUT_ORDER = re.compile(
+    r"v=1 h=(?P<history>[0-9a-f]{16}) g=(?P<generation>[1-9][0-9]{0,17}) d=(?P<digest>[0-9a-f]{16})"
+    r"(?: base=(?P<base>0|[1-9][0-9]{0,17}) done=(?P<done>[1-9][0-9]{0,9}) of=(?P<of>[1-9][0-9]{0,9}))?"
+)
+"""What daemons read that know of no order. To them anything else is a record of somebody else's, and halts the zone."""
+
+
+@given(fences())
+def test_a_daemon_that_knows_of_no_order_reads_every_fence_and_never_a_position_in_its_own_order(fence: Fence) -> None:
+    read = FORM_WITHOUT_ORDER.fullmatch(str(fence))
+    assert read is not None
+    assert int(read["generation"]) == fence.generation
+    if fence.progress is not None:
+        part = fence.progress
+        assert int(read["done"]) < int(read["of"])
+        assert (int(read["of"]) == part.of) == (part.order == 0)
+        assert part.order == 0 or int(read["of"]) >= 10**9  # more RRsets than any publication has
+
+
+def test_the_order_of_a_publication_is_part_of_its_fence() -> None:
+    assert str(Fence(H, 2, D, Progress(1, 300, 900, 1))).endswith(" base=1 done=300 of=1000000900")
+    assert parse_fence((rdata(f"v=1 h={H} g=2 d={D} base=1 done=300 of=900"),)).progress == Progress(1, 300, 900, 0)
 
 
 def test_the_fence_stands_below_the_apex() -> None:

@@ -21,6 +21,7 @@ from dnsguard.core.invariants import (
     prefix,
     standing,
 )
+from dnsguard.core.names import name_wire
 from dnsguard.core.plan import Absence, Change, Wanted, fold, state_at
 from dnsguard.core.records import Key, Records
 
@@ -89,6 +90,18 @@ def test_what_the_fence_counts_as_done_is_at_the_target() -> None:
     assert prefix(HISTORY, under_way, {A: THREE, B: ONE}) is None
     assert caught(prefix(HISTORY, under_way, {A: TWO, B: ONE}), 1)
     assert caught(prefix(HISTORY, under_way, {A: ONE, B: ONE}), 1)
+
+
+def test_which_ones_are_done_depends_on_the_order_that_the_fence_names() -> None:
+    mail = Records(60, (b"\0\x0a" + name_wire(B.name),))
+    mx = Key(A.name, "MX")
+    history = (Change(B, ONE, 1), Change(mx, mail, 3), Change(B, TWO, 3))
+    by_name, targets_first = fence(3, Progress(1, 1, 2, 0)), fence(3, Progress(1, 1, 2, 1))
+    for wire, allowed in (({B: TWO}, targets_first), ({mx: mail, B: ONE}, by_name)):
+        for under_way in (by_name, targets_first):
+            broken = prefix(history, under_way, wire)
+            assert broken is None if under_way is allowed else caught(broken, 1)
+        assert prefix(history, fence(3, Progress(1, 1, 2, 9)), wire) is None
 
 
 def test_what_an_overtaken_publication_left_is_between_base_and_target() -> None:

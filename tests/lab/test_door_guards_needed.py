@@ -31,6 +31,15 @@ NEWER_SOA = parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 9 1 1 1 1"])
 NS = parse_records("NS", 60, [f"ns.{ZONE}"])
 LONG = parse_records("TXT", 60, [" ".join(f'"{n:03}{"x" * 240}"' for _ in range(3)) for n in range(99)])
 DNAME = parse_records("DNAME", 60, ["elsewhere.test."])
+RING: dict[Key, Wanted] = {
+    key(name, rdtype): records
+    for name, target in zip("abcd", "bcda", strict=True)
+    for rdtype, records in (
+        ("A", a("192.0.2.1")),
+        ("MX", parse_records("MX", 60, [f"10 {target}.{ZONE}"])),
+        ("TXT", parse_records("TXT", 60, [" ".join(f'"{"x" * 240}"' for _ in range(90))])),
+    )
+}
 TWO_CNAMES = parse_records("CNAME", 60, ["elsewhere.test.", "otherwise.test."])
 
 
@@ -60,12 +69,14 @@ class Door:
     based_on: int | None = None
     stated: int | None = None
     adopt: bool = False
+    checks_targets: bool = False
 
     async def enter(self, guards: Guards) -> Rig | None:
         """Return the zone with the plan enacted; None if the plan was not let in."""
         rig = Rig(policy=self.policy, guards=guards)
         rig.publisher = AsServersDo(rig.primary)
         rig.primary.contents = dict(self.stranger)
+        rig.primary.checks_targets = self.checks_targets
         for number in range(2 if self.before else 0):
             assert await taken(rig, make_plan(ZONE, dict(self.before), reason=f"{number}"))
             await settled(rig)
@@ -170,6 +181,11 @@ UNSPOKEN = {
         lambda rig: WWW in hidden_in(ZONE, rig.primary.contents),
         "what a server answers is outside the zone's contents, of which the invariants speak; at a delegation it "
         "refers to others",
+    ),
+    "cycle_fits_a_message": Unspoken(
+        Door(RING, checks_targets=True),
+        promised_in_vain,
+        "wherever the cycle is cut the server refuses a part, and 4 lets the plan be rejected; the door says it before",
     ),
     "made_from_what_stands": Unspoken(
         Door({WWW: a("192.0.2.2")}, before=IN_FORCE, based_on=1),

@@ -13,6 +13,7 @@ import pytest
 from dnsguard.core import invariants
 from dnsguard.core.fence import FENCE_TTL, fence_key
 from dnsguard.core.guards import GUARDED, Guards
+from dnsguard.core.history import PlanState
 from dnsguard.core.invariants import Violation
 from dnsguard.core.layout import alias_to, node_name
 from dnsguard.core.message import Message, Outcome, Unreachable
@@ -81,7 +82,18 @@ async def test_without_unmanaged_as_seen_what_somebody_else_put_there_is_gone() 
         assert (rig.on_wire(WWW) == THEIRS) is kept
 
 
-ALONE = ("unmanaged_contents_kept_on_the_wire", "unmanaged_as_seen")
+async def test_without_targets_first_a_plan_is_rejected_because_of_where_it_is_cut() -> None:
+    """The invariants let a plan be rejected with a reason, and cannot know that only its parts are wrong."""
+    for guards, state in ((GUARDED, PlanState.PUBLISHED), (without(GUARDED, "targets_first"), PlanState.REJECTED)):
+        rig = Rig(guards=guards, policy=Policy(message_rrsets_max=1))
+        rig.primary.checks_targets = True
+        mail = parse_records("MX", 60, [f"10 {WWW.name}"])
+        generation = await rig.submit({key("a", "MX"): mail, WWW: a("192.0.2.1")})
+        await settled(rig)
+        assert rig.entry(generation).state is state
+
+
+ALONE = ("unmanaged_contents_kept_on_the_wire", "unmanaged_as_seen", "targets_first")
 """Guards of which no invariant can speak, each with a test of its own above."""
 
 

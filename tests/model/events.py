@@ -40,12 +40,14 @@ class Fetched:
     """The store gave what there is to publish, each RRset with the generation of its contents.
 
     ``aside``: what of it could not be rejected any more when the primary refused it; its enactor may leave that out.
+    ``arranged``: the orders in which it may be published, with and without that, by version; empty: as it is.
     """
 
     base: int
     target: int
     changes: tuple[tuple[Key, int], ...]
     aside: frozenset[tuple[Key, int]] = frozenset()
+    arranged: tuple[tuple[int, tuple[tuple[Key, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +156,4 @@ def place_of(fence: Fence | None) -> Place:
     part = fence.progress
     if part is None:
         return Place(fence.generation, fence.generation)
-    return Place(fence.generation, part.base, part.done, part.of)
+    return Place(fence.generation, part.base, part.done, part.of, part.order)

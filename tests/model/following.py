@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from dnsguard.core.guards import GUARDED as GUARDED_CODE
 from dnsguard.core.guards import Guards
 from dnsguard.core.message import Unknown
+from dnsguard.core.publication_order import OrderRule
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.explore.exploring import MOVES_MAX, SCENARIOS, Exploration
 from dnsguard.lab.explore.fingerprint import Fingerprint, Numbers
@@ -119,12 +121,15 @@ class Followed:
     last: Follower | None = None
     guards: Guards | None = None
     """Others than the exploration's, of which there are only the named ones."""
+    orders: tuple[OrderRule, ...] = GUARDED_CODE.order
+    """In which orders enactors publish, by turns; if there are several, an MX points at an address."""
 
     @property
     def setting(self) -> Setting:
         """What is explored."""
         found = self.exploration.setting
-        return found if self.guards is None else replace(found, guards=self.guards)
+        found = found if self.guards is None else replace(found, guards=self.guards)
+        return found if len(self.orders) == 1 else replace(found, orders=self.orders, mail=True)
 
     def replay(self) -> Replay:
         """Return what replays it."""
@@ -144,7 +149,8 @@ class Followed:
             within(simulation)
             fingerprint = simulation.fingerprint
             assert isinstance(fingerprint, Fingerprint)
-            follower = self.last = Follower(replay, fingerprint.notes, first)
+            recorder = Recorder(ZONE, orders=self.orders)
+            follower = self.last = Follower(replay, fingerprint.notes, first, _recorder=recorder)
 
             def with_specification() -> Known:
                 world, known = fingerprint()
@@ -189,7 +195,8 @@ def explored(followed: Followed, strategy: str = "states", *, stop_at_first: boo
         followed.events += alongside.events
         followed.acts |= alongside.acts
     else:
-        chosen = Recognised(alike=setting.enactor_names) if strategy == "truth" else Reduced()
+        alike = () if setting.orders else setting.enactor_names
+        chosen = Recognised(alike=alike) if strategy == "truth" else Reduced()
         findings = search(followed.simulator().run, chosen, stop_at_first=stop_at_first, minimise_runs_max=0)
         followed.count()
     refused = findings.violations.get(NOT_SPECIFIED)

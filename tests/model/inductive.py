@@ -47,6 +47,8 @@ class Guards:
 
     fence: bool = True
     """Each message has the fence as prerequisite."""
+    order_in_fence: bool = True
+    """The fence names the order in which its position counts, and who has another one begins from the base."""
     target_exists: bool = True
     """A flip has the existence of its target as prerequisite."""
     keyed_on_fence: bool = True
@@ -101,10 +103,10 @@ class Proof:
                 self.every(lambda r, g, h: z3.Implies(g <= h, last(g, r) <= last(h, r)), generations=2),
                 self.every(lambda g, h: count(g, h) >= 0, rrsets=0, generations=2),
                 self.every(
-                    lambda r, g, h: z3.Implies(
-                        last(h, r) > g, z3.And(position(g, h, r) >= 0, position(g, h, r) < count(g, h))
+                    lambda r, g, h, o: z3.Implies(
+                        last(h, r) > g, z3.And(position(o, g, h, r) >= 0, position(o, g, h, r) < count(g, h))
                     ),
-                    generations=2,
+                    generations=3,  # orders are numbers, too
                 ),
                 *(z3.And(n >= 0, n < (self.size.generations or 0)) for n in self._bounded()),
             )
@@ -141,7 +143,9 @@ class Proof:
             ),
             "prefix, in parts": self.every(
                 lambda r: z3.Implies(
-                    z3.And(last(s.generation, r) > s.base, position(s.base, s.generation, r) + all_count < s.done),
+                    z3.And(
+                        last(s.generation, r) > s.base, position(s.order, s.base, s.generation, r) + all_count < s.done
+                    ),
                     s.wire(r) == last(s.generation, r),
                 )
             ),
@@ -176,7 +180,7 @@ class Proof:
             held["a rollback exists"] = self.every(lambda r: z3.Implies(s.back(r) > 0, s.node(r, s.back(r))))
             held["built before flipped"] = self.every(
                 lambda r: z3.Implies(
-                    z3.And(last(s.generation, r) > s.base, position(s.base, s.generation, r) < s.done),
+                    z3.And(last(s.generation, r) > s.base, position(s.order, s.base, s.generation, r) < s.done),
                     s.node(r, last(s.generation, r)),
                 )
             )
@@ -282,27 +286,30 @@ class Proof:
         yield "the primary is restored from a backup", fact(z3.And(before, self.same(*PLACE, *BY_RRSET, "node")))
 
     def _message(self, *, flip: bool) -> Fact:
-        """Any message that anybody could have computed: from a belief (generation, base, done) to a target."""
+        """Any message that anybody could have computed: from a belief (the fence) to a target, in any order."""
         a, b = BEFORE, AFTER
         generation, base, done, target, first, then = z3.Ints("believed believed_base believed_done target first then")
+        order, mine = z3.Ints("believed_order order")
         changes = count(base, target)
+        resumes = [order == mine] if self.guards.order_in_fence else []
         computed = [
             base >= 0, base <= generation, generation <= target, target <= a.newest, done >= 0,
             z3.Implies(done == 0, base == generation),
-            # It resumes what is under way, or begins from the base.
-            z3.Or(z3.And(target == generation, done > 0, first == done), z3.And(first == 0, target > base)),
+            # It resumes what is under way in its own order, or begins from the base.
+            z3.Or(z3.And(target == generation, done > 0, first == done, *resumes), z3.And(first == 0, target > base)),
             z3.Or(first < then, z3.And(changes == 0, first == then)),
             first >= changes if flip else first < changes,
             then <= (2 * changes if flip else changes),
         ]  # fmt: skip
         if self.size.generations:
             computed += [base >= 0, generation < self.size.generations, target < self.size.generations]
+            computed += [mine >= 0, mine < self.size.generations]
         if self.guards.fence:
-            computed += [a.generation == generation, a.base == base, a.done == done]
+            computed += [a.generation == generation, a.base == base, a.done == done, a.order == order]
         offset = changes if flip else 0
 
         def carried(r: Int) -> Fact:
-            place = position(base, target, r) + offset
+            place = position(mine, base, target, r) + offset
             return fact(z3.And(last(target, r) > base, first <= place, place < then))
 
         if flip and self.guards.target_exists:
@@ -312,6 +319,7 @@ class Proof:
             b.generation == target,
             b.base == z3.If(complete, target, base),
             b.done == z3.If(complete, 0, then),
+            b.order == z3.If(complete, 0, mine),
         ]
         if not flip:
             built = self.every(
@@ -393,7 +401,19 @@ def told(model: z3.ModelRef) -> str:
             lines.append(f"RRset {number} shows {value(s.wire(rrset))}, rollback {value(s.back(rrset))}, nodes {nodes}")
         return "; ".join(lines)
 
-    names = ("believed", "believed_base", "believed_done", "target", "first", "then", "r", "g", "x")
+    names = (
+        "believed",
+        "believed_base",
+        "believed_done",
+        "believed_order",
+        "order",
+        "target",
+        "first",
+        "then",
+        "r",
+        "g",
+        "x",
+    )
     used = {str(each) for each in model.decls()}
     facts = ", ".join(f"{name} {value(z3.Int(name))}" for name in names if name in used)
     return f"  before: {zone(BEFORE)}\n  what happens: {facts}\n  after: {zone(AFTER)}"

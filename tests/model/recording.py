@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dnsguard.core.fence import Fence, fence_key, parse_fence
-from dnsguard.core.guards import Guards
+from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.history import Accepted, KeyReused, Pending, Submission, Unchanged
 from dnsguard.core.layout import MARKER_LABEL, ROLLBACK_LABEL, node_of, rollback_name, target_of
 from dnsguard.core.message import (
@@ -24,6 +24,7 @@ from dnsguard.core.message import Outcome as Answer
 from dnsguard.core.plan import Absence, Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.publication import scratch_key
+from dnsguard.core.publication_order import OrderRule
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.written import Seen, seen_in
@@ -59,6 +60,8 @@ class Recorder:
     fetched: dict[str, tuple[Change, ...]] = field(default_factory=dict)
     aside: dict[str, frozenset[tuple[Key, int]]] = field(default_factory=dict)
     suspects: dict[str, frozenset[int]] = field(default_factory=dict)
+    orders: tuple[OrderRule, ...] = GUARDED.order
+    """In which orders actors may publish."""
 
     def note(self, who: str, act: str, subject: object, result: object) -> None:
         """Write down an effect; those of which the specification says nothing are left out."""
@@ -79,7 +82,12 @@ class Recorder:
                 self.suspects.pop(who, None)  # it begins anew: what was refused before is no proof any more
                 changes = tuple((change.key, change.generation) for change in pending.changes)
                 aside = self.aside.get(who, frozenset()) & frozenset(changes)
-                self._add(who, events.Fetched(base, pending.target, changes, aside))
+                arranged = dict.fromkeys(
+                    (found.version, tuple((change.key, change.generation) for change in found.changes))
+                    for left in (pending.changes, self._without(pending.changes, aside))
+                    for found in (order(left) for order in self.orders)
+                )
+                self._add(who, events.Fetched(base, pending.target, changes, aside, tuple(arranged)))
             case "store.record", Fence() as fence, _:
                 self._add(who, events.Recorded(place_of(fence)))
             case "store.reject", int() as generation, (int() | None) as appended:
@@ -93,6 +101,10 @@ class Recorder:
                 self._add(who, events.Pruned(upto))
             case _:
                 pass
+
+    @staticmethod
+    def _without(changes: tuple[Change, ...], aside: Collection[tuple[Key, int]]) -> tuple[Change, ...]:
+        return tuple(change for change in changes if (change.key, change.generation) not in aside)
 
     def crashed(self, who: str) -> None:
         """Write down that an actor is gone, and what it knew."""

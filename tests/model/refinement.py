@@ -8,7 +8,7 @@ deletion without an answer happens at once or not at all.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dnsguard.core.plan import sort_key
 from dnsguard.core.records import Key
@@ -42,6 +42,7 @@ from tests.model.world import (
     Cleaner,
     Enactor,
     Message,
+    Part,
     Place,
     Rules,
     Setup,
@@ -89,9 +90,13 @@ class Replay:
     actors: Iterable[str]
     setup: Setup
     _known: dict[tuple[States, Event], States | str] = field(default_factory=dict)
+    _arranged: dict[tuple[int, Part], Part] = field(default_factory=dict)
+    """By version, how real enactors order changes."""
 
     def __post_init__(self) -> None:
         self.rrsets = {key: number for number, key in enumerate(sorted(self.keys, key=sort_key))}
+        arranged = self._arranged
+        self.setup = replace(self.setup, arrange=lambda order, changes: arranged.get((order, changes), changes))
         self.numbers = {actor: number for number, actor in enumerate(self.actors)}
         none = (0,) * len(self.rrsets)
         self.first = State((), frozenset(), 0, 0, ABSENT, none, none, none, (FRESH,) * len(self.numbers))
@@ -243,10 +248,14 @@ class Replay:
             yield state
             return
         aside = {(self.rrsets[key], generation) for key, generation in fetched.aside}
-        for left in {changes, tuple(change for change in changes if change not in aside)}:
+        ways = {(0, left) for left in (changes, tuple(change for change in changes if change not in aside))}
+        if fetched.arranged:
+            ways = {(order, tuple((self.rrsets[key], g) for key, g in found)) for order, found in fetched.arranged}
+        for order, left in ways:
+            self._arranged[order, tuple(sorted(left))] = left
             of = len(left) * (2 if self.setup.versioned else 1)
-            for done in {0, seen.done if resumed and seen.of == of else 0}:
-                yield put(state, number, Enactor(WRITING, seen, fetched.target, left, done))
+            for done in {0, seen.done if resumed and (seen.of, seen.order) == (of, order) else 0}:
+                yield put(state, number, Enactor(WRITING, seen, fetched.target, left, done, order))
 
     def _published(self, state: State, actor: str, published: Published) -> Iterator[State | str]:
         number = self.numbers[actor]

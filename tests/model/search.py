@@ -83,7 +83,7 @@ def prefix(setup: Setup, _: State, state: State) -> bool:
             if shown < generation <= fence.base and generation not in state.rejected and rrset in cover:
                 return True
     if fence.done and state.rejected.isdisjoint(range(fence.base + 1, fence.generation + 1)):
-        changes = folded(state, fence.base, fence.generation)
+        changes = setup.arrange(fence.order, folded(state, fence.base, fence.generation))
         written = fence.done - len(changes) * (setup.versioned and 1)
         return any(state.wire[rrset] != generation for rrset, generation in changes[: max(0, written)])
     return False
@@ -254,6 +254,9 @@ def verdict(found: Found) -> tuple[bool, bool, bool]:
 WRITES = Setup(plans=3, covers=((0, 1), (0,), (1,)), crashes=1, late=1, rejections=1, cleanup=True)
 """Two RRsets, one in a message, three plans: publications in parts, each resumed, overtaken, rejected, crashed."""
 
+ORDERS = replace(WRITES, orders=(0, 1), rejections=0)
+"""Enactors that publish in different orders, as those of two versions do."""
+
 NODES = Setup(plans=3, versioned=True, crashes=1, late=1, cleanup=True)
 """The versioned layout."""
 
@@ -268,7 +271,7 @@ def main() -> None:
             found = search(row(number, enactors), (empty, stale, wedged))
             answers = " ".join("yes" if each else "no " for each in verdict(found))
             print(f"{said:42} {enactors} enactors: {answers} {found}")
-    worlds = [("inline", WRITES), ("versioned", NODES)]
+    worlds = [("inline", WRITES), ("inline, two orders", ORDERS), ("versioned", NODES)]
     if big:
         worlds += [
             ("inline, 3 enactors, 4 plans", replace(WRITES, enactors=3, plans=4, rejections=0)),

@@ -59,7 +59,7 @@ def look(setup: Setup, state: State, number: int, _: Enactor) -> After:
             cover = dict(state.plans)[last]
             enactor = Enactor(WRITING, state.fence, last, tuple((rrset, last) for rrset in cover))
             yield (f"E{number} picks", last, "check passes"), put(state, number, enactor)
-    elif state.fence != (last, last, 0, 0) or state.published < last:
+    elif state.fence != Place(last, last) or state.published < last:
         yield (f"E{number} observes", state.fence), put(state, number, Enactor(SEEN, state.fence))
 
 
@@ -67,7 +67,7 @@ def fetch(setup: Setup, state: State, number: int, enactor: Enactor) -> After:
     """An enactor takes from the store what changed since the fence that it saw (or, unguarded, that is on record)."""
     seen = enactor.seen if setup.rules.observed else Place(state.published, state.published)
     last = newest(state)
-    if seen == (last, last, 0, 0):
+    if seen == Place(last, last):
         yield (
             (f"E{number} finds nothing to publish",),
             put(state, number, Enactor(WRITTEN, seen) if state.published < seen.base else FRESH),
@@ -78,11 +78,14 @@ def fetch(setup: Setup, state: State, number: int, enactor: Enactor) -> After:
     target = seen.generation if resumed else last
     changes = folded(state, seen.base, target, kept=state.kept)
     of = len(changes) * (2 if setup.versioned else 1)
-    done = seen.done if resumed and of == seen.of else 0
-    yield (
-        (f"E{number} fetches", seen.base, "to", target),
-        put(state, number, Enactor(WRITING, seen, target, changes, done)),
-    )
+    for order in setup.orders:
+        told = setup.rules.order_in_fence
+        done = seen.done if resumed and of == seen.of and (order == seen.order or not told) else 0
+        ordered = setup.arrange(order, changes)
+        yield (
+            (f"E{number} fetches", seen.base, "to", target, *(("in order", order) if order else ())),
+            put(state, number, Enactor(WRITING, seen, target, ordered, done, order)),
+        )
 
 
 def check_again(setup: Setup, state: State, number: int, enactor: Enactor) -> After:

@@ -22,8 +22,8 @@ class Size:
 
 @dataclass(frozen=True)
 class State:
-    """The fence (generation, base, done), the store, by RRset: what its aliases name and which nodes exist, and by
-    clean-up: what it read.
+    """The fence (generation, base, done, order), the store, by RRset: what its aliases name and which nodes exist, and
+    by clean-up: what it read.
     """
 
     when: str
@@ -64,7 +64,7 @@ class State:
 
 
 BEFORE, AFTER = State("before"), State("after")
-PLACE = ("generation", "base", "done")
+PLACE = ("generation", "base", "done", "order")
 NUMBERS = (*PLACE, "newest", "published", "kept")
 BY_RRSET = ("wire", "back")
 BY_CLEANER = ("listed_wire", "listed_back")
@@ -85,9 +85,9 @@ def last(upto: Int, rrset: Int) -> Int:
     return int_of(z3.Function("newest cover", z3.IntSort(), z3.IntSort(), z3.IntSort())(upto, rrset))
 
 
-def position(base: Int, target: Int, rrset: Int) -> Int:
-    """Where an RRset stands among the changes from base to target."""
-    return int_of(z3.Function("position", *[z3.IntSort()] * 4)(base, target, rrset))
+def position(order: Int, base: Int, target: Int, rrset: Int) -> Int:
+    """Where an RRset stands among the changes from base to target, in one of any number of orders."""
+    return int_of(z3.Function("position", *[z3.IntSort()] * 5)(order, base, target, rrset))
 
 
 def count(base: Int, target: Int) -> Int:

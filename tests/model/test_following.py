@@ -5,7 +5,7 @@ that is rejected is in none of the guarded ones, and is followed in `test_refine
 What the specification forbids, or the code does without one of its guards, is found.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -13,6 +13,8 @@ import pytest
 
 from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, VERSIONED, Layout, node_name
 from dnsguard.core.message import AddRecords, DeleteRRset, Update
+from dnsguard.core.plan import Change
+from dnsguard.core.publication_order import Arranged, by_name, targets_first
 from dnsguard.core.records import Key, Records
 from dnsguard.core.written import Written
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, explore, gravest
@@ -44,6 +46,23 @@ def test_so_it_is_where_every_schedule_is_run_in_truth(exploration: Exploration)
     findings = explored(Followed(exploration), "truth")
     assert findings.exhausted
     assert findings.violations == {}
+
+
+@pytest.mark.parametrize("faults", [{}, {"crashes": 1}, {"losses": 1}], ids=str)
+def test_enactors_of_two_orders_are_where_the_specification_with_two_orders_may_be(faults: dict[str, int]) -> None:
+    exploration = Exploration(plans=2, endpoints=2, layout="inline", cleanup=False, **faults)  # type: ignore[arg-type]
+    findings = explored(Followed(exploration, orders=(targets_first, by_name)), "truth")
+    assert findings.exhausted
+    assert findings.violations == {}
+
+
+def test_an_order_under_another_ones_version_is_not_what_the_specification_lets() -> None:
+    def mislabelled(changes: Sequence[Change]) -> Arranged:
+        return replace(by_name(changes), version=1)
+
+    exploration = Exploration(plans=2, endpoints=2, layout="inline", cleanup=False, crashes=1)
+    followed = Followed(exploration, orders=(targets_first, mislabelled))
+    assert NOT_SPECIFIED in explored(followed, "truth", stop_at_first=True).violations
 
 
 @pytest.mark.parametrize("exploration", WITHOUT_GUARDS, ids=str)

@@ -52,6 +52,7 @@ def test_every_step_can_happen_so_that_no_proof_is_empty(world: World) -> None:
 
 NEEDED = {
     "fence": ("forward: a message arrives to flip", FENCED),
+    "order_in_fence": ("prefix: a message arrives to flip", FENCED),
     "target_exists": ("never empty: a message arrives to flip", STRANGERS),
     "keyed_on_fence": ("clean-up is harmless: clean-up prunes history", FENCED),
     "spare_live": ("never empty: clean-up deletes a node", FENCED),

@@ -10,6 +10,7 @@ import pytest
 from tests.model.search import (
     ALWAYS,
     NODES,
+    ORDERS,
     ROWS,
     TABLE,
     WRITES,
@@ -28,6 +29,7 @@ from tests.model.spec import steps
 from tests.model.world import FRESH, Bound, Check, Place, Rules, Setup, State, Sweep
 
 PARTS = replace(WRITES, crashes=1, late=1, rejections=0)
+TWO_ORDERS = replace(ORDERS, plans=2, cleanup=False)
 REJECTED = replace(WRITES, covers=((0, 1), (0, 1)), crashes=0, late=1, rejections=1, cleanup=False)
 
 
@@ -96,8 +98,14 @@ def test_clean_up_by_age_loses_the_rollback_of_a_single_enactor_without_any_race
 
 @pytest.mark.parametrize(
     "setup",
-    [PARTS, replace(REJECTED, plans=2), replace(NODES, late=0), replace(NODES, crashes=0)],
-    ids=["in several messages", "with a rejected plan", "in nodes, crashing", "in nodes, with late messages"],
+    [PARTS, TWO_ORDERS, replace(REJECTED, plans=2), replace(NODES, late=0), replace(NODES, crashes=0)],
+    ids=[
+        "in several messages",
+        "in two orders",
+        "with a rejected plan",
+        "in nodes, crashing",
+        "in nodes, with late messages",
+    ],
 )
 def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup: Setup) -> None:
     found = search(setup, heals=True)
@@ -118,6 +126,7 @@ def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup
         (NODES, Rules(sweep=Sweep.INSIDE), "rollback_lost"),
         (replace(NODES, enactors=1, plans=4, hands=1, crashes=0, late=0), Rules(aliases_as_listed=False), "empty"),
         (REJECTED, Rules(rejection_overtakes=False), "prefix"),
+        (TWO_ORDERS, Rules(order_in_fence=False), "prefix"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

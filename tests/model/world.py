@@ -5,6 +5,7 @@ The contents of an RRset are the generation that they come from; generation 0 is
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,6 +57,13 @@ class Rules:
     """A deletion is refused if the aliases of its name have changed since the listing."""
     rejection_overtakes: bool = True
     """A publication of which a plan was rejected is not resumed but overtaken by the one that puts back."""
+    order_in_fence: bool = True
+    """The fence names the order in which its position counts, and nobody resumes in another one."""
+
+
+def in_order(order: int, changes: "Part") -> "Part":
+    """Return changes in an order: by number, or the other way round."""
+    return changes[::-1] if order else changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +90,21 @@ class Setup:
     restores: int = 0
     """How often the primary is restored from the backup, which is taken at any time."""
     cleanup: bool = False
+    orders: tuple[int, ...] = (0,)
+    """In which orders enactors publish, as daemons of different versions do: with each fetch, in any of these."""
+    arrange: Callable[[int, "Part"], "Part"] = in_order
 
 
 class Place(NamedTuple):
-    """The fence: complete at a generation, or ``done`` of ``of`` RRsets (counted per stage) on the way from base."""
+    """The fence: complete at a generation, or ``done`` of ``of`` RRsets (counted per stage) on the way from base, in
+    an order.
+    """
 
     generation: int
     base: int
     done: int = 0
     of: int = 0
+    order: int = 0
 
 
 WRITE, BUILD, FLIP = "writes", "builds", "flips"
@@ -117,6 +131,7 @@ class Enactor(NamedTuple):
     target: int = 0
     changes: Part = ()
     done: int = 0
+    order: int = 0
     listed: tuple[int, ...] = ()
     """While sweeping: the aliases as listed."""
 
@@ -206,7 +221,8 @@ def message_of(setup: Setup, enactor: Enactor) -> tuple[Message, int]:
     first = enactor.done - stage * count
     part = changes[first : first + size]
     done, of = enactor.done + len(part), len(stages) * count
-    after = Place(enactor.target, enactor.target) if done == of else Place(enactor.target, enactor.seen.base, done, of)
+    under_way = Place(enactor.target, enactor.seen.base, done, of, enactor.order)
+    after = Place(enactor.target, enactor.target) if done == of else under_way
     fenced = setup.rules.check is Check.WRITE
     blind = setup.october and not fenced
     return Message(enactor.seen if fenced else None, None if blind else after, stages[stage], part), done

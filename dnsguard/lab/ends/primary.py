@@ -27,6 +27,7 @@ from dnsguard.core.message import (
 from dnsguard.core.rdata_names import canonical_rdata, canonical_rdatas
 from dnsguard.core.records import Key, Records, make_records, stored_records
 from dnsguard.core.written import Seen, seen_in
+from dnsguard.lab.ends.target_checks import dangling
 from dnsguard.lab.scheduler.gate import Gate, OpenGate, Turn
 
 Contents = dict[Key, Records]
@@ -100,11 +101,15 @@ def _serial(soa: Records) -> int:
 
 @dataclass(slots=True)
 class MemoryPrimary:
-    """One zone and the server that has it. ``away`` makes it silent; contents are replaced, never changed."""
+    """One zone and the server that has it. ``away`` makes it silent; contents are replaced, never changed.
+
+    ``checks_targets``: it refuses an MX or apex NS whose target in the zone has no address, as BIND does.
+    """
 
     zone: str
     contents: Contents = field(default_factory=dict)
     away: bool = False
+    checks_targets: bool = False
 
 
 @dataclass(slots=True)
@@ -140,6 +145,10 @@ class MemoryPublisher:
         contents = dict(self.primary.contents)
         for update in message.updates:
             apply_update(message.zone, contents, update)
+        if self.primary.checks_targets and message.updates:
+            found = dangling(message.zone, self.primary.contents, contents)
+            if found is not None:
+                return Refused("REFUSED", f"{found} points at a name that has no address")
         self.primary.contents = contents
         return Applied()
 

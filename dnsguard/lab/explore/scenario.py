@@ -89,6 +89,8 @@ class World:
     primary: MemoryPrimary
     gate: Gate
     notes: list[Note] = field(default_factory=list)
+    alone: bool = False
+    """Whether an enactor that has yielded to another one looks again: nobody else is at work any more."""
     fingerprint: Fingerprint | None = None
     aftermaths: dict[Hashable, tuple[Violation, ...]] = field(default_factory=dict)
     """By state, where states are told apart: what fails once faults are over."""
@@ -121,10 +123,14 @@ class World:
         underway = Underway(self.afresh, setting.policy)
         store = EnactingStore(self.inner, self.gate, who, self.notes, setting.read_back, underway=underway)
         publisher = EnactingPublisher(self.primary, self.gate, setting.owners, who, self.notes, underway=underway)
-        enactor = Enactor(ZONE, store, publisher, StillClock(), setting.guards, setting.policy)
+        enactor = Enactor(ZONE, store, publisher, StillClock(), setting.guards_of(who), setting.policy)
         try:
             step = None
-            while step is None or (step.then is Then.AT_ONCE and step.event != "plan.rejected"):
+            while (
+                step is None
+                or (step.then is Then.AT_ONCE and step.event != "plan.rejected")
+                or (self.alone and step.event == "publication.yielded")
+            ):
                 underway.begin(who, enactor)
                 step = await enactor.run_once()
         finally:
@@ -148,7 +154,7 @@ class World:
         6: an enactor that begins now brings the zone to the newest plan; 4: then no plan is left unsettled. Wedged:
         a new plan is made, enactors run, and no client ever sees it.
         """
-        later = World(self.setting, self.inner, self.primary, OpenGate())
+        later = World(self.setting, self.inner, self.primary, OpenGate(), alone=True)
         await later.publish("(later)")
         broken = [] if await later.stands() else [Violation(HEALED, "an enactor that begins now does not get there")]
         waiting = (await self.inner.zone(ZONE)).pending

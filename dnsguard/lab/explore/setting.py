@@ -2,12 +2,15 @@
 Nothing here runs anything.
 """
 
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass, field, replace
 
 from dnsguard.core.guards import GUARDED, Guards
 from dnsguard.core.layout import LAYOUTS
+from dnsguard.core.names import name_wire
 from dnsguard.core.plan import Wanted
 from dnsguard.core.policy import Policy
+from dnsguard.core.publication_order import OrderRule
 from dnsguard.core.records import Key, Records
 from dnsguard.lab.search.strategies import Prefer
 
@@ -37,6 +40,11 @@ class Setting:
     read_back: bool = True
     fresh: bool = False
     """Whether the endpoints are new: no plan is published, or even made, before the scenario begins."""
+    orders: tuple[OrderRule, ...] = ()
+    """Orders of publication of the enactors, by turns, as of daemons of different versions; empty: the guards' own.
+    """
+    mail: bool = False
+    """Whether the second endpoint is an MX that points at the first one, after which it goes out or before."""
     database: str = field(default="", repr=False, compare=False)
     """Where a store is that needs to be told: a URL, which can hold a password."""
 
@@ -63,7 +71,7 @@ class Setting:
     @property
     def keys(self) -> tuple[Key, ...]:
         """The endpoints' RRsets."""
-        return tuple(Key(owner, "A") for owner in self.owners)
+        return tuple(Key(owner, "MX" if self.mail and at == 1 else "A") for at, owner in enumerate(self.owners))
 
     def contents(self, number: int) -> Records:
         """Return what a plan wants at each endpoint: of each plan, another address."""
@@ -71,7 +79,15 @@ class Setting:
 
     def wanted(self, number: int) -> dict[Key, Wanted]:
         """Return what a plan wants."""
-        return dict.fromkeys(self.keys, self.contents(number))
+        mail = Records(TTL_S, (struct.pack("!H", number) + name_wire(self.owners[0]),))
+        return {key: mail if key.type == "MX" else self.contents(number) for key in self.keys}
+
+    def guards_of(self, who: str) -> Guards:
+        """Return an enactor's guards."""
+        if not self.orders or who not in self.enactor_names:
+            return self.guards
+        order = self.orders[self.enactor_names.index(who) % len(self.orders)]
+        return replace(self.guards, order=(order,))
 
 
 def as_in_october(setting: Setting) -> Prefer:

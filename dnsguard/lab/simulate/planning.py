@@ -9,7 +9,7 @@ from dnsguard.core.history import Accepted, StoreUnavailable, Submission, Unchan
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan, state_at
 from dnsguard.core.records import Key, Records
 from dnsguard.lab.simulate.slips import ACTS, Slipping
-from dnsguard.lab.simulate.world import ADDRESSES, TRIES_MAX, ZONE, World
+from dnsguard.lab.simulate.world import ADDRESSES, TRIES_MAX, ZONE, World, mail_of, mail_to
 from dnsguard.workers.planner import Planner
 
 JUST_THEN = 0.3
@@ -29,7 +29,7 @@ async def plan_on(world: World, planner_number: int, plans: int) -> None:
         if slips and now and await _slip(world, who, number, slips[0]):
             del slips[0]
         newest = world.history.zone.newest
-        rrsets = _wanted(world, newest)
+        rrsets = _with_mail(_wanted(world, newest)) if swarm.mail else _wanted(world, newest)
         based_on = newest if draw.random() < 0.3 else None
         adopt = draw.random() < 0.2
         for taken in rrsets if adopt else ():
@@ -87,6 +87,12 @@ def _in_the_way(plan: Plan, looked_at: Mapping[Key, Records], theirs: Mapping[Ke
                 if found is not None and found == theirs.get(other) and found != wanted:
                     return f"{other} was somebody else's, as the planner had seen"
     return None
+
+
+def _with_mail(rrsets: Mapping[Key, Wanted]) -> dict[Key, Wanted]:
+    """Add the MX of each address: it comes and goes with it."""
+    mail = {mail_of(key): mail_to(key) if isinstance(wanted, Records) else wanted for key, wanted in rrsets.items()}
+    return {**rrsets, **mail}
 
 
 def _wanted(world: World, newest: int) -> dict[Key, Wanted]:

@@ -111,6 +111,16 @@ def _delegation(on: Slipping) -> Slip | None:
     return None if key is None else Slip(on.plan({Key(key.name, "NS"): servers}))
 
 
+def _large_cycle(on: Slipping) -> Slip:
+    names = [f"loop{number}" for number in range(4)]
+    text = parse_records("TXT", 60, [" ".join([f'"{"x" * 250}"'] * 90)])
+    rrsets: dict[Key, Wanted] = {}
+    for name, target in zip(names, [*names[1:], names[0]], strict=True):
+        mail = parse_records("MX", 60, [f"10 {target}.{on.zone}"])
+        rrsets |= {on.at(name, "A"): ADDRESS, on.at(name, "MX"): mail, on.at(name, "TXT"): text}
+    return Slip(on.plan(rrsets), "no message can hold its names, which point at each other")
+
+
 ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "empty": _empty,
     "too many": _too_many,
@@ -127,6 +137,7 @@ ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "alias beside address": _alias_beside_address,
     "apex DNAME": _apex_dname,
     "delegation": _delegation,
+    "large cycle": _large_cycle,
 }
 """What a planner makes of the facts; None where that slip is not possible now."""
 

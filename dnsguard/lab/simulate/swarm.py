@@ -2,7 +2,7 @@
 Not every world has every fault: a world in which all goes wrong at once hides what one fault alone would show.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 HOUR_S = 3_600.0
@@ -94,6 +94,8 @@ class Swarm:
     """What they do with differences; the policy's word."""
     again: float
     """Of the planners' plans: the same is submitted once more, as another request."""
+    mail: bool
+    """Whether each address has an MX that points at it, and the primary refuses one that points at nothing."""
 
 
 def swarm(seed: int) -> Swarm:
@@ -108,7 +110,7 @@ def swarm(seed: int) -> Swarm:
     strangers = [draw.choice(STRANGERS) for _ in range(draw.choice((0, 0, 1, 1, 3)))]
     strangers += [draw.choice(MEDDLINGS) for _ in range(draw.choice((0, 1, 2, 4)))] if verifiers else []
     draw.shuffle(strangers)
-    return Swarm(
+    drawn = Swarm(
         layout=draw.choice(("inline", "versioned")),
         enactors=draw.choice((1, 2, 2, 3)),
         planners=draw.choice((1, 1, 2)),
@@ -141,4 +143,9 @@ def swarm(seed: int) -> Swarm:
         verifiers=verifiers,
         verify=draw.choice(("report", "repair", "repair")),
         again=sometimes(0.4, 0.2, 0.7),
+        mail=False,
     )
+    if drawn.layout != "inline" or drawn.strangers or drawn.verifiers:
+        return drawn  # nobody but the planners changes a target past its MX
+    mail = draw.random() < 0.7
+    return replace(drawn, mail=mail, slips=(*drawn.slips, *(("large cycle",) * (mail and draw.random() < 0.5))))

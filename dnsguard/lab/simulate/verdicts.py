@@ -139,6 +139,9 @@ def _look_at_promises(world: World) -> Broken | None:
         if entry.state is PlanState.REJECTED and any(rcode in (entry.why or "") for rcode in PREREQUISITE_RCODES):
             said = f"generation {entry.generation} is rejected with '{entry.why}'"
             return Broken(4, "nothing lost", f"{said}: that is our own prerequisite, and no reason")
+        if entry.state is PlanState.REJECTED and "REFUSED" in (entry.why or ""):
+            said = f"generation {entry.generation} is rejected with '{entry.why}'"
+            return Broken(4, "nothing lost", f"{said}: as a whole it is right, and only its parts are not")
     return None
 
 

@@ -29,6 +29,16 @@ TRIES_MAX = 60
 ADDRESSES = tuple(parse_records("A", 60, [f"192.0.2.{last}"]) for last in range(1, 200))
 
 
+def mail_of(key: Key) -> Key:
+    """Return the MX RRset that points at an address; its name comes before that of the address."""
+    return Key(f"mail.{key.name}", "MX")
+
+
+def mail_to(key: Key) -> Records:
+    """Return the MX record that points at an address."""
+    return parse_records("MX", 60, [f"10 {key.name}"])
+
+
 def nodes_in(contents: Contents) -> set[str]:
     """Return the names of the nodes that hold something."""
     return {key.name for key in contents if node_of(key.name) is not None}
@@ -110,7 +120,12 @@ class World:
     def __post_init__(self) -> None:
         self.storm = Storm(self.simulation, self.swarm, self.draw, notes=self.notes)
         self.keys = tuple(Key(f"n{number}.{ZONE}", "A") for number in range(self.swarm.names))
-        self.judged = (*self.keys, *covered_by_slips(ZONE, self.keys))
+        self.judged = (
+            *self.keys,
+            *map(mail_of, self.keys if self.swarm.mail else ()),
+            *covered_by_slips(ZONE, self.keys),
+        )
+        self.primary.checks_targets = self.swarm.mail
         self.policy = Policy(
             ttl_s_max=TTL_S_MAX,
             plan_rrsets_max=PLAN_RRSETS_MAX,

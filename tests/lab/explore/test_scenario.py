@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
+from dnsguard.core.plan import Change
+from dnsguard.core.publication_order import Arranged, by_name, targets_first
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import Submitted, unmanaged_contents_kept
@@ -17,7 +19,7 @@ from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
 from dnsguard.lab.explore.scenario import STORES, Fresh, Reading, begin, copied, opening, scenario
 from dnsguard.lab.explore.setting import HISTORY, ZONE, Setting, as_in_october
-from dnsguard.lab.explore.watch import ACCOUNTABLE, EMPTY, REFUSED, STALE, WEDGED
+from dnsguard.lab.explore.watch import ACCOUNTABLE, EMPTY, PREFIX, REFUSED, STALE, WEDGED
 from dnsguard.lab.scheduler.moves import Faults, Move, Offer, Schedule, ScheduleUnreadable
 from dnsguard.lab.scheduler.simulation import Outcome, Scenario, Simulation
 from dnsguard.lab.scheduler.simulator import Simulator
@@ -183,6 +185,30 @@ def test_a_second_plan_for_a_new_name_is_never_refused_for_what_the_first_one_pu
         findings = search(run, Reduced(), minimise_runs_max=0)
         assert findings.exhausted
         assert set(findings.violations) == broken
+
+
+MIXED = Setting(plans=2, endpoints=2, layout="inline", mail=True, cleanup=False, orders=(targets_first, by_name))
+"""Daemons of two versions on one zone, of which each publishes what points at the other first, or last."""
+
+
+def mislabelled(changes: Sequence[Change]) -> Arranged:
+    """Publish in the order of names, and call that by the version of another order."""
+    return replace(by_name(changes), version=targets_first(changes).version)
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(1, 0), Faults(0, 1)], ids=["no faults", "a crash", "a loss"])
+def test_enactors_with_different_orders_publish_everything_and_nothing_in_between(faults: Faults) -> None:
+    run = Simulator(scenario(MIXED), faults=faults, ends_at_violation=False).run
+    findings = search(run, Recognised(), minimise_runs_max=0)
+    assert findings.exhausted
+    assert findings.violations == {}
+
+
+def test_an_order_that_its_fence_does_not_tell_apart_is_found_to_skip_something() -> None:
+    setting = replace(MIXED, orders=(targets_first, mislabelled))
+    run = Simulator(scenario(setting), faults=Faults(1, 0), ends_at_violation=False).run
+    findings = search(run, Recognised(), minimise_runs_max=0)
+    assert PREFIX in findings.violations
 
 
 class Fixed:
