@@ -5,7 +5,7 @@ import json
 
 from dnsguard.api.limits import Limits
 from dnsguard.api.room import ROOM
-from tests.api.house import PLANS, Door, House, open_door, plan
+from tests.api.house import PLANS, Door, House, open_door, plan, rrset
 from tests.api.sockets import PROMISE, connected, lives, until
 
 
@@ -59,7 +59,7 @@ async def test_large_bodies_wait_for_memory_and_small_ones_do_not(house: House) 
         held = await memory.acquire("someone", 100_000)
         waiting = asyncio.create_task(door.ask("POST", PLANS, raw=large, headers={"If-Match": "*"}))
         await until(door, lambda: bool(memory._waiting))
-        assert (await door.submit(plan())).status == 202
+        assert (await door.submit(plan(rrset("small")))).status == 202
         assert not waiting.done()
         memory.release(held)
         assert (await waiting).status == 202
