@@ -11,7 +11,7 @@ from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
-from dnsguard.core.submission import SERVER_OWNED_TYPES, cname_beside, contents_taken
+from dnsguard.core.submission import SERVER_OWNED_TYPES, cname_beside, contents_taken, ds_without_ns
 from dnsguard.core.written import FLIP, Seen, Written
 
 
@@ -131,6 +131,17 @@ def _alias_beside(facts: Written) -> Refusal | None:
                     f"alias and {min(others)}",
                 )
     return None
+
+
+def ds_beside_ns_on_the_wire(facts: Written) -> Refusal | None:
+    """A DS stands beside an NS only: asked again of what the primary shows now.
+
+    Without this, the prerequisite `no_ds_orphaned` has the plan rejected all the same, and nothing says why.
+    """
+    before = dict.fromkeys(facts.wire, "on the server")
+    # A DS that stands there just so is kept, as it is by servers that take one without NS.
+    newly = {change.key: change.wanted for change in facts.changes if facts.wire.get(change.key) != change.wanted}
+    return ds_without_ns(before, newly)
 
 
 def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:

@@ -13,6 +13,7 @@ from dnsguard.core.enactment import (
     bound_by_age_published,
     bound_by_fence,
     cname_alone_on_the_wire,
+    ds_beside_ns_on_the_wire,
     fence_of_this_history,
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
@@ -26,6 +27,8 @@ from dnsguard.core.submission import (
     apex_not_redirected,
     apex_ns_kept,
     cname_alone,
+    contents_are_stored,
+    ds_beside_ns,
     generation_forward,
     made_from_what_stands,
     names_not_occluded,
@@ -49,7 +52,15 @@ from dnsguard.core.sweep import (
     spare_live,
     spare_rollback,
 )
-from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
+from dnsguard.core.written import (
+    Seen,
+    WriteRule,
+    Written,
+    fence_as_seen,
+    no_cname_beside,
+    no_ds_orphaned,
+    unmanaged_as_seen,
+)
 
 SubmitGuard = Callable[[Submitted], Refusal | None]
 EnactGuard = Callable[[Enacted], Refusal | None]
@@ -127,13 +138,15 @@ GUARDED = Guards(
         made_from_what_stands,
         cname_alone,
         names_not_occluded,
+        ds_beside_ns,
+        contents_are_stored,
         unmanaged_contents_kept,
     ),
     enact=(fence_readable, fence_of_this_history),
-    change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
+    change=(cname_alone_on_the_wire, ds_beside_ns_on_the_wire, unmanaged_contents_kept_on_the_wire),
     order=(targets_first,),
     recheck=(),
-    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, target_exists),
+    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, no_ds_orphaned, target_exists),
     spare=(spare_live, spare_rollback),
     delete=(aliases_as_listed,),
     prune=(bound_by_age, bound_by_fence),
