@@ -97,29 +97,45 @@ def suspects_of(attempt: Attempt) -> tuple[Suspect, ...]:
 
     If something of it is known to be refused so, only that is returned.
     """
+    return _certain(attempt) or _others(attempt)
+
+
+def explained(attempt: Attempt, detail: str) -> str:
+    """Say for people why a message was refused; ``detail`` is what the rcode alone may mean."""
+    known = _certain(attempt)
+    said = f"the primary answered {attempt.rcode}" + (f" ({detail})" if detail and not known else "")
+    suspects = known or _others(attempt)
+    if not suspects:
+        return said
+    shown = "; ".join(str(suspect) for suspect in suspects[:3])
+    more = f"; and {len(suspects) - 3} more" if len(suspects) > 3 else ""
+    return f"{said}, {'probably because of' if known else 'suspects:'} {shown}{more}"
+
+
+def _blamed(attempt: Attempt) -> list[Change]:
+    blamed = [change for change in attempt.changes if change.generation == attempt.blamed]
+    return [change for change in blamed if isinstance(change.wanted, Records)] or blamed
+
+
+def _certain(attempt: Attempt) -> tuple[Suspect, ...]:
+    """Return what servers are known to refuse with just this rcode."""
     if attempt.rcode in PREREQUISITE_RCODES:
         return tuple(_unmet(attempt))[:SUSPECTS_MAX]
-    blamed = [change for change in attempt.changes if change.generation == attempt.blamed]
-    blamed = [change for change in blamed if isinstance(change.wanted, Records)] or blamed
-    known = [cause for change in blamed for cause in _causes(attempt, change)]
-    fitting = [Suspect(cause.key, cause.reason) for cause in known if attempt.rcode == cause.rcode]
-    if fitting:
-        return tuple(fitting[:SUSPECTS_MAX])
-    unlikely = {cause.key: Suspect(cause.key, cause.reason) for cause in reversed(known)}
+    causes = [cause for change in _blamed(attempt) for cause in _causes(attempt, change)]
+    return tuple(Suspect(cause.key, cause.reason) for cause in causes if cause.rcode == attempt.rcode)[:SUSPECTS_MAX]
+
+
+def _others(attempt: Attempt) -> tuple[Suspect, ...]:
+    """Return all that the message had of the blamed generation: what is refused otherwise first, then what is rare."""
+    if attempt.rcode in PREREQUISITE_RCODES:
+        return ()
+    blamed = _blamed(attempt)
+    causes = [cause for change in blamed for cause in _causes(attempt, change)]
+    unlikely = {cause.key: Suspect(cause.key, cause.reason) for cause in reversed(causes)}
     count = len(blamed)
     said = "the only RRset in the refused message" if count == 1 else f"one of {count} RRsets in the refused message"
     others = [Suspect(change.key, said) for change in sorted(blamed, key=_weight) if change.key not in unlikely]
     return (*unlikely.values(), *others)[:SUSPECTS_MAX]
-
-
-def explained(rcode: str, detail: str, suspects: Sequence[Suspect]) -> str:
-    """Say for people why a message was refused."""
-    said = f"the primary answered {rcode}"
-    if not suspects:
-        return said + (f" ({detail})" if detail else "")
-    shown = "; ".join(str(suspect) for suspect in suspects[:3])
-    more = f"; and {len(suspects) - 3} more" if len(suspects) > 3 else ""
-    return f"{said}, probably because of {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True)

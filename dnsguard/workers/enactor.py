@@ -19,7 +19,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.publication import compose, next_fence, parts, steps_of
 from dnsguard.core.publication_order import Arranged
 from dnsguard.core.records import Key
-from dnsguard.core.refusal_causes import PREREQUISITE_RCODES, explained
+from dnsguard.core.refusal_causes import PREREQUISITE_RCODES
 from dnsguard.core.written import Seen, Written, created_by
 from dnsguard.workers.amends import make_amends
 from dnsguard.workers.doubt import CERTAIN, TROUBLE, Doubt, narrowed
@@ -28,7 +28,7 @@ from dnsguard.workers.experiment import tidy, try_without_contents
 from dnsguard.workers.judging import Culprit, look, refused_change
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
-from dnsguard.workers.suspects import find_suspects
+from dnsguard.workers.suspects import explain
 
 LEFT = "the primary refuses it, and nothing could be put in its place"
 
@@ -234,8 +234,7 @@ class Enactor:
         changes, _ = self._doubt.split(pending.changes)
         self._doubt, suspect = narrowed(self._doubt, written.changes, changes, now, resuming=resuming)
         if suspect is not None:
-            suspects = await find_suspects(self.publisher, written, message, refused, suspect)
-            said = explained(refused.rcode, refused.detail, suspects)
+            said, suspects = await explain(self.publisher, written, message, refused, suspect)
             names = tuple(dict.fromkeys(change.key.name for change in written.changes))
             return replace(await self._reject(pending, answer, Culprit(names, suspect, said, suspects)), refused=1)
         then = Then.LATER if is_trouble and self._doubt.rests(now) else Then.AT_ONCE

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dnsguard.core.message import Message, Refused, Unreachable
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Suspect
-from dnsguard.core.refusal_causes import Attempt, names_to_read, suspects_of
+from dnsguard.core.refusal_causes import Attempt, explained, names_to_read, suspects_of
 from dnsguard.core.written import Written
 from dnsguard.workers.effects import Publisher
 
 
-async def find_suspects(
+async def explain(
     publisher: Publisher, written: Written, message: Message, refused: Refused, blamed: int
-) -> tuple[Suspect, ...]:
-    """Return the RRsets of a generation that a message was probably refused for, the likeliest first."""
+) -> tuple[str, tuple[Suspect, ...]]:
+    """Say why a message was refused: in words, and by the RRsets of a generation, the likeliest first."""
     names = names_to_read(written.zone, written.changes, message.prerequisites, refused.rcode)
     wire: Mapping[Key, Records] = {}
     read: frozenset[str] = frozenset()
@@ -21,4 +21,5 @@ async def find_suspects(
         found = await publisher.read(written.zone, names)
         if not isinstance(found, Unreachable):
             wire, read = found.rrsets, frozenset(names) - found.unread.keys()
-    return suspects_of(Attempt(written.zone, refused.rcode, written.changes, blamed, message.prerequisites, wire, read))
+    attempt = Attempt(written.zone, refused.rcode, written.changes, blamed, message.prerequisites, wire, read)
+    return explained(attempt, refused.detail), suspects_of(attempt)

@@ -158,14 +158,19 @@ def test_a_prerequisite_that_does_not_hold_is_told_with_what_stands_there(
     assert found == (Suspect(key("www", rdtype), said),)
 
 
-def test_the_reason_names_the_likeliest_and_counts_the_others() -> None:
-    found = tuple(Suspect(key(f"n{n}", "A"), "why") for n in range(5))
-    assert (
-        explained("REFUSED", "guesses", found[:1])
-        == f"the primary answered REFUSED, probably because of n0.{ZONE} A: why"
+def test_the_reason_names_the_likeliest_counts_the_others_and_keeps_the_servers_word_if_nothing_is_known() -> None:
+    def reason(rcode: str, *labels: str) -> str:
+        changes = tuple(Change(key(label, "A"), A, 2) for label in labels)
+        return explained(Attempt(ZONE, rcode, changes, 2, (), {}, frozenset()), "a guess")
+
+    known = reason("REFUSED", "a_b", "www")
+    assert known.startswith(
+        f"the primary answered REFUSED, probably because of a_b.{ZONE} A: a_b.{ZONE} is no host name"
     )
-    assert explained("REFUSED", "guesses", found).endswith(f"n2.{ZONE} A: why; and 2 more")
-    assert explained("REFUSED", "guesses", ()) == "the primary answered REFUSED (guesses)"
+    assert "www" not in known
+    unknown = reason("NOTIMP", *"abcde")
+    assert unknown.startswith(f"the primary answered NOTIMP (a guess), suspects: a.{ZONE} A: one of 5 RRsets")
+    assert unknown.endswith("; and 2 more")
 
 
 NAMES = st.sampled_from(["a", "b_c", "@", "*.d", "mail"])
