@@ -5,13 +5,14 @@ A check that does not travel with the write is no check: what these let through 
 from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
+from dnsguard.core.kept_by_servers import ds_without_ns
 from dnsguard.core.layout import at_names, live_node
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before, Change
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
-from dnsguard.core.submission import SERVER_OWNED_TYPES, cname_beside, contents_taken, ds_without_ns
+from dnsguard.core.submission import SERVER_OWNED_TYPES, cname_beside, contents_taken
 from dnsguard.core.written import FLIP, Seen, Written
 
 

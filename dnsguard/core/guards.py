@@ -18,6 +18,7 @@ from dnsguard.core.enactment import (
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
 )
+from dnsguard.core.kept_by_servers import contents_are_stored, ds_beside_ns
 from dnsguard.core.layout import rollback_target_exists, target_exists
 from dnsguard.core.plan import Change
 from dnsguard.core.publication_order import Arranged, OrderRule, by_name, targets_first
@@ -27,8 +28,6 @@ from dnsguard.core.submission import (
     apex_not_redirected,
     apex_ns_kept,
     cname_alone,
-    contents_are_stored,
-    ds_beside_ns,
     generation_forward,
     made_from_what_stands,
     names_not_occluded,

@@ -16,8 +16,6 @@ from dnsguard.core.submission import (
     Submitted,
     apex_ns_kept,
     cname_alone,
-    contents_are_stored,
-    ds_beside_ns,
     generation_forward,
     made_from_what_stands,
     plan_covers_something,
@@ -256,11 +254,9 @@ def test_every_guard_of_rrsets_names_each_rrset_that_it_refuses() -> None:
         ttl_in_bounds: {A: ONE, B: TWO},
         rrset_is_bounded: {A: two, B: two},
         cname_alone: aliases,
-        ds_beside_ns: {Key(f"{label}.{ZONE}", "DS"): ONE for label in "cd"},
-        contents_are_stored: {Key(f"*.{label}.{ZONE}", "NS"): ONE for label in "cd"},
     }
     for guard, rrsets in cases.items():
-        refusal = guard(facts(rrsets, policy=policy, wire={}))
+        refusal = guard(facts(rrsets, policy=policy))
         assert refusal is not None
         assert len(list(refusal.all())) == 2, guard
         assert {each.key for each in refusal.all()} <= rrsets.keys()
@@ -277,56 +273,3 @@ def test_contents_that_differ_from_what_stands_in_the_case_of_a_name_are_no_othe
     ptr = Key(f"ptr.{ZONE}", "PTR")
     mixed, lower = (parse_records("PTR", 60, [text]) for text in ("Front.Desk.", "front.desk."))
     assert unmanaged_contents_kept(facts({ptr: mixed}, wire={ptr: lower})) is None
-
-
-CUT_NS, CUT_DS = Key("child.example.test.", "NS"), Key("child.example.test.", "DS")
-
-
-@pytest.mark.parametrize(
-    ("rrsets", "standing", "wire"),
-    [
-        ({CUT_NS: RETIRED}, {CUT_NS: stands(ONE), CUT_DS: stands(ONE)}, {}),
-        ({CUT_NS: RETIRED}, {CUT_NS: stands(ONE)}, {CUT_NS: ONE, CUT_DS: ONE}),
-        ({CUT_NS: RETIRED}, {CUT_NS: stands(ONE), CUT_DS: stands(ONE)}, None),
-        ({CUT_DS: ONE}, {}, {}),
-        ({CUT_DS: ONE}, {CUT_NS: stands(RETIRED)}, None),
-        ({CUT_DS: TWO}, {CUT_NS: stands(RETIRED), CUT_DS: stands(ONE)}, {}),
-        ({CUT_DS: ONE, CUT_NS: RETIRED}, {}, {CUT_NS: ONE}),
-    ],
-)
-def test_a_plan_that_leaves_a_ds_without_ns_is_refused_with_the_way_to_write_it(
-    rrsets: Mapping[Key, Wanted], standing: Mapping[Key, Standing], wire: Mapping[Key, Records] | None
-) -> None:
-    refusal = ds_beside_ns(facts(rrsets, standing=standing, wire=wire))
-    assert refused(refusal, "ds_beside_ns")
-    assert refusal is not None
-    assert f"{CUT_NS} and {CUT_DS} in one plan" in refusal.detail or f"set {CUT_NS}" in refusal.detail
-
-
-@pytest.mark.parametrize(
-    ("rrsets", "standing", "wire"),
-    [
-        ({CUT_NS: RETIRED, CUT_DS: RETIRED}, {CUT_NS: stands(ONE), CUT_DS: stands(ONE)}, {}),
-        ({CUT_NS: RETIRED}, {CUT_NS: stands(ONE)}, {CUT_NS: ONE}),
-        ({CUT_NS: RETIRED}, {CUT_NS: stands(ONE)}, None),
-        ({CUT_NS: TWO}, {CUT_NS: stands(ONE), CUT_DS: stands(ONE)}, {}),
-        ({CUT_DS: ONE}, {}, {CUT_NS: ONE}),
-        ({CUT_DS: ONE}, {CUT_NS: stands(ONE)}, None),
-        ({CUT_DS: ONE}, {CUT_NS: stands(UNCOVERED)}, {CUT_NS: ONE}),
-        ({CUT_DS: ONE}, {}, None),
-        ({CUT_DS: ONE, CUT_NS: ONE}, {}, {}),
-        ({CUT_DS: ONE}, {CUT_DS: stands(ONE)}, {}),
-    ],
-)
-def test_a_plan_that_keeps_the_ns_beside_a_ds_passes(
-    rrsets: Mapping[Key, Wanted], standing: Mapping[Key, Standing], wire: Mapping[Key, Records] | None
-) -> None:
-    assert ds_beside_ns(facts(rrsets, standing=standing, wire=wire)) is None
-
-
-def test_contents_that_servers_ignore_are_refused_unless_they_stand_there() -> None:
-    wild = Key("*.example.test.", "NS")
-    assert refused(contents_are_stored(facts({wild: ONE})), "contents_are_stored")
-    assert contents_are_stored(facts({wild: ONE}, standing={wild: stands(ONE)})) is None
-    assert contents_are_stored(facts({wild: RETIRED})) is None
-    assert contents_are_stored(facts({}, plan=make_plan(ZONE, {wild: ONE}, as_found=True))) is None
