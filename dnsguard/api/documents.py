@@ -207,6 +207,14 @@ class Links(Answer, frozen=True, kw_only=True):
     zone: str
 
 
+class Suspect(Answer, frozen=True, kw_only=True):
+    """An RRset that a plan was probably rejected for."""
+
+    name: str
+    type: str
+    reason: str
+
+
 class PlanStatus(Answer, frozen=True, kw_only=True):
     """A plan in the history, and how far it got."""
 
@@ -232,6 +240,10 @@ class PlanStatus(Answer, frozen=True, kw_only=True):
         ),
     ] = False
     propagated_at: Time | None = None
+    suspects: Annotated[
+        tuple[Suspect, ...],
+        _described("The RRsets that it was probably rejected for, the likeliest first; empty unless it was."),
+    ] = ()
 
 
 class Replaced(Difference, frozen=True, kw_only=True):
@@ -369,6 +381,9 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     newest: int | None = None
     zone: str | None = None
     plan: Annotated[str | None, _described("The plan that this is about.")] = None
+    suspects: Annotated[
+        tuple[Suspect, ...], _described("The RRsets that a plan was probably rejected for, the likeliest first.")
+    ] = ()
     missing: Annotated[Mapping[str, str] | None, _described("What keeps the daemon from accepting plans.")] = None
     errors: Annotated[
         tuple[RequestError, ...],

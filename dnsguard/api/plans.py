@@ -301,7 +301,7 @@ def _answer(document: PlanAccepted, entry: Entry, asked: Asked) -> web.Response:
     path = rendering.plan_path(entry.zone, entry.generation)
     wait_s, for_all = asked.wait_s, asked.wait_for == "propagated"
     waited = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}" + ", wait-for=propagated" * for_all}
-    members = {"generation": entry.generation, "plan": path, "zone": entry.zone}
+    members = {"generation": entry.generation, "plan": path, "zone": entry.zone, "suspects": rendering.suspects(entry)}
     if wait_s is not None and entry.state is PlanState.REJECTED:
         raise ProblemRaised(REJECTED, f"generation {entry.generation} was rejected: {entry.why}", members)
     if wait_s is not None and entry.state is PlanState.FAULTED:

@@ -149,6 +149,14 @@ def plan_status(entry: Entry, mode: str, *, followed: bool) -> documents.PlanSta
         links=documents.Links(plan=plan_path(entry.zone, entry.generation), zone=zone_path(entry.zone)),
         propagated=at is not None,
         propagated_at=_time(at),
+        suspects=suspects(entry),
+    )
+
+
+def suspects(entry: Entry) -> tuple[documents.Suspect, ...]:
+    """Show the RRsets that a plan was probably rejected for."""
+    return tuple(
+        documents.Suspect(name=each.key.name, type=each.key.type, reason=each.reason) for each in entry.suspects
     )
 
 

@@ -111,6 +111,9 @@ class Display:
             for name in ("guard", "expected", "found", "pointer"):
                 if problem.get(name) not in (None, ""):
                     self.note(f"  {name + ':':<9} {problem[name]}")
+        suspects: Any = problem.get("suspects")
+        for suspect in suspects if isinstance(suspects, list) else ():
+            self.note(f"  suspect:  {suspect['name']} {suspect['type']}: {suspect['reason']}")
         missing: Any = problem.get("missing")
         if isinstance(missing, dict):
             for part, why in missing.items():

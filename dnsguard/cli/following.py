@@ -150,6 +150,8 @@ def _report(display: Display, plan: PlanAccepted, state: PlanStatus, wait_for: W
             display.line(f"superseded: {where} was overtaken by a newer plan before it was published{again}")
         case "rejected" | "faulted":
             display.note(f"{state.state}: {where}: {state.why or 'no reason is known'}", "bold red")
+            for suspect in state.suspects:
+                display.note(f"  suspect:  {suspect.name} {suspect.type}: {suspect.reason}")
         case _:
             display.line(f"accepted as {where}, not yet published{again}", "yellow")
     show_replaced(display, plan.replaced, plan.replaced_count or 0)

@@ -244,6 +244,8 @@ async def show(daemon: Daemon, display: Display, generation: int, zone: str | No
         ("digest", plan.digest),
     )
     display.fields((name, value) for name, value in known if value)
+    for suspect in plan.suspects:
+        display.line(f"  suspect: {suspect.name} {suspect.type}: {suspect.reason}")
     _show_rrsets(display, plan)
     async for page in pages:
         _show_rrsets(display, page.document)

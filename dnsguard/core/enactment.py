@@ -5,6 +5,7 @@ A check that does not travel with the write is no check: what these let through 
 from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
+from dnsguard.core.kept_by_servers import ds_without_ns
 from dnsguard.core.layout import at_names, live_node
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Before, Change
@@ -131,6 +132,17 @@ def _alias_beside(facts: Written) -> Refusal | None:
                     f"alias and {min(others)}",
                 )
     return None
+
+
+def ds_beside_ns_on_the_wire(facts: Written) -> Refusal | None:
+    """A DS stands beside an NS only: asked again of what the primary shows now.
+
+    Without this, the prerequisite `no_ds_orphaned` has the plan rejected all the same, and nothing says why.
+    """
+    before = dict.fromkeys(facts.wire, "on the server")
+    # A DS that stands there just so is kept, as it is by servers that take one without NS.
+    newly = {change.key: change.wanted for change in facts.changes if facts.wire.get(change.key) != change.wanted}
+    return ds_without_ns(before, newly)
 
 
 def unmanaged_contents_kept_on_the_wire(facts: Written) -> Refusal | None:

@@ -13,10 +13,12 @@ from dnsguard.core.enactment import (
     bound_by_age_published,
     bound_by_fence,
     cname_alone_on_the_wire,
+    ds_beside_ns_on_the_wire,
     fence_of_this_history,
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
 )
+from dnsguard.core.kept_by_servers import contents_are_stored, ds_beside_ns
 from dnsguard.core.layout import rollback_target_exists, target_exists
 from dnsguard.core.plan import Change
 from dnsguard.core.publication_order import Arranged, OrderRule, by_name, targets_first
@@ -49,7 +51,15 @@ from dnsguard.core.sweep import (
     spare_live,
     spare_rollback,
 )
-from dnsguard.core.written import Seen, WriteRule, Written, fence_as_seen, no_cname_beside, unmanaged_as_seen
+from dnsguard.core.written import (
+    Seen,
+    WriteRule,
+    Written,
+    fence_as_seen,
+    no_cname_beside,
+    no_ds_orphaned,
+    unmanaged_as_seen,
+)
 
 SubmitGuard = Callable[[Submitted], Refusal | None]
 EnactGuard = Callable[[Enacted], Refusal | None]
@@ -127,13 +137,15 @@ GUARDED = Guards(
         made_from_what_stands,
         cname_alone,
         names_not_occluded,
+        ds_beside_ns,
+        contents_are_stored,
         unmanaged_contents_kept,
     ),
     enact=(fence_readable, fence_of_this_history),
-    change=(cname_alone_on_the_wire, unmanaged_contents_kept_on_the_wire),
+    change=(cname_alone_on_the_wire, ds_beside_ns_on_the_wire, unmanaged_contents_kept_on_the_wire),
     order=(targets_first,),
     recheck=(),
-    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, target_exists),
+    write=(fence_as_seen, unmanaged_as_seen, no_cname_beside, no_ds_orphaned, target_exists),
     spare=(spare_live, spare_rollback),
     delete=(aliases_as_listed,),
     prune=(bound_by_age, bound_by_fence),

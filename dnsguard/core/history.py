@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.plan import Change, Plan, Wanted
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 
 
 class PlanState(enum.Enum):
@@ -153,6 +153,8 @@ class Entry:
     """The rejected generation whose RRsets this one puts back."""
     propagated_at: float | None = None
     """When all listed name servers were seen to serve it, or something newer."""
+    suspects: tuple[Suspect, ...] = ()
+    """The RRsets that it was probably rejected for, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)

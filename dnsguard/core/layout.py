@@ -21,6 +21,7 @@ from dnsguard.core.message import (
 from dnsguard.core.names import NameRefused, name_from_wire, name_wire
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records
+from dnsguard.core.server_effects import companions_in_question
 from dnsguard.core.written import BUILD, FLIP, WRITE, Written, found_as_wanted
 
 ROLLBACK_LABEL = "rollback"
@@ -67,16 +68,19 @@ def at_names(changes: Sequence[Change]) -> Iterator[tuple[str, tuple[Change, ...
 
 def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tuple[str, ...]:
     """The apex when its NS RRset changes, since servers ignore its deletion as a whole, and names where a CNAME
-    replaces other types; when in doubt, also every name that holds something not managed yet, and always where it is
-    taken over as it was found: prerequisites don't compare TTLs.
+    replaces other types; when in doubt, also every name that holds something not managed yet or where the wire decides
+    whether a DS keeps its NS, and always where it is taken over as it was found: prerequisites don't compare TTLs.
     """
     names: list[str] = []
     for name, here in at_names(changes):
         cname_comes = any(change.key.type == "CNAME" and isinstance(change.wanted, Records) for change in here)
+        in_doubt = any(change.before is not Before.HELD for change in here) or companions_in_question(
+            {change.key: change.wanted for change in here}
+        )
         if (
             (name == zone and any(change.key.type == "NS" for change in here))
             or (cname_comes and len(here) > 1)
-            or (unmanaged and any(change.before is not Before.HELD for change in here))
+            or (unmanaged and in_doubt)
             or any(change.as_found and change.before is Before.UNMANAGED for change in here)
         ):
             names.append(name)

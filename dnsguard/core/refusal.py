@@ -1,8 +1,9 @@
-"""A guard's no, as a value: recorded, counted and explained, never raised."""
+"""A guard's no, as a value: recorded, counted and explained, never raised; and which RRsets a server's no is about."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from dnsguard.core.records import Key
 
@@ -35,3 +36,13 @@ def collect(refusals: Iterable[Refusal]) -> Refusal | None:
     """Return the first refusal with all the others as further ones; None if there is none."""
     found = list(islice((each for refusal in refusals for each in refusal.all()), REFUSALS_MAX))
     return replace(found[0], further=tuple(found[1:])) if found else None
+
+
+class Suspect(NamedTuple):
+    """An RRset that a plan was probably rejected for, and why it is suspected."""
+
+    key: Key
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}"

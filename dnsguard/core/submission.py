@@ -341,14 +341,18 @@ def cname_alone(facts: Submitted) -> Refusal | None:
 
     Without this, servers silently drop one of the two and answer NOERROR.
     """
+    return cname_beside(standing_before(facts), dict(facts.plan.rrsets))
+
+
+def standing_before(facts: Submitted) -> dict[Key, str]:
+    """Return what stands at a plan's names before it, as far as is known, and of each where it is."""
     before: dict[Key, str] = dict.fromkeys(facts.wire or {}, "on the server")
     for key, standing in facts.standing.items():
         if standing.wanted is not Absence.UNCOVERED:
             before.pop(key, None)
         if isinstance(standing.wanted, Records):
             before[key] = f"of generation {standing.generation}"
-    after = dict(facts.plan.rrsets)
-    return cname_beside(before, after)
+    return before
 
 
 def cname_beside(before: Mapping[Key, str], after: Mapping[Key, Wanted]) -> Refusal | None:

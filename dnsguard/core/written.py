@@ -11,6 +11,7 @@ from dnsguard.core.message import NameNotInUse, Prerequisite, RRsetAbsent, RRset
 from dnsguard.core.names import fence_name
 from dnsguard.core.plan import Absence, Before, Change
 from dnsguard.core.records import Key, Records, identical
+from dnsguard.core.server_effects import companions_in_question
 
 WRITE, BUILD, FLIP = "write", "build", "flip"
 """Stages of a publication: the only one of the inline layout, and the two of the versioned one."""
@@ -140,6 +141,25 @@ def no_cname_beside(facts: Written) -> tuple[Prerequisite, ...]:
         elif all(change.key != cname for change in changes):
             prerequisites.append(RRsetAbsent(cname))
     return tuple(prerequisites)
+
+
+def no_ds_orphaned(facts: Written) -> tuple[Prerequisite, ...]:
+    """Where a DS appears, an NS stands that the message does not set; where an NS goes, no DS that it does not retire.
+
+    Without this, an NS that somebody removes just before makes BIND ignore the DS silently, and a DS that somebody
+    adds just before goes with the NS. What stands there already just so is not asked about: servers keep it.
+    """
+    if facts.stage == BUILD:
+        return ()
+    newly = {
+        change.key: change.wanted
+        for change in facts.changes
+        if not change.as_found and facts.wire.get(change.key) != change.wanted
+    }
+    return tuple(
+        RRsetExists(other) if other.type == "NS" else RRsetAbsent(other)
+        for other in sorted(companions_in_question(newly))
+    )
 
 
 def _room_for_aliases(facts: Written) -> tuple[Prerequisite, ...]:

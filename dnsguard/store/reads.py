@@ -12,6 +12,7 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending, PlanState, Zone
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.records import Key, Records
+from dnsguard.core.server_effects import companions
 from dnsguard.store.rows import (
     chain_at,
     covered_from,
@@ -189,8 +190,9 @@ def pending(
 ) -> Pending:
     """Return what there is to publish from a fence on. Raises ZoneUnknown, GenerationUnknown.
 
-    With ``whole_names`` it also has what stands unchanged at the names at which something changes. Towards a
-    trusted fence everything is restated, whatever it says: it counts from other plans.
+    It also has what stands unchanged and stands or falls with a change; with ``whole_names``, everything that stands
+    unchanged at the names at which something changes. Towards a trusted fence everything is restated, whatever it says:
+    it counts from other plans.
     """
     zone = zone_with_backlog(conn, name)
     known = None if fence is None else chain_at(conn, name, fence.generation)
@@ -216,8 +218,7 @@ def pending(
     found = _folded(conn, name, base, goal, unrecorded)
     settled = not found and fence is not None and fence.progress is None and fence.generation == zone.published == goal
     owed = _owed(conn, name) if settled else ()
-    if whole_names:
-        found, owed = (_with_neighbours(conn, name, base, each) for each in (found, owed))
+    found, owed = (_with_neighbours(conn, name, base, each, whole_names=whole_names) for each in (found, owed))
     return Pending(zone, known, goal, digest, found, owed)
 
 
@@ -261,8 +262,13 @@ def _turned_down(conn: sa.Connection, zone: str, base: int, upto: int) -> bool:
     return conn.execute(found.limit(1)).first() is not None
 
 
-def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Change, ...]) -> tuple[Change, ...]:
-    """Add what stands unchanged since ``base`` at the names at which something changes."""
+def _with_neighbours(
+    conn: sa.Connection, zone: str, base: int, found: tuple[Change, ...], *, whole_names: bool
+) -> tuple[Change, ...]:
+    """Add what stands unchanged since ``base``: all at the names of changes, or what stands or falls with them."""
+    keys = {change.key for change in found}
+    beside = companions(keys)
+    names = sorted({key.name for key in (keys if whole_names else beside)})
     query = (
         sa.select(changes)
         .select_from(rrsets)
@@ -273,14 +279,13 @@ def _with_neighbours(conn: sa.Connection, zone: str, base: int, found: tuple[Cha
             changes.c.disposition == "records",
         )
     )
-    keys = {change.key for change in found}
-    beside = []
-    for some in slices(sorted({key.name for key in keys})):
+    neighbours = []
+    for some in slices(names):
         for row in conn.execute(query, {"names": some}):
             covered = covered_from(row)
-            if covered.key not in keys:
-                beside.append(Change(covered.key, covered.wanted, covered.generation))
-    return tuple(sorted((*found, *beside), key=lambda change: sort_key(change.key)))
+            if covered.key in beside or (whole_names and covered.key not in keys):
+                neighbours.append(Change(covered.key, covered.wanted, covered.generation))
+    return tuple(sorted((*found, *neighbours), key=lambda change: sort_key(change.key)))
 
 
 def _folded(

@@ -12,6 +12,7 @@ from dnsguard.core.fence import Fence, parse_fence
 from dnsguard.core.history import Covered, Entry, PlanState, Zone, ZoneUnknown
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.records import Key, Records, stored_records
+from dnsguard.core.refusal import Suspect
 from dnsguard.store.schema import changes, plans, zones
 
 NAMES_AT_ONCE = 500
@@ -110,6 +111,7 @@ def entry_from(row: sa.Row[Any], under_way: range) -> Entry:
         row.rrsets,
         row.reverts,
         row.propagated_at,
+        tuple(Suspect(Key(name, rdtype), reason) for name, rdtype, reason in row.suspects or ()),
     )
 
 

@@ -58,6 +58,7 @@ plans = sa.Table(
     sa.Column("idempotency_key", sa.Text),
     sa.Column("body_digest", sa.LargeBinary),
     sa.Column("propagated_at", sa.Double),
+    sa.Column("suspects", sa.JSON(none_as_null=True)),
     sa.CheckConstraint("generation > 0", name="generation"),
     sa.CheckConstraint("state IN ('accepted', 'published', 'superseded', 'rejected', 'faulted')", name="state"),
     sa.CheckConstraint("(state = 'accepted') = (settled_at IS NULL)", name="settled"),

@@ -11,6 +11,7 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.history import PlanState, Submission, Zone
 from dnsguard.core.plan import Absence, Wanted, make_plan
 from dnsguard.core.records import Key
+from dnsguard.core.refusal import Suspect
 from dnsguard.store.database import Moved
 from dnsguard.store.ledger import Ledger, open_ledger
 from dnsguard.store.rows import chain_at, claim, newest_between, same_rrset, wanted_from, zone_row
@@ -61,7 +62,7 @@ def _mend(conn: sa.Connection, zone: str, generation: int, at: float) -> bool:
         conn.execute(
             sa.update(plans)
             .where(plans.c.zone == zone, plans.c.generation == generation, plans.c.state == PlanState.FAULTED.value)
-            .values(state=PlanState.PUBLISHED.value, why=None, settled_at=at)
+            .values(state=PlanState.PUBLISHED.value, why=None, settled_at=at, suspects=None)
         ).rowcount
         == 1
     )
@@ -128,7 +129,15 @@ def _settle(conn: sa.Connection, zone: str, above: int, upto: int, at: float) ->
     )
 
 
-def _mark(conn: sa.Connection, zone: str, generation: int, state: PlanState, why: str, at: float) -> bool:
+def _mark(
+    conn: sa.Connection,
+    zone: str,
+    generation: int,
+    state: PlanState,
+    why: str,
+    at: float,
+    suspects: Sequence[Suspect] = (),
+) -> bool:
     """Settle a plan that is not rejected or faulted yet, with a reason; return whether there was one."""
     open_states = [PlanState.ACCEPTED.value]
     if state is PlanState.FAULTED:
@@ -137,14 +146,20 @@ def _mark(conn: sa.Connection, zone: str, generation: int, state: PlanState, why
         conn.execute(
             sa.update(plans)
             .where(plans.c.zone == zone, plans.c.generation == generation, plans.c.state.in_(open_states))
-            .values(state=state.value, why=why, settled_at=at)
+            .values(state=state.value, why=why, settled_at=at, suspects=[[*key, reason] for key, reason in suspects])
         ).rowcount
         == 1
     )
 
 
 def reject(
-    conn: sa.Connection, zone: str, generation: int, why: str, at: float, created: Collection[Key]
+    conn: sa.Connection,
+    zone: str,
+    generation: int,
+    why: str,
+    at: float,
+    created: Collection[Key],
+    suspects: Sequence[Suspect] = (),
 ) -> int | None:
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
 
@@ -154,7 +169,7 @@ def reject(
     """
     ledger, row = _open_rejection(conn, zone, generation)
     if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
-        _mark(conn, zone, generation, PlanState.FAULTED, why, at)
+        _mark(conn, zone, generation, PlanState.FAULTED, why, at, suspects)
         return None
     put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
     own = {key: ledger.standing[key.name][key].wanted for key in put_back}
@@ -163,7 +178,7 @@ def reject(
     same = put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}
     # Where a newer plan covers something of it, taking it away changes what is to be published, and so gets on.
     if same and len(put_back) == row.rrsets:
-        _mark(conn, zone, generation, PlanState.FAULTED, why, at)
+        _mark(conn, zone, generation, PlanState.FAULTED, why, at, suspects)
         return None
     appended = 0
     if put_back:
@@ -176,7 +191,7 @@ def reject(
     # An enactor that was slow to refuse, and one that has published meanwhile: the record moves ``published``,
     # and this rejection starts again and finds the plan settled.
     ledger.write(conn, "published")
-    if not _mark(conn, zone, generation, PlanState.REJECTED, why, at):
+    if not _mark(conn, zone, generation, PlanState.REJECTED, why, at, suspects):
         raise Moved
     _take_out(conn, zone, generation)
     return appended

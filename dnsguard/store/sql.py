@@ -31,7 +31,7 @@ from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.roster import Daemon
 from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, zones
 from dnsguard.store.bulletin import Act, Bulletin, News
@@ -194,10 +194,18 @@ class SqlStore:
         return self._posted(zone, Act.RECORDED, await self._write(settle.record, zone, fence, at, faults, mended))
 
     async def reject(
-        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+        self,
+        zone: str,
+        generation: int,
+        why: str,
+        at: float,
+        created: Collection[Key] = (),
+        suspects: Sequence[Suspect] = (),
     ) -> int | None:
         """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
-        return self._posted(zone, Act.ACCEPTED, await self._write(settle.reject, zone, generation, why, at, created))
+        return self._posted(
+            zone, Act.ACCEPTED, await self._write(settle.reject, zone, generation, why, at, created, suspects)
+        )
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""

@@ -24,6 +24,10 @@ _RRSETS_AT_ONCE = 5_000
 _HEADER_OCTETS = 12
 
 
+class _TransferRefused(Exception):
+    """The server answered with an error; the message is its rcode."""
+
+
 class _LimitExceeded(Exception):
     """The transfer is larger than the settings allow; the message names the limit."""
 
@@ -58,8 +62,15 @@ async def _transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Ma
                 wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
             await in_thread(partial(assembly.take, wire))
         return await in_thread(assembly.rrsets)
-    except (NotAuthentic, Unreadable) as refused:
-        return Unreachable(f"the transfer of {zone} was given up: {refused}")
+    except NotAuthentic as refused:
+        # Without a signature a server's word may be about its permissions, too: PowerDNS says so.
+        advice = f"; {_to_allow(primary, zone)}" if refused.rcode else ""
+        return Unreachable(f"the transfer of {zone} was given up: {refused}{advice}")
+    except _TransferRefused as refused:
+        advice = _to_allow(primary, zone)
+        return Unreachable(f"the transfer of {zone} was given up: {primary} answered {refused}; {advice}")
+    except Unreadable as unreadable:
+        return Unreachable(f"the transfer of {zone} was given up: {unreadable}")
     except _LimitExceeded as exceeded:
         return Unreachable(str(exceeded))
     except TimeoutError:
@@ -70,6 +81,13 @@ async def _transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Ma
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def _to_allow(primary: Primary, zone: str) -> str:
+    return (
+        f"allow the TSIG key {primary.key_name} to transfer {zone} "
+        "(BIND: allow-transfer, Knot: an acl with action transfer, PowerDNS: TSIG-ALLOW-AXFR)"
+    )
 
 
 class _Assembly:
@@ -88,7 +106,7 @@ class _Assembly:
         self._octets = self._records = 0
 
     def take(self, wire: bytes) -> None:
-        """Add the next message. Raises NotAuthentic, Unreadable and _LimitExceeded."""
+        """Add the next message. Raises NotAuthentic, Unreadable, _TransferRefused, _LimitExceeded."""
         if len(wire) < _HEADER_OCTETS:
             raise Unreadable("the message is malformed; expected a DNS message")
         self._octets += len(wire)
@@ -104,7 +122,7 @@ class _Assembly:
             )
         answer = decode_answer(self._responses.open(wire, self._now()))
         if answer.rcode != "NOERROR":
-            raise Unreadable(f"expected the zone, found {answer.rcode}")
+            raise _TransferRefused(answer.rcode)
         records = answer.answer
         is_begun = self._first is not None
         if not records or (not is_begun and (records[0].name, records[0].type) != (self._zone, "SOA")):

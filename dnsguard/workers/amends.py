@@ -64,7 +64,8 @@ async def make_amends(
                     messages += 1
                 case Refused(rcode, detail):
                     refused += 1
-                    why = f"the primary answered {rcode}" + (f" ({detail})" if detail else "")
+                    keys = ", ".join(str(change.key) for change in written.changes)
+                    why = f"{keys}: the primary answered {rcode}" + (f" ({detail})" if detail else "")
                     break
                 case Unknown(reason):
                     return Unreachable(reason)

@@ -15,7 +15,7 @@ from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.written import Seen
 
 
@@ -106,7 +106,8 @@ class Store(Protocol):
     ) -> Pending:
         """Return what there is to publish from a fence on, up to a target (the newest generation if None).
 
-        With ``whole_names`` it also has what stands unchanged at the names at which something changes.
+        It also has what stands unchanged and stands or falls with a change; with ``whole_names``, everything that
+        stands unchanged at the names at which something changes.
         """
         ...
 
@@ -126,14 +127,20 @@ class Store(Protocol):
         ...
 
     async def reject(
-        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+        self,
+        zone: str,
+        generation: int,
+        why: str,
+        at: float,
+        created: Collection[Key] = (),
+        suspects: Sequence[Suspect] = (),
     ) -> int | None:
         """Mark a plan rejected, so that no state has its contents any more, and append one that puts them back.
 
         An RRset that stood nowhere before is nobody's again; one that is among ``created``, and so was absent
         until this publication put it on the wire, is retired. Returns the appended generation, 0 if nothing was
         to be put back, and None if the plan is on record as published or putting back would want the very same
-        contents: then it is marked at fault, and nothing else is done.
+        contents: then it is marked at fault, and nothing else is done. ``suspects`` is kept with the reason.
         """
         ...
 

@@ -19,6 +19,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.publication import compose, next_fence, parts, steps_of
 from dnsguard.core.publication_order import Arranged
 from dnsguard.core.records import Key
+from dnsguard.core.refusal_causes import PREREQUISITE_RCODES
 from dnsguard.core.written import Seen, Written, created_by
 from dnsguard.workers.amends import make_amends
 from dnsguard.workers.doubt import CERTAIN, TROUBLE, Doubt, narrowed
@@ -27,9 +28,9 @@ from dnsguard.workers.experiment import tidy, try_without_contents
 from dnsguard.workers.judging import Culprit, look, refused_change
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
+from dnsguard.workers.suspects import explain
 
 LEFT = "the primary refuses it, and nothing could be put in its place"
-_PREREQUISITE_RCODES = frozenset({"NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"})
 
 
 @dataclass(slots=True)
@@ -218,9 +219,10 @@ class Enactor:
             self._doubt = replace(self._doubt, overtake=None, target=None)
             detail = f"the primary refuses to move the fence of {self.zone} ({refused.rcode}): {refused.detail}"
             return self._step("primary.refusing", Then.LATER, pending.target, detail, refused=1)
-        if refused.rcode in _PREREQUISITE_RCODES and not self._doubt.read:
+        if refused.rcode in PREREQUISITE_RCODES and not self._doubt.read:
             self._doubt = replace(self._doubt, read=True)
-            return self._step("publication.questioned", Then.AT_ONCE, pending.target, refused.rcode, refused=1)
+            detail = f"the primary answered {refused.rcode}: reading what stands at the names of this publication"
+            return self._step("publication.questioned", Then.AT_ONCE, pending.target, detail, refused=1)
         now, is_trouble = self.clock.now(), refused.rcode == TROUBLE
         if is_trouble and self._doubt.rests(now):
             return self._step("publication.narrowed", Then.LATER, pending.target, refused.rcode, refused=1)
@@ -232,9 +234,9 @@ class Enactor:
         changes, _ = self._doubt.split(pending.changes)
         self._doubt, suspect = narrowed(self._doubt, written.changes, changes, now, resuming=resuming)
         if suspect is not None:
-            said = f"the primary answered {refused.rcode}" + (f" ({refused.detail})" if refused.detail else "")
+            said, suspects = await explain(self.publisher, written, message, refused, suspect)
             names = tuple(dict.fromkeys(change.key.name for change in written.changes))
-            return replace(await self._reject(pending, answer, Culprit(names, suspect, said)), refused=1)
+            return replace(await self._reject(pending, answer, Culprit(names, suspect, said, suspects)), refused=1)
         then = Then.LATER if is_trouble and self._doubt.rests(now) else Then.AT_ONCE
         return self._step("publication.narrowed", then, pending.target, refused.rcode, refused=1)
 
@@ -249,7 +251,9 @@ class Enactor:
         changes = [change for change in pending.changes if change.key.name in names]
         here = {change.generation for change in changes}
         for generation in (culprit.generation, *sorted(here - {culprit.generation})):
-            appended = await self.store.reject(self.zone, generation, culprit.why, self.clock.now(), self._created)
+            appended = await self.store.reject(
+                self.zone, generation, culprit.why, self.clock.now(), self._created, culprit.suspects
+            )
             if appended is not None:
                 self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
                 return self._step("plan.rejected", Then.AT_ONCE, generation, culprit.why)

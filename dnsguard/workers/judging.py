@@ -10,6 +10,7 @@ from dnsguard.core.layout import Layout, at_names
 from dnsguard.core.message import NamesRead, Unreachable
 from dnsguard.core.plan import Change
 from dnsguard.core.publication import Part
+from dnsguard.core.refusal import Suspect
 from dnsguard.core.written import Seen, Written
 from dnsguard.workers.effects import Publisher
 
@@ -24,6 +25,7 @@ class Culprit:
     names: tuple[str, ...]
     generation: int
     why: str
+    suspects: tuple[Suspect, ...] = ()
 
 
 async def look(
@@ -61,5 +63,6 @@ def refused_change(layout: Layout, guards: Guards, written: Written) -> Culprit 
             upto = tuple(change for change in here if change.generation <= generation)
             refusal = guards.refuse_change(replace(written, changes=upto))
             if refusal is not None and guards.refuse_change(replace(written, changes=here)) is not None:
-                return Culprit((name,), generation, refusal.detail)
+                own = [change.key for change in here if change.generation == generation]
+                return Culprit((name,), generation, refusal.detail, tuple(Suspect(key, refusal.detail) for key in own))
     return None

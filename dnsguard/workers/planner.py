@@ -14,6 +14,7 @@ from dnsguard.core.plan import Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records, identical
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.server_effects import companions_in_question
 from dnsguard.workers.effects import Publisher, Store
 
 NAMES_READ_MAX = 100
@@ -54,16 +55,20 @@ class Planner:
     async def _look(self, plan: Plan) -> Mapping[Key, Records] | None:
         """Read the names of which something is not managed yet; None if there are too many, or nobody answers.
 
-        Of a name that cannot be read nothing is known here: the enactor reads it again before it publishes there.
+        That may be what stands or falls with the plan's own RRsets. Of a name that cannot be read nothing is known
+        here: the enactor reads it again before it publishes there.
         """
-        unmanaged = await self.store.unmanaged(plan.zone, plan.keys)
+        in_question = companions_in_question(dict(plan.rrsets))
+        unmanaged = await self.store.unmanaged(plan.zone, {*plan.keys, *in_question})
         names = sorted({key.name for key in unmanaged})
         if not names:
             return {}
         if len(names) > NAMES_READ_MAX:
             return None
         found = await self.publisher.read(plan.zone, names)
-        return None if isinstance(found, Unreachable) else LAYOUTS[self.policy.layout].foreign(found.rrsets)
+        if isinstance(found, Unreachable) or any(key.name in found.unread for key in in_question):
+            return None
+        return LAYOUTS[self.policy.layout].foreign(found.rrsets)
 
 
 def rollback(

@@ -53,7 +53,7 @@ async def test_bodies_that_together_take_too_much_are_503_until_there_is_room(ho
 
 
 async def test_large_bodies_wait_for_memory_and_small_ones_do_not(house: House) -> None:
-    large = json.dumps(plan()).encode().ljust(150_000)
+    large = json.dumps(plan(rrset("other"))).encode().ljust(150_000)
     async with open_door(house, Limits(decoding_octets_max=200_000)) as door:
         memory = door.app[ROOM].decoding
         held = await memory.acquire("someone", 100_000)

@@ -11,6 +11,7 @@ from dnsguard.core.enactment import (
     bound_by_age,
     bound_by_fence,
     cname_alone_on_the_wire,
+    ds_beside_ns_on_the_wire,
     fence_of_this_history,
     fence_readable,
     unmanaged_contents_kept_on_the_wire,
@@ -164,3 +165,27 @@ def test_the_last_generations_are_kept_for_a_rollback() -> None:
 )
 def test_what_the_zone_is_made_of_or_under_way_from_is_kept(fence: Fence | None, bound: int) -> None:
     assert bound_by_fence(replace(REACH, fence=fence)) == bound
+
+
+CUT_NS, CUT_DS = Key("child.example.test.", "NS"), Key("child.example.test.", "DS")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "wire", "is_refused"),
+    [
+        ({CUT_NS: Absence.RETIRED}, {CUT_NS: ONE, CUT_DS: ONE}, True),
+        ({CUT_NS: Absence.RETIRED, CUT_DS: ONE}, {CUT_NS: ONE, CUT_DS: ONE}, True),
+        ({CUT_NS: Absence.RETIRED}, {CUT_NS: ONE}, False),
+        ({CUT_NS: Absence.RETIRED, CUT_DS: Absence.RETIRED}, {CUT_NS: ONE, CUT_DS: ONE}, False),
+        ({CUT_DS: ONE}, {}, True),
+        ({CUT_DS: ONE}, {CUT_NS: ONE}, False),
+        ({CUT_DS: ONE, CUT_NS: ONE}, {}, False),
+        ({CUT_DS: ONE}, {CUT_DS: ONE}, False),
+    ],
+)
+def test_a_ds_that_would_lose_its_ns_is_refused_by_what_stands_now(
+    wanted: Mapping[Key, Wanted], wire: Mapping[Key, Records], is_refused: bool
+) -> None:
+    changes = tuple(Change(key, each, 7) for key, each in wanted.items())
+    facts = Written(ZONE, Seen((), FENCE), changes, wire, frozenset({CUT_NS.name}))
+    assert (ds_beside_ns_on_the_wire(facts) is not None) is is_refused

@@ -10,6 +10,9 @@ import dns.name
 import pytest
 import pytest_asyncio
 
+from dnsguard.core.message import AddRecords, Applied, DeleteRRset, Message, Unreachable
+from dnsguard.core.names import is_within
+from dnsguard.core.records import Key, parse_records
 from dnsguard.wire.decode import Answer
 from dnsguard.wire.publisher import DnsPublisher
 from tests.daemon.test_serve import start
@@ -48,6 +51,16 @@ class House:
         headers = {"If-Match": "*", "Prefer": "wait=20"}
         async with self._http.post(f"{self._url}/v1/zones/{zone}/plans", json=document, headers=headers) as answer:
             assert answer.status in {200, 202}, await answer.text()
+            return dict(await answer.json())
+
+    async def answered(self, zone: str, path: str = "plans", **document: object) -> tuple[int, dict[str, Any]]:
+        """Return the status and the document that a plan is answered with, whatever becomes of it."""
+        headers = {"If-Match": "*", "Prefer": "wait=20"}
+        async with self._http.post(f"{self._url}/v1/zones/{zone}/{path}", json=document, headers=headers) as answer:
+            return answer.status, dict(await answer.json())
+
+    async def shown(self, path: str) -> dict[str, Any]:
+        async with self._http.get(f"{self._url}{path}") as answer:
             return dict(await answer.json())
 
     async def addresses(self, name: str) -> list[bytes]:
@@ -93,3 +106,91 @@ async def test_plans_are_published_replaced_and_retired_over_a_crash_in_both_lay
         gone = await house.plan(zone_name, retire=[{"name": "host7", "type": "A"}])
         assert gone["state"] == "published"
         assert await house.addresses(f"host7.{zone_name}") == []
+
+
+DS = f"12345 13 2 {'00' * 32}"
+
+
+async def stands(house: House, of: Key) -> bool:
+    found = await house.publisher.read(next(zone for zone in LAYOUTS if is_within(of.name, zone)), [of.name])
+    assert not isinstance(found, Unreachable)
+    return of in found.rrsets
+
+
+async def test_no_plan_takes_a_ds_along_with_its_ns_and_a_rollback_restores_both(house: House) -> None:
+    for zone in LAYOUTS:
+        ns, ds = Key(f"child.{zone}", "NS"), Key(f"child.{zone}", "DS")
+        both = [rrset("child", "NS", "ns.elsewhere.test."), rrset("child", "DS", DS)]
+        assert (await house.plan(zone, rrsets=both))["state"] == "published"
+        status, refused = await house.answered(zone, retire=[{"name": "child", "type": "NS"}])
+        assert (status, refused["guard"]) == (422, "ds_beside_ns")
+        assert f"retire both {ns} and {ds} in one plan" in refused["detail"]
+        status, refused = await house.answered(zone, rrsets=[rrset("other", "DS", DS)])
+        assert (status, refused["guard"]) == (422, "ds_beside_ns")
+        gone = [{"name": "child", "type": "NS"}, {"name": "child", "type": "DS"}]
+        assert (await house.plan(zone, retire=gone))["state"] == "published"
+        assert not await stands(house, ds)
+        status, back = await house.answered(zone, "rollback", to=1)
+        assert (status, back["state"]) == (200, "published")
+        assert await stands(house, ds)
+
+
+async def test_a_delegation_lost_past_dnsguard_comes_back_whole_with_a_plan_for_its_ns(house: House) -> None:
+    """On BIND the DS goes with the NS; the plan says nothing of it, and the answer is "published" all the same."""
+    zone = "inline.test."
+    ns, ds = Key(f"child.{zone}", "NS"), Key(f"child.{zone}", "DS")
+    both = [rrset("child", "NS", "ns.elsewhere.test."), rrset("child", "DS", DS)]
+    assert (await house.plan(zone, rrsets=both))["state"] == "published"
+    assert await house.publisher.publish(Message(zone, (), (DeleteRRset(ns), DeleteRRset(ds)))) == Applied()
+    plan = await house.plan(zone, rrsets=[rrset("child", "NS", "other.elsewhere.test.")])
+    assert plan["state"] == "published"
+    assert await stands(house, ns)
+    assert await stands(house, ds)
+
+
+async def test_an_ns_that_nobody_manages_carries_a_ds_and_keeps_a_ds_that_nobody_manages(house: House) -> None:
+    zone = "inline.test."
+    ns, ds = Key(f"child.{zone}", "NS"), Key(f"child.{zone}", "DS")
+    by_hand = AddRecords(ns, parse_records("NS", 60, ["ns.elsewhere.test."]))
+    assert await house.publisher.publish(Message(zone, (), (by_hand,))) == Applied()
+    assert (await house.plan(zone, rrsets=[rrset("child", "DS", DS)]))["state"] == "published"
+    other = (
+        AddRecords(Key(f"unsigned.{zone}", "NS"), by_hand.records),
+        AddRecords(Key(f"unsigned.{zone}", "DS"), parse_records("DS", 60, [DS])),
+    )
+    assert await house.publisher.publish(Message(zone, (), other)) == Applied()
+    retired = [{"name": "unsigned", "type": "NS"}]
+    status, refused = await house.answered(zone, retire=retired, adopt=True)
+    assert (status, refused["guard"]) == (422, "ds_beside_ns")
+    assert await stands(house, ds)
+
+
+REFUSED_THERE = {
+    "bind": [
+        ([rrset("office", "MX", "10 nobody.inline.test.")], "has no A or AAAA record in the zone"),
+        ([rrset("sub_host", "A", "192.0.2.1")], "is no host name"),
+        ([rrset("_sip._tcp", "SRV", "0 0 5060 my_host.inline.test.")], "is no host name"),
+        ([rrset("phone", "NAPTR", r'100 50 "s" "z" "!^.*$!\\1!" .')], "the expression"),
+    ],
+    "knot": [([rrset("tree", "DNAME", "elsewhere.test.")], "takes no DNAME above names that exist")],
+    "powerdns": [([rrset("purse", "WALLET", '"x"')], "not every server takes WALLET")],
+}
+
+
+async def test_a_rejection_names_the_record_that_the_server_does_not_take_with_the_reason(
+    house: House, request: pytest.FixtureRequest
+) -> None:
+    zone = "inline.test."
+    innocent = [rrset(f"h{index}", "A", "192.0.2.1") for index in range(6)]
+    theirs = AddRecords(Key(f"below.tree.{zone}", "A"), parse_records("A", 60, ["192.0.2.1"]))
+    assert await house.publisher.publish(Message(zone, (), (theirs,))) == Applied()
+    for bad, said in REFUSED_THERE[request.node.callspec.params["house"]]:
+        status, problem = await house.answered(zone, rrsets=[*innocent, *bad])
+        assert (status, problem["type"]) == (422, "/problems/rejected")
+        blamed = {(f"{each['name']}.{zone}", each["type"]) for each in bad}
+        assert {(each["name"], each["type"]) for each in problem["suspects"]} <= blamed
+        assert any(said in each["reason"] for each in problem["suspects"])
+        name, rdtype = problem["suspects"][0]["name"], problem["suspects"][0]["type"]
+        assert f"{name} {rdtype}" in problem["detail"]
+        assert (await house.shown(problem["plan"]))["suspects"] == problem["suspects"]
+        assert await house.addresses(f"h0.{zone}") == []

@@ -29,6 +29,7 @@ FORGED = Key(f"_dnsguard.{ZONE}", "TXT")
 SOA = parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 1 1 1 1 1"])
 NEWER_SOA = parse_records("SOA", 60, [f"ns.{ZONE} hostmaster.{ZONE} 9 1 1 1 1"])
 NS = parse_records("NS", 60, [f"ns.{ZONE}"])
+DS = parse_records("DS", 60, [f"12345 13 2 {'00' * 32}"])
 LONG = parse_records("TXT", 60, [" ".join(f'"{n:03}{"x" * 240}"' for _ in range(3)) for n in range(99)])
 DNAME = parse_records("DNAME", 60, ["elsewhere.test."])
 RING: dict[Key, Wanted] = {
@@ -111,6 +112,7 @@ DOOR: dict[str, tuple[int, Story]] = {
         ),
     ),
     "rrset_is_bounded": (1, judged(Door({ALIAS: TWO_CNAMES}), prefix)),
+    "contents_are_stored": (1, judged(Door({key("*", "NS"): NS}), prefix)),
     "generation_forward": (4, judged(Door({WWW: a("192.0.2.2")}, before=IN_FORCE, stated=1), lost)),
 }
 
@@ -196,6 +198,11 @@ UNSPOKEN = {
         Door({WWW: a("192.0.2.1"), ALIAS: ELSEWHERE}),
         promised_in_vain,
         "cname_alone_on_the_wire rejects the plan later, and 4 lets it; the door says it before it promises",
+    ),
+    "ds_beside_ns": Unspoken(
+        Door({key("child", "DS"): DS}),
+        promised_in_vain,
+        "ds_beside_ns_on_the_wire rejects the plan later, and 4 lets it; the door says it before it promises",
     ),
     "unmanaged_contents_kept": Unspoken(
         Door({WWW: a("192.0.2.1")}, stranger={WWW: THEIRS}),

@@ -50,7 +50,7 @@ from tests.lab.stage import (
     publish,
     settled,
 )
-from tests.lab.test_door_guards_needed import DOOR, UNSPOKEN
+from tests.lab.test_door_guards_needed import DOOR, DS, NS, UNSPOKEN
 from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key
 
 
@@ -93,7 +93,19 @@ async def test_without_targets_first_a_plan_is_rejected_because_of_where_it_is_c
         assert rig.entry(generation).state is state
 
 
-ALONE = ("unmanaged_contents_kept_on_the_wire", "unmanaged_as_seen", "targets_first")
+async def test_without_ds_beside_ns_on_the_wire_nobody_knows_why_a_plan_is_rejected() -> None:
+    """The prerequisite `no_ds_orphaned` alone keeps a DS from being lost: 4 asks for a reason, and cannot judge it."""
+    for guards, known in ((GUARDED, True), (without(GUARDED, "ds_beside_ns_on_the_wire"), False)):
+        rig = Rig(guards=guards)
+        rig.primary.contents = {key("child", "NS"): NS}
+        generation = await rig.submit({key("child", "DS"): DS})
+        rig.primary.contents = {}
+        await settled(rig)
+        assert rig.on_wire(key("child", "DS")) is None
+        assert ("no NS RRset beside it" in (rig.entry(generation).why or "")) is known
+
+
+ALONE = ("ds_beside_ns_on_the_wire", "unmanaged_contents_kept_on_the_wire", "unmanaged_as_seen", "targets_first")
 """Guards of which no invariant can speak, each with a test of its own above."""
 
 
@@ -146,6 +158,15 @@ async def an_alias_that_came_since(guards: Guards) -> Violation | None:
     rig = Rig(guards=guards)
     await rig.submit({WWW: a("192.0.2.1")})
     rig.primary.contents = {ALIAS: ELSEWHERE}
+    await settled(rig)
+    return prefix(rig)
+
+
+async def a_delegation_that_somebody_removes_before_its_ds_is_published(guards: Guards) -> Violation | None:
+    rig = Rig(guards=guards)
+    rig.primary.contents = {key("child", "NS"): NS}
+    await rig.submit({key("child", "DS"): DS})
+    rig.primary.contents = {}
     await settled(rig)
     return prefix(rig)
 
@@ -234,6 +255,7 @@ BY_HAND: dict[str, tuple[int, Story]] = {
     "fence_of_this_history": (2, by_hand(a_second_database)),
     "cname_alone_on_the_wire": (1, by_hand(something_else_at_the_name_of_a_new_alias)),
     "cname_alone_on_the_wire, versioned": (1, by_hand(something_else_at_the_name_of_an_alias_to_a_node)),
+    "no_ds_orphaned": (1, by_hand(a_delegation_that_somebody_removes_before_its_ds_is_published)),
     "no_cname_beside": (1, by_hand(an_alias_that_came_since)),
     "target_exists": (3, by_hand(a_node_that_vanishes_before_the_flip)),
     "aliases_as_listed": (3, by_hand(a_primary_restored_while_the_clean_up_is_at_it)),

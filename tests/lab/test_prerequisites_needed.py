@@ -49,7 +49,10 @@ from tests.lab.stage import (
     publish,
     settled,
 )
+from tests.lab.test_door_guards_needed import DS, NS
 from tests.workers.rig import ZONE, PickyPublisher, Rig, a, key
+
+CUT_NS, CUT_DS = key("child", "NS"), key("child", "DS")
 
 Kind = type[RRsetIs] | type[RRsetExists] | type[RRsetAbsent] | type[NameInUse] | type[NameNotInUse]
 
@@ -201,6 +204,15 @@ async def an_alias_is_set_back_between_listing_and_deletion(guards: Guards) -> V
     return emptied(rig, a("192.0.2.2"))
 
 
+async def a_delegation_goes_before_its_ds(guards: Guards) -> Violation | None:
+    rig = Rig(guards=guards)
+    rig.primary.contents = {CUT_NS: NS}
+    await rig.submit({CUT_DS: DS})
+    rig.publisher = Between(rig.primary).at(about(CUT_DS), put(rig, {}, CUT_NS))
+    await settled(rig)
+    return prefix(rig)
+
+
 STORIES: list[tuple[str, Kind, int, Story]] = [
     ("fence_as_seen", RRsetAbsent, 2, by_hand(the_first_publication_is_overtaken)),
     ("fence_as_seen", RRsetIs, 2, by_hand(a_publication_is_overtaken)),
@@ -208,6 +220,7 @@ STORIES: list[tuple[str, Kind, int, Story]] = [
     ("no_cname_beside", NameNotInUse, 1, by_hand(records_come_before_an_alias)),
     ("no_cname_beside", NameNotInUse, 1, by_hand(records_come_where_the_first_alias_to_a_node_was_to_be)),
     ("no_cname_beside", RRsetExists, 1, by_hand(somebody_has_records_instead_of_the_alias_to_a_node)),
+    ("no_ds_orphaned", RRsetExists, 1, by_hand(a_delegation_goes_before_its_ds)),
     ("unmanaged_as_seen", RRsetIs, 1, by_hand(contents_that_were_as_wanted_change)),
     ("target_exists", NameInUse, 3, by_hand(the_node_is_gone_before_the_flip)),
     ("aliases_as_listed", RRsetIs, 3, by_hand(an_alias_is_set_back_between_listing_and_deletion)),
@@ -253,8 +266,19 @@ async def a_retired_name_is_brought_back_by_hand_between_listing_and_deletion(gu
     return found(rig).get(WWW) == a("192.0.2.2")
 
 
+async def somebody_elses_ds_comes_beside_an_ns_that_goes(guards: Guards) -> bool:
+    rig = Rig(guards=guards)
+    await rig.submit({CUT_NS: NS})
+    await settled(rig)
+    await rig.submit({CUT_NS: Absence.RETIRED})
+    rig.publisher = Between(rig.primary).at(about(CUT_NS), put(rig, {CUT_DS: DS}))
+    await settled(rig)
+    return rig.on_wire(CUT_DS) == DS
+
+
 UNSPOKEN: dict[tuple[str, Kind], Callable[[Guards], Coroutine[None, None, bool]]] = {
     ("unmanaged_as_seen", RRsetAbsent): somebody_elses_contents_come,
+    ("no_ds_orphaned", RRsetAbsent): somebody_elses_ds_comes_beside_an_ns_that_goes,
     ("aliases_as_listed", RRsetAbsent): a_retired_name_is_brought_back_by_hand_between_listing_and_deletion,
 }
 

@@ -26,7 +26,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.publication import scratch_key
 from dnsguard.core.publication_order import OrderRule
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.lab.ends.store import MemoryStore
@@ -316,10 +316,16 @@ class RecordedStore(MemoryStore):
         return news
 
     async def reject(
-        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+        self,
+        zone: str,
+        generation: int,
+        why: str,
+        at: float,
+        created: Collection[Key] = (),
+        suspects: Sequence[Suspect] = (),
     ) -> int | None:
         """Mark a plan rejected."""
-        appended = await MemoryStore.reject(self, zone, generation, why, at, created)
+        appended = await MemoryStore.reject(self, zone, generation, why, at, created, suspects)
         self.recorder.note(self.who, "store.reject", generation, appended)
         return appended
 

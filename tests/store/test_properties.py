@@ -22,7 +22,7 @@ from dnsguard.store.migrate import migrate
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, ZONE, a, key, submit
 
-KEYS = [key("www"), key("www", "TXT"), key("mail"), key("alias")]
+KEYS = [key("www"), key("www", "TXT"), key("mail"), key("www", "NS"), key("www", "DS")]
 WANTED: st.SearchStrategy[Wanted] = st.one_of(st.just(RETIRED), st.integers(1, 3).map(a))
 PLANS = st.dictionaries(st.sampled_from(KEYS), WANTED, min_size=1, max_size=3)
 STEPS = st.one_of(

@@ -65,6 +65,27 @@ async def test_whole_names_bring_along_what_stands_unchanged_beside_a_change(sto
     ]
 
 
+async def test_the_ns_and_the_ds_of_a_name_are_published_together(store: SqlStore) -> None:
+    ns, ds = key("child", "NS"), key("child", "DS")
+    await accepted(store, {ns: a(1), ds: a(1), key("www"): a(1)})
+    fence = await publish(store, 1)
+    await accepted(store, {ns: a(2)})
+    found = (await store.pending(ZONE, fence)).changes
+    assert [(change.key, change.wanted, change.generation) for change in found] == [(ns, a(2), 2), (ds, a(1), 1)]
+    fence = await publish(store, 2)
+    await accepted(store, {ds: RETIRED})
+    assert [change.key for change in (await store.pending(ZONE, fence)).changes] == [ns, ds]
+    fence = await publish(store, 3)
+    await accepted(store, {ns: a(3)})
+    assert [change.key for change in (await store.pending(ZONE, fence)).changes] == [ns]
+    assert await store.record(ZONE, fence, 2001.0, [(2, "not there")])
+    fence = await publish(store, 4)
+    await accepted(store, {ds: a(4)})
+    fence = await publish(store, 5)
+    assert await store.record(ZONE, fence, 2002.0, [(5, "not there")])
+    assert [change.key for change in (await store.pending(ZONE, fence)).owed] == [ns, ds]
+
+
 async def test_a_publication_under_way_is_resumed_to_its_own_target_or_overtaken(store: SqlStore) -> None:
     for number in range(1, 5):
         await accepted(store, {key(f"host-{number}"): a(number)})

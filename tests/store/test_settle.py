@@ -5,6 +5,7 @@ import pytest
 from dnsguard.core.fence import Fence, Progress
 from dnsguard.core.history import PlanState
 from dnsguard.core.plan import Absence, Before, make_plan
+from dnsguard.core.refusal import Suspect
 from dnsguard.store.sql import SqlStore
 from tests.store.making import HISTORY, RETIRED, UNCOVERED, ZONE, a, accepted, fence_at, key, publish
 
@@ -153,6 +154,19 @@ async def test_a_rejected_plan_is_put_back_by_a_new_generation(store: SqlStore) 
     )
     assert {found.wanted for found in wanted} == {a(66)}
     assert await store.reject(ZONE, bad, "again", 2002.0) is None
+
+
+async def test_the_suspects_of_a_rejection_are_kept_in_their_order_until_it_is_mended(store: SqlStore) -> None:
+    suspects = (Suspect(key("www", "MX"), "why"), Suspect(key("api"), "why not"))
+    await accepted(store, {key("www"): a(1)})
+    fence = await publish(store, 1)
+    bad = await accepted(store, {key("www"): a(66)})
+    assert await store.reject(ZONE, bad, "refused", 2000.0, (), suspects) == 3
+    assert (await store.plan(ZONE, bad))[0].suspects == suspects
+    assert await store.reject(ZONE, 1, "refused", 2001.0, (), suspects[:1]) is None
+    assert (await store.plan(ZONE, 1))[0].suspects == suspects[:1]
+    assert await store.record(ZONE, fence, 2003.0, mended=(1,))
+    assert (await store.plan(ZONE, 1))[0].suspects == ()
 
 
 async def test_no_state_has_what_a_rejected_plan_wanted(store: SqlStore) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dnsguard.core.history import PlanState
 from dnsguard.core.message import AddRecords, Applied, Message, Outcome, Refused, Unknown, octets_of
 from dnsguard.core.publication import scratch_key
-from dnsguard.core.records import Key
+from dnsguard.core.records import Key, parse_records
 from dnsguard.workers.step import Then
 from tests.workers.rig import ZONE, PickyPublisher, Rig, RunningClock, a, key
 
@@ -161,6 +161,50 @@ async def test_a_key_that_may_not_write_below_the_fence_is_named_where_that_woul
         assert (step.event, step.then) == ("primary.refusing", Then.LATER)
         assert "answered REFUSED to a TXT record at control._dnsguard.example.test." in step.detail
     assert rig.entry(bad).state is PlanState.ACCEPTED
+
+
+async def test_a_rejection_names_the_record_that_breaks_a_known_rule_and_what_else_is_suspected_if_none_does() -> None:
+    for forbidden, others in ((key("sub_host"), 0), (key("www"), 4)):
+        rig, _ = on_disk(forbidden={forbidden})
+        known = {key("sub_host"): a("192.0.2.1")} if not others else {}
+        bad = await rig.submit({key(name): a("192.0.2.1") for name in ("www", "api", "db", "mail")} | known)
+        await rig.settle()
+        entry = rig.entry(bad)
+        assert entry.state is PlanState.REJECTED
+        if others:
+            assert {suspect.key for suspect in entry.suspects} == {key(name) for name in ("www", "api", "db", "mail")}
+        else:
+            assert [suspect.key for suspect in entry.suspects] == [key("sub_host")]
+            assert "sub_host.example.test. A" in (entry.why or "")
+        assert not rig.primary.contents.keys() & {forbidden, key("api"), key("db")}
+
+
+@dataclass(slots=True)
+class Target(PickyPublisher):
+    """A primary that, like BIND, refuses an MX whose target has no address."""
+
+    async def publish(self, message: Message) -> Outcome:
+        """Apply one UPDATE unless it has such an MX."""
+        adds = [update for update in message.updates if isinstance(update, AddRecords)]
+        if any(update.key.type == "MX" for update in adds) and key("mail") not in self.primary.contents:
+            self.sent.append(message)
+            return Refused("REFUSED", "one of five guesses")
+        return await PickyPublisher.publish(self, message)
+
+
+async def test_the_target_of_an_mx_is_looked_up_and_no_part_of_the_plan_is_published_to_find_out() -> None:
+    rig = Rig()
+    rig.publisher = Target(rig.primary)
+    mx = parse_records("MX", 300, ["10 mail.example.test."])
+    bad = await rig.submit({key("office", "MX"): mx, **{key(f"h{n}"): a("192.0.2.1") for n in range(6)}})
+    await rig.settle()
+    (suspect,) = rig.entry(bad).suspects
+    assert suspect.key == key("office", "MX")
+    assert suspect.reason == "its target mail.example.test. has no A or AAAA record in the zone"
+    assert not any(of.name.startswith("h") for of in rig.primary.contents)
+    changing = [message for message in rig.publisher.sent if any(u.key.name.startswith("h") for u in message.updates)]
+    assert changing
+    assert all(key("office", "MX") in {update.key for update in message.updates} for message in changing)
 
 
 @dataclass(slots=True)

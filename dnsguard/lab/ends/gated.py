@@ -26,7 +26,7 @@ from dnsguard.core.names import FENCE_LABEL
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.written import Seen
 from dnsguard.lab.ends.primary import MemoryPrimary, MemoryPublisher
 from dnsguard.lab.scheduler.gate import Gate, Turn
@@ -200,12 +200,20 @@ class GatedStore:
         return self._noted("store.record", fence, news)
 
     async def reject(
-        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+        self,
+        zone: str,
+        generation: int,
+        why: str,
+        at: float,
+        created: Collection[Key] = (),
+        suspects: Sequence[Suspect] = (),
     ) -> int | None:
         """Mark a plan rejected and append one that puts its RRsets back."""
         everything = (PLANS, KEPT, RECORD, MANAGED)
         await self.gate.pass_through("store.reject", reads=everything, writes=everything)
-        return self._noted("store.reject", generation, await self.store.reject(zone, generation, why, at, created))
+        return self._noted(
+            "store.reject", generation, await self.store.reject(zone, generation, why, at, created, suspects)
+        )
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone."""

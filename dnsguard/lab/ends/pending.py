@@ -7,6 +7,7 @@ from dataclasses import replace
 from dnsguard.core.fence import Fence
 from dnsguard.core.plan import Absence, Before, Change, fold, sort_key
 from dnsguard.core.records import Key, Records
+from dnsguard.core.server_effects import companions
 from dnsguard.lab.ends.history import MemoryHistory
 
 
@@ -71,12 +72,16 @@ def _with_turned_down(history: MemoryHistory, change: Change, base: int, target:
     return replace(change, earlier=found)
 
 
-def with_neighbours(history: MemoryHistory, changes: tuple[Change, ...], base: int) -> tuple[Change, ...]:
-    """Add what stands unchanged at the names at which something changes."""
+def with_neighbours(
+    history: MemoryHistory, changes: tuple[Change, ...], base: int, *, whole_names: bool
+) -> tuple[Change, ...]:
+    """Add what stands unchanged: all at the names at which something changes, or what stands or falls with a change."""
     names, keys = {change.key.name for change in changes}, {change.key for change in changes}
-    beside = []
+    beside = companions(keys)
+    neighbours = []
     for key in history.changes:
-        found = history.newest_change(key, base) if key.name in names and key not in keys else None
+        wanted = key in beside or (whole_names and key.name in names and key not in keys)
+        found = history.newest_change(key, base) if wanted else None
         if found is not None and isinstance(found[1], Records):
-            beside.append(Change(key, found[1], found[0]))
-    return tuple(sorted((*changes, *beside), key=lambda change: sort_key(change.key)))
+            neighbours.append(Change(key, found[1], found[0]))
+    return tuple(sorted((*changes, *neighbours), key=lambda change: sort_key(change.key)))

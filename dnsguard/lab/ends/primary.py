@@ -26,6 +26,7 @@ from dnsguard.core.message import (
 )
 from dnsguard.core.rdata_names import canonical_rdata, canonical_rdatas
 from dnsguard.core.records import Key, Records, make_records, stored_records
+from dnsguard.core.server_effects import never_stored
 from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.ends.target_checks import dangling
 from dnsguard.lab.scheduler.gate import Gate, OpenGate, Turn
@@ -61,6 +62,8 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
     """Change contents by one update (RFC 2136 section 3.4.2), with what servers silently leave undone."""
     match update:
         case AddRecords(key, records):
+            if never_stored(zone, key) is not None:
+                return
             cname = Key(key.name, "CNAME")
             beside = cname in contents if key != cname else any(k.name == key.name and k != key for k in contents)
             if beside:
@@ -92,6 +95,13 @@ def apply_update(zone: str, contents: Contents, update: Update) -> None:
                 contents[key] = stored_records(key.type, before.ttl, left)
             elif key != (zone, "NS"):
                 del contents[key]
+
+
+def drop_orphaned_ds(contents: Contents, names: Collection[str]) -> None:
+    """Remove DS RRsets beside which no NS is left, or ever was, as BIND does at the end of an UPDATE."""
+    for name in names:
+        if Key(name, "NS") not in contents:
+            contents.pop(Key(name, "DS"), None)
 
 
 def _serial(soa: Records) -> int:
@@ -145,6 +155,7 @@ class MemoryPublisher:
         contents = dict(self.primary.contents)
         for update in message.updates:
             apply_update(message.zone, contents, update)
+        drop_orphaned_ds(contents, {update.key.name for update in message.updates if update.key.type in {"NS", "DS"}})
         if self.primary.checks_targets and message.updates:
             found = dangling(message.zone, self.primary.contents, contents)
             if found is not None:

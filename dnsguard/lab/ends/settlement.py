@@ -2,12 +2,13 @@
 The same rules as the SQL store's, on dictionaries; the store asks them in its own single steps.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dnsguard.core.history import PlanState
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.records import Key, Records
+from dnsguard.core.refusal import Suspect
 from dnsguard.lab.ends.history import MemoryHistory
 
 
@@ -17,16 +18,22 @@ def mend(history: MemoryHistory, generations: Collection[int], at: float) -> boo
     for generation in generations:
         entry = history.entries.get(generation)
         if entry is not None and entry.state is PlanState.FAULTED:
-            history.entries[generation] = replace(entry, state=PlanState.PUBLISHED, settled_at=at, why=None)
+            history.entries[generation] = replace(
+                entry, state=PlanState.PUBLISHED, settled_at=at, why=None, suspects=()
+            )
             found = True
     return found
 
 
-def mark_faulted(history: MemoryHistory, generation: int, why: str, at: float) -> None:
+def mark_faulted(
+    history: MemoryHistory, generation: int, why: str, at: float, suspects: Sequence[Suspect] = ()
+) -> None:
     """Mark a plan at fault: what it wants is still what should be there."""
     entry = history.entries.get(generation)
     if entry is not None and entry.state in {PlanState.ACCEPTED, PlanState.PUBLISHED, PlanState.SUPERSEDED}:
-        history.entries[generation] = replace(entry, state=PlanState.FAULTED, settled_at=at, why=why)
+        history.entries[generation] = replace(
+            entry, state=PlanState.FAULTED, settled_at=at, why=why, suspects=tuple(suspects)
+        )
 
 
 def owed_by(history: MemoryHistory) -> tuple[Change, ...]:

@@ -27,7 +27,7 @@ from dnsguard.core.plan import (
 )
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
-from dnsguard.core.refusal import Refusal
+from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.unchanged import judged, replaced, unchanged_at
 from dnsguard.lab.ends.history import MemoryHistory, answer, answered, append, facts_of, with_backlog
 from dnsguard.lab.ends.pending import changes_between, resumable, with_neighbours
@@ -122,8 +122,7 @@ class MemoryStore:
         changes = changes_between(history, base, target)
         settled = not changes and fence is not None and fence.progress is None
         owed = owed_by(history) if settled and target == base == about.published else ()
-        if whole_names:
-            changes, owed = (with_neighbours(history, each, base) for each in (changes, owed))
+        changes, owed = (with_neighbours(history, each, base, whole_names=whole_names) for each in (changes, owed))
         return Pending(with_backlog(history), known, target, digest, changes, owed)
 
     async def record(
@@ -160,13 +159,19 @@ class MemoryStore:
         return True
 
     async def reject(
-        self, zone: str, generation: int, why: str, at: float, created: Collection[Key] = ()
+        self,
+        zone: str,
+        generation: int,
+        why: str,
+        at: float,
+        created: Collection[Key] = (),
+        suspects: Sequence[Suspect] = (),
     ) -> int | None:
         """Mark a plan rejected and append one that puts its RRsets back."""
         history = await self._turn("store.reject", zone, reads=("history", "record"), writes=("history", "record"))
         entry = history.entries.get(generation)
         if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
-            mark_faulted(history, generation, why, at)
+            mark_faulted(history, generation, why, at, suspects)
             return None
         own = {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
         back = put_back(history, own, generation, created, again=entry.reverts is not None)
@@ -174,9 +179,11 @@ class MemoryStore:
             back = put_back(history, own, generation, created, again=True)
         # Where a newer plan covers something of it, taking it away changes what is to be published, and so gets on.
         if back and back == own and len(back) == entry.rrsets:
-            mark_faulted(history, generation, why, at)
+            mark_faulted(history, generation, why, at, suspects)
             return None
-        history.entries[generation] = replace(entry, state=PlanState.REJECTED, settled_at=at, why=why)
+        history.entries[generation] = replace(
+            entry, state=PlanState.REJECTED, settled_at=at, why=why, suspects=tuple(suspects)
+        )
         here = [key for key, changes in history.changes.items() if generation in changes]
         history.turned_down[generation] = {key: history.changes[key].pop(generation) for key in here}
         for key in history.turned_down[generation].keys() & set(created):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dnsguard.core.history import Accepted, StoreUnavailable, Submission, Unchanged
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan, state_at
 from dnsguard.core.records import Key, Records
-from dnsguard.lab.simulate.slips import ACTS, Slipping
+from dnsguard.lab.simulate.slips import ACTS, Slip, Slipping
 from dnsguard.lab.simulate.world import ADDRESSES, TRIES_MAX, ZONE, World, mail_of, mail_to
 from dnsguard.workers.planner import Planner
 
@@ -36,9 +36,9 @@ async def plan_on(world: World, planner_number: int, plans: int) -> None:
             world.adopting.add(taken)
             world.theirs.pop(taken, None)
         plan = make_plan(ZONE, rrsets, based_on=based_on, adopt=adopt)
-        await _submit(world, who, f"plan {number}", plan)
+        await _submit(world, who, f"plan {number}", Slip(plan))
         if draw.of("again").random() < swarm.again:
-            await _submit(world, who, f"plan {number} again", replace(plan, based_on=None))
+            await _submit(world, who, f"plan {number} again", Slip(replace(plan, based_on=None)))
     world.planners_done += 1
 
 
@@ -49,11 +49,12 @@ async def _slip(world: World, who: str, number: int, kind: str) -> bool:
     facts = Slipping(ZONE, world.keys, newest, {k: standing[k] for k in world.keys if k in standing}, world.policy)
     slip = ACTS[kind](facts)
     if slip is not None:
-        await _submit(world, who, f"slip {number}", slip.plan, slip.hopeless)
+        await _submit(world, who, f"slip {number}", slip)
     return slip is not None
 
 
-async def _submit(world: World, who: str, key: str, plan: Plan, hopeless: str | None = None) -> None:
+async def _submit(world: World, who: str, key: str, slip: Slip) -> None:
+    plan = slip.plan
     submission = Submission(plan, who, world.now(), f"{who} {key}", key.encode())
     for _ in range(TRIES_MAX):
         store, publisher = world.ends(who)
@@ -70,9 +71,11 @@ async def _submit(world: World, who: str, key: str, plan: Plan, hopeless: str | 
                 world.unchanged.append((newest, plan))  # it was so when the request came, not only at some time before
         if isinstance(answer, Accepted):
             world.acknowledged.append(answer.generation)
+            unknown = slip.shows_on_the_wire and (answer.repeated or publisher.looked_at is None)
+            hopeless = None if unknown else slip.hopeless
             if not answer.repeated and not plan.adopt:
                 still = {key: records for key, records in theirs.items() if world.theirs.get(key) == records}
-                hopeless = hopeless or _in_the_way(plan, publisher.looked_at, still)
+                hopeless = hopeless or _in_the_way(plan, publisher.looked_at or {}, still)
             if hopeless is not None:
                 world.hopeless[answer.generation] = hopeless
         break

@@ -13,6 +13,7 @@ from dnsguard.core.records import Key, Records, parse_records
 
 PLAN_RRSETS_MAX = 20
 TTL_S_MAX = 300
+DIGEST = Records(60, (bytes((48, 57, 13, 2)) + bytes(32),))
 ADDRESS = parse_records("A", 60, ["192.0.2.250"])
 
 
@@ -22,6 +23,8 @@ class Slip:
 
     plan: Plan
     hopeless: str | None = None
+    shows_on_the_wire: bool = False
+    """Whether only those who have looked at the primary can know that it is hopeless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,14 @@ def _large_cycle(on: Slipping) -> Slip:
     return Slip(on.plan(rrsets), "no message can hold its names, which point at each other")
 
 
+def _orphaned_ds(on: Slipping) -> Slip:
+    return Slip(on.plan({on.at("orphan", "DS"): DIGEST}), "a DS can't stand without an NS", shows_on_the_wire=True)
+
+
+def _wild_delegation(on: Slipping) -> Slip:
+    return Slip(on.plan({on.at("*", "NS"): Records(60, (name_wire("ns.elsewhere.test."),))}))
+
+
 ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "empty": _empty,
     "too many": _too_many,
@@ -138,6 +149,8 @@ ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
     "apex DNAME": _apex_dname,
     "delegation": _delegation,
     "large cycle": _large_cycle,
+    "orphaned DS": _orphaned_ds,
+    "wildcard delegation": _wild_delegation,
 }
 """What a planner makes of the facts; None where that slip is not possible now."""
 
@@ -145,4 +158,10 @@ ACTS: dict[str, Callable[[Slipping], Slip | None]] = {
 def covered_by_slips(zone: str, keys: Sequence[Key]) -> tuple[Key, ...]:
     """Return the RRsets beside the usual ones, ``keys``, of which a slip may change what stands there."""
     at_apex = (Key(zone, rdtype) for rdtype in ("SOA", "NS", "DNAME"))
-    return fence_key(zone), *at_apex, Key(f"twice.{zone}", "CNAME"), *(Key(key.name, "NS") for key in keys)
+    return (
+        fence_key(zone),
+        *at_apex,
+        Key(f"twice.{zone}", "CNAME"),
+        Key(f"*.{zone}", "NS"),
+        *(Key(key.name, "NS") for key in keys),
+    )

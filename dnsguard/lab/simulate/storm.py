@@ -89,8 +89,8 @@ class StormyPublisher:
     inner: MemoryPublisher
     storm: Storm
     who: str
-    looked_at: Mapping[Key, Records] = field(default_factory=dict)
-    """What the last look at names showed; nothing if the primary did not answer."""
+    looked_at: Mapping[Key, Records] | None = None
+    """What the last look at names showed; None if there was none, or the primary did not answer."""
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the fence."""
@@ -133,7 +133,7 @@ class StormyPublisher:
         await self.storm.hold_up(self.who, "read")
         found = await self.inner.read(zone, names)
         self.storm.note(self.who, "read", tuple(names), found)
-        self.looked_at = {} if isinstance(found, Unreachable) else found.rrsets
+        self.looked_at = None if isinstance(found, Unreachable) else found.rrsets
         return found
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:

@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 from dnsguard.core.fence import fence_key
-from dnsguard.core.history import StoreUnavailable
+from dnsguard.core.history import Accepted, StoreUnavailable, Submission
 from dnsguard.core.layout import alias_to, node_of, target_of
 from dnsguard.core.names import fence_name, name_wire
+from dnsguard.core.plan import make_plan
 from dnsguard.core.records import Key, Records, parse_records
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends.history import MemoryHistory
 from dnsguard.lab.ends.primary import Contents
+from dnsguard.lab.simulate.slips import DIGEST
 from dnsguard.lab.simulate.storm import TOLD
-from dnsguard.lab.simulate.world import NEW_ZONE, ZONE, World
+from dnsguard.lab.simulate.world import DELEGATION, NEW_ZONE, SIGNED, ZONE, World
 from dnsguard.workers.adoption import Adoption, AdoptionRefused, Wish
+from dnsguard.workers.planner import Planner
 from dnsguard.workers.resync import Keep, ResyncRefused, resync
 
 QUIET_LOOKS = 10
@@ -32,6 +35,8 @@ ELSEWHERE = Records(60, (name_wire("elsewhere.test."),))
 SHORT_TTL_S = 7
 OLD_BACKUP = 0.7
 """How often it is an old backup from which somebody restores."""
+DELEGATION_ENDS = 0.7
+"""How often a delegation goes before the DS beside it is published."""
 PERSISTENCE = 5
 RIVAL_MAX, RIVAL_PAUSE_S_MAX = 6, 600.0
 PATIENT = frozenset({"overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip"})
@@ -54,6 +59,8 @@ async def meddle(world: World) -> None:
             await _rival(world)
         elif kind == "adoption":
             await _adopt(world)
+        elif kind == "delegation":
+            await _sign_delegation(world)
         elif kind == "hasty flip" or (kind in PATIENT and world.draw.random() < 0.5):
             await _just_after(world, world.storm.listed, kind)
         elif kind == "no node" and world.swarm.layout == "versioned":
@@ -107,6 +114,23 @@ async def _adopt(world: World) -> None:
     except (AdoptionRefused, StoreUnavailable):
         return
     world.acknowledged += adopted.generations
+
+
+async def _sign_delegation(world: World) -> None:
+    """Delegate a name, have an operator's plan sign it, and perhaps take the NS away before the DS is published."""
+    if not await _act(world, "delegation"):
+        return
+    store, publisher = world.ends(OPERATOR)
+    plan = make_plan(ZONE, {SIGNED: DIGEST})
+    submission = Submission(plan, "operator", world.now())
+    try:
+        answer = await Planner(store, publisher, world.guards, world.policy).submit(submission)
+    except StoreUnavailable:
+        return
+    if isinstance(answer, Accepted):
+        world.acknowledged.append(answer.generation)
+    if world.draw.random() < DELEGATION_ENDS:
+        await _act(world, "delegation ends")
 
 
 async def _rival(world: World) -> None:
@@ -185,6 +209,21 @@ def _hide_fence(_: World, contents: Contents) -> bool:
     return True
 
 
+def _delegate(world: World, contents: Contents) -> bool:
+    if any(key.name == DELEGATION.name for key in (*contents, *world.history.changes)):
+        return False
+    contents[DELEGATION] = world.theirs[DELEGATION] = ELSEWHERE
+    world.visited.add(DELEGATION.name)
+    return True
+
+
+def _undelegate(world: World, contents: Contents) -> bool:
+    """Take the delegation away again while no DS stands beside it, and nobody has taken it over."""
+    if SIGNED in contents or world.theirs.pop(DELEGATION, None) is None or DELEGATION in world.history.changes:
+        return False
+    return contents.pop(DELEGATION, None) is not None
+
+
 def _squat(world: World, contents: Contents) -> bool:
     """Restore the primary to what it was before dnsguard came, and take a name that is on record as published."""
     heads = world.history.heads
@@ -204,6 +243,8 @@ def _leave(world: World, contents: Contents) -> bool:
         alias = Key(key.name, "CNAME")
         if contents.get(alias) == ELSEWHERE:
             del contents[alias]
+        if key == SIGNED:
+            contents.setdefault(DELEGATION, ELSEWHERE)
     return True
 
 
@@ -319,12 +360,14 @@ _ACTS: dict[str, Callable[[World, Contents], bool]] = {
     "shorter TTL": _shorter_ttl,
     "bring back": _bring_back,
     "guest": _guest,
+    "delegation": _delegate,
+    "delegation ends": _undelegate,
 }
 SAID = {
     "address": "puts an address of its own where dnsguard has published nothing",
     "alias": "puts an alias of its own where dnsguard has published nothing",
     "squatter": "restores the primary from before dnsguard, and takes a published name for an alias of its own",
-    "leave": "takes its alias away again",
+    "leave": "goes out of the way of what dnsguard has published",
     "junk fence": "overwrites the fence",
     "hidden fence": "delegates the fence's name away",
     "no node": "deletes the records of a node to which no alias points",
@@ -335,6 +378,8 @@ SAID = {
     "shorter TTL": "changes the TTL of what dnsguard has published",
     "bring back": "puts an address where dnsguard has retired one",
     "guest": "puts a text beside what dnsguard has published",
+    "delegation": "delegates a name of its own",
+    "delegation ends": "takes its delegation away again",
 }
 
 

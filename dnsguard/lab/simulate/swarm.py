@@ -21,6 +21,7 @@ STRANGERS = (
     "hasty restore",
     "old database",
     "adoption",
+    "delegation",
 )
 MEDDLINGS = ("overwrite", "erase", "shorter TTL", "bring back", "guest", "hand flip", "rival", "hasty restore")
 """What a verifier may find: more of it where there is one."""
@@ -40,6 +41,8 @@ SLIPS = (
     "alias beside address",
     "apex DNAME",
     "delegation",
+    "orphaned DS",
+    "wildcard delegation",
 )
 
 

@@ -29,6 +29,11 @@ TRIES_MAX = 60
 ADDRESSES = tuple(parse_records("A", 60, [f"192.0.2.{last}"]) for last in range(1, 200))
 
 
+DELEGATION = Key(f"cut.{ZONE}", "NS")
+SIGNED = Key(DELEGATION.name, "DS")
+"""A delegation that somebody else makes, and the DS that a plan puts beside it."""
+
+
 def mail_of(key: Key) -> Key:
     """Return the MX RRset that points at an address; its name comes before that of the address."""
     return Key(f"mail.{key.name}", "MX")
@@ -124,6 +129,7 @@ class World:
             *self.keys,
             *map(mail_of, self.keys if self.swarm.mail else ()),
             *covered_by_slips(ZONE, self.keys),
+            SIGNED,
         )
         self.primary.checks_targets = self.swarm.mail
         self.policy = Policy(
@@ -174,6 +180,8 @@ class World:
     def put_back(self, contents: Contents) -> None:
         """Have the primary restored from a backup: what was seen of it does not count any more."""
         self.primary.contents = contents
+        if SIGNED in self.history.changes:
+            self.contested.add(SIGNED)  # the delegation that it needs is somebody else's, and may be lost
         self.restored += 1
         self.forget()
         self.theirs, self.junk = {}, None
