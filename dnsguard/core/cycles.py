@@ -7,7 +7,7 @@ from dnsguard.core.publication_order import Arranged, targets_first
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import Submitted
 
-_NAMES_SHOWN = 5
+_NAMES_SHOWN = 10
 
 
 def oversized_cycle(arranged: Arranged) -> tuple[tuple[str, ...], int] | None:
@@ -39,5 +39,5 @@ def cycle_fits_a_message(facts: Submitted) -> Refusal | None:
         "own first, and then what points at them",
         f"≤ {MESSAGE_OCTETS_MAX} octets for names that point at each other",
         f"{octets} octets at {len(names)} names",
-        (("names", ", ".join(names)),),
+        key=next(key for key in facts.plan.keys if key.name == names[0]),
     )
