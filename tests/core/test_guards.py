@@ -14,6 +14,7 @@ from dnsguard.core.fence import Fence
 from dnsguard.core.guards import GUARDED, SubmitGuard
 from dnsguard.core.plan import Absence, Change, make_plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.publication_order import ORDERS
 from dnsguard.core.records import Key, Records
 from dnsguard.core.submission import Submitted
 from dnsguard.core.sweep import Listed, Node
@@ -49,6 +50,8 @@ def test_every_rule_that_is_written_is_asked() -> None:
     public = {rule.__name__ for rule in rules if not rule.__name__.startswith("_")}
     facts_only = {"created_by", "aliases_wanted", "replaced", "standing_before"}
     assert public - facts_only == {rule.__name__ for rule in EVERY}
+    orders = [rule for version, rule in ORDERS.items() if version]
+    assert list(GUARDED.order) == orders
     assert len(set(EVERY)) == len(EVERY)
     assert not set(OCTOBERS) & set(RULES)
 
