@@ -13,7 +13,7 @@ import msgspec
 from dnsguard.api.documents import PlanWanted, Request, RequestError, RRsetNamed, RRsetWanted
 from dnsguard.api.limits import Limits
 from dnsguard.api.problems import NOT_VALID, REFUSED, errors_of, malformed, of_errors, of_refusal
-from dnsguard.api.strict_json import JsonRefused, decode
+from dnsguard.api.strict_json import JsonRefused, decode, scan
 from dnsguard.core.names import NameRefused, parse_name
 from dnsguard.core.plan import Absence, Plan, Wanted, make_plan
 from dnsguard.core.policy import Policy
@@ -70,18 +70,30 @@ def _place_of(error: RequestError) -> list[str]:
 
 def read_document(body: bytes | bytearray, kind: type[Wish], limits: Limits) -> Wish:
     """Read a body as strict JSON of a schema: 400 if it is not JSON, 422 with all that does not fit."""
+    _scan(body, limits, lambda: False)
     try:
-        return _decoded(body, kind, limits)
+        return _decoded(body, kind)
     except msgspec.ValidationError:
         faults = Faults()
-        _note_misfits(_decoded(body, object, limits), kind, faults)
+        _note_misfits(_decoded(body, object), kind, faults)
         faults.raise_any()
         raise
 
 
-def _decoded(body: bytes | bytearray, kind: type[_T], limits: Limits) -> _T:
+def _scan(body: bytes | bytearray, limits: Limits, abandoned: Callable[[], bool]) -> None:
+    def checkpoint() -> None:
+        if abandoned():
+            raise Abandoned
+
     try:
-        return decode(body, kind, limits.depth_max, limits.values_max)
+        scan(body, limits.depth_max, limits.values_max, checkpoint)
+    except JsonRefused as error:
+        raise malformed(str(error)) from None
+
+
+def _decoded(body: bytes | bytearray, kind: type[_T]) -> _T:
+    try:
+        return decode(body, kind)
     except JsonRefused as error:
         raise malformed(str(error)) from None
 
@@ -156,15 +168,16 @@ def read_plan(
     Counts are judged before a single record is read. Raises Abandoned when ``abandoned`` says so, which is
     asked before each RRset.
     """
+    _scan(body, limits, abandoned)
     faults = Faults()
     try:
-        document: PlanWanted | None = _decoded(body, PlanWanted, limits)
+        document: PlanWanted | None = _decoded(body, PlanWanted)
     except msgspec.ValidationError:
         document = None
     rrsets: Iterable[tuple[int, RRsetWanted]]
     retire: Iterable[tuple[int, RRsetNamed]]
     if document is None:
-        value = _decoded(body, object, limits)
+        value = _decoded(body, object)
         _note_misfits(value, PlanWanted, faults)
         rrsets, retire = _fitting(value, "rrsets", RRsetWanted), _fitting(value, "retire", RRsetNamed)
     else:

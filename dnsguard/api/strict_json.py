@@ -8,6 +8,7 @@ import json
 import math
 import re
 from codecs import utf_8_decode
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,10 +20,14 @@ OBJECT_KEYS_MAX = 100
 
 _T = TypeVar("_T")
 _SLICE_OCTETS = 2**16
-# Possessive quantifiers: a string of megabytes leaves nothing behind to go back to.
+_CHECKPOINT_VALUES = 4096
+# Possessive quantifiers: a string of megabytes leaves nothing behind to go back to. Something matches at every place,
+# so that no search goes over the same octets again.
 _TOKEN = re.compile(
+    rb"[ \t\r\n,]*+(?:"
     rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+")(?P<colon>[ \t\r\n]*+:)?+'
-    rb'|(?P<number>-?[0-9][0-9.eE+\-]*+)|(?P<open>[\[{])|(?P<close>[\]}])|(?P<literal>[a-zA-Z]++)|(?P<torn>")',
+    rb'|(?P<number>-?[0-9][0-9.eE+\-]*+)|(?P<open>[\[{])|(?P<close>[\]}])|(?P<literal>[a-zA-Z]++)|(?P<torn>")'
+    rb"|(?P<other>.)|(?P<end>\Z))",
     re.DOTALL,
 )
 _LITERALS = frozenset({b"true", b"false", b"null"})
@@ -34,12 +39,11 @@ class JsonRefused(ValueError):
     """The text is not JSON of the strict kind; the message says what was expected, what was found, and where."""
 
 
-def decode(body: bytes | bytearray, kind: type[_T], depth_max: int, values_max: int) -> _T:
-    """Decode a JSON text into a type. Raises JsonRefused, or msgspec.ValidationError if it does not fit the type.
+def decode(body: bytes | bytearray, kind: type[_T]) -> _T:
+    """Decode a JSON text that was scanned into a type.
 
-    Arrays and objects nest ``depth_max`` deep at most, and there are at most ``values_max`` values in all of them.
+    Raises JsonRefused, or msgspec.ValidationError if it does not fit the type.
     """
-    scan(body, depth_max, values_max)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError:
@@ -50,14 +54,19 @@ def decode(body: bytes | bytearray, kind: type[_T], depth_max: int, values_max: 
 
 def loads(body: bytes | bytearray, depth_max: int, values_max: int) -> object:
     """Return the value that a JSON text stands for: dict, list, str, int, float, bool or None. Raises JsonRefused."""
-    value: Any = decode(body, object, depth_max, values_max)
+    scan(body, depth_max, values_max)
+    value: Any = decode(body, object)
     return value
 
 
-def scan(body: bytes | bytearray, depth_max: int, values_max: int) -> int:
+def scan(
+    body: bytes | bytearray, depth_max: int, values_max: int, checkpoint: Callable[[], None] = lambda: None
+) -> int:
     """Return how many values a JSON text has. Raises JsonRefused for what a decoder would not refuse by itself.
 
+    Arrays and objects nest ``depth_max`` deep at most, and there are at most ``values_max`` values in all of them.
     Syntax is left to the decoder, which must come after this. Memory: the keys of objects that are open.
+    ``checkpoint`` is called every few thousand values, and may raise to end this.
     """
     if not body or body.isspace():
         raise JsonRefused("expected JSON, found an empty body")
@@ -70,30 +79,36 @@ def scan(body: bytes | bytearray, depth_max: int, values_max: int) -> int:
         kind = token.lastgroup
         if kind == "colon":
             if opened and (keys := opened[-1]) is not None:
-                _take_key(token[1], keys)
+                _take_key(token["string"], keys)
             continue
         if kind == "close":
             if opened:
                 opened.pop()
             continue
+        if kind == "end":
+            break
+        if kind == "other":
+            raise JsonRefused(f"expected JSON, found a fault at {_position(body, token.start(kind))}")
         count += 1
+        if count % _CHECKPOINT_VALUES == 0:
+            checkpoint()
         if count > values_max:
             raise JsonRefused(f"expected at most {values_max} values in arrays and objects, found more; split the body")
         if kind == "string":
-            if b"\\" in token[1]:
-                _refuse_lone_surrogates(token[1])
+            if b"\\" in token["string"]:
+                _refuse_lone_surrogates(token["string"])
         elif kind == "number":
-            _refuse_lossy_number(token[0])
+            _refuse_lossy_number(token[kind])
         elif kind == "open":
             if len(opened) == depth_max:
                 raise JsonRefused(f"expected arrays and objects at most {depth_max} deep, found a deeper nesting")
-            opened.append(set() if token[0] == b"{" else None)
+            opened.append(set() if token[kind] == b"{" else None)
         elif kind == "literal":
-            if token[0] not in _LITERALS:
-                shown = token[0][:40].decode("ascii")
-                raise JsonRefused(f"expected JSON, found {shown} at {_position(body, token.start())}")
+            if token[kind] not in _LITERALS:
+                shown = token[kind][:40].decode("ascii")
+                raise JsonRefused(f"expected JSON, found {shown} at {_position(body, token.start(kind))}")
         elif kind == "torn":
-            raise JsonRefused(f"expected JSON, found a string without an end at {_position(body, token.start())}")
+            raise JsonRefused(f"expected JSON, found a string without an end at {_position(body, token.start(kind))}")
     return count
 
 

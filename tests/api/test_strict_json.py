@@ -100,6 +100,11 @@ def test_any_octets_are_read_as_python_reads_them_or_refused(body: bytes) -> Non
     assert json.dumps(value) == json.dumps(json.loads(body))
 
 
+def _read(body: bytes) -> PlanWanted:
+    scan(body, 32, 20_000)
+    return decode(body, PlanWanted)
+
+
 @pytest.mark.parametrize(
     "unit",
     [b"[],", b'"a",', b"{},", b'{"a":1},', b'{"a":{},"b":{}},', b"0.1,", b'"",', b"null,", b'"\\u00e9",', b"[[]],"],
@@ -110,7 +115,7 @@ def test_a_body_that_is_small_on_the_wire_takes_little_memory(unit: bytes) -> No
     tracemalloc.start()
     try:
         with pytest.raises((JsonRefused, msgspec.ValidationError)):
-            decode(body, PlanWanted, 32, 20_000)
+            _read(body)
         assert tracemalloc.get_traced_memory()[1] < 2**18
     finally:
         tracemalloc.stop()
@@ -122,7 +127,17 @@ def test_the_keys_of_an_object_are_bounded_too() -> None:
         loads(f"{{{keys}}}".encode(), 8, VALUES_MAX)
 
 
-@pytest.mark.parametrize("body", [b'"' + b'\\"' * 2**20, b'["a"' + b" " * 2**21, b'{"a"' + b" " * 2**21, b'"' * 2**20])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'"' + b'\\"' * 2**20,
+        b'["a"' + b" " * 2**21,
+        b'{"a"' + b" " * 2**21,
+        b'"' * 2**20,
+        b" " * 2**22 + b"@",
+        b"," * 2**22,
+    ],
+)
 def test_a_torn_text_takes_no_longer_than_its_length(body: bytes) -> None:
     with pytest.raises(JsonRefused):
         loads(body, 8, 2**21)
@@ -135,14 +150,14 @@ def test_a_torn_text_takes_no_longer_than_its_length(body: bytes) -> None:
         (b" \n", "an empty body"),
         (b"NaN", "NaN"),
         (b"[Infinity]", "Infinity"),
-        (b"[-Infinity]", "Infinity at line 1, column 3"),
+        (b"[-Infinity]", "line 1, column 2"),
         (b"[1e999]", "a double can hold"),
         (b"[0.%s]" % (b"1" * 100), "a double can hold"),
         (b'{"a": 1, "b": 2, "a": 1}', "'a' twice"),
         (b'[{"x": {"a": 1, "a": 1}}]', "'a' twice"),
         (b'{"a": 1,}', "line 1, column"),
         (b"[1,\n2", "the end of the body"),
-        (b"{'a': 1}", "line 1, column 3"),
+        (b"{'a': 1}", "line 1, column 2"),
         (b'"a\x00b"', "line 1, column 3"),
         (b'"a\nb"', "line 1, column 3"),
         (b"01", "line 1, column 2"),
