@@ -175,7 +175,7 @@ class Verifier:
         for start in range(0, len(left), PAGE_RRSETS):
             comparison.look_at(left[start : start + PAGE_RRSETS])
             await self.clock.sleep(0)
-        uncommon = comparison.uncommon
+        uncommon = comparison.possibly_opaque
         for start in range(0, len(uncommon), PAGE_RRSETS):
             comparison.note_opaque(uncommon[start : start + PAGE_RRSETS])
             await self.clock.sleep(0)
