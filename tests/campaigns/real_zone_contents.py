@@ -1,5 +1,6 @@
 """A generated zone with what real ones have: hosts, mail, services, delegations with DS and glue, aliases, wildcards,
-long texts, names of any octets, every type with a format, and records that servers store although they are not valid for their type.
+long texts, names of any octets, every type with a format, and records that servers store although dnspython rejects
+them.
 """
 
 import random
