@@ -82,9 +82,9 @@ class Account:
 
     def __str__(self) -> str:
         head = f"{self.server} (seed {self.seed})"
-        lines = [f"{head:<22}{name:<18}{said}" for name, said in self.steps]
-        reasons = [f"{head:<22}{'named':<18}{said}" for said in self.named]
-        return "\n".join([*lines, *reasons, *(f"{head:<22}{'FAULT':<18}{fault}" for fault in self.faults)])
+        lines = [f"{head:<24}{name:<18}{said}" for name, said in self.steps]
+        reasons = [f"{head:<24}{'named':<18}{said}" for said in self.named]
+        return "\n".join([*lines, *reasons, *(f"{head:<24}{'FAULT':<18}{fault}" for fault in self.faults)])
 
 
 class Campaign:
