@@ -38,6 +38,8 @@ SERVERS = ("bind", "knot", "powerdns")
 PORTION = 100
 """RRsets in a message when the zone is filled."""
 WAIT_S = "120"
+NOT_STORED_MAX = 100
+"""So many more RRsets are generated than are asked for: each server refuses or ignores some."""
 ADDED_S = 7
 """What a changed RRset's TTL grows by."""
 KEEPS_CASE = frozenset({"bind"})
@@ -284,11 +286,11 @@ def _types(keys: Iterable[Key]) -> str:
 
 
 def run(kind: str, rrsets: int, seed: int, folder: Path, *, message_rrsets_max: int) -> Account:
-    """Run the campaign on one kind of server."""
+    """Run the campaign on one kind of server, in a zone of at least so many RRsets as it stores them."""
     account = Account(kind, seed)
     settings = f"[policy]\nmessage_rrsets_max = {message_rrsets_max}"
     with open_case(folder, kind, {ZONE: ""}, settings) as case:
-        Campaign(case, account).run(generate(rrsets, seed))
+        Campaign(case, account).run(generate(rrsets + NOT_STORED_MAX, seed))
     return account
 
 
