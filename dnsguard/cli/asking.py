@@ -81,9 +81,9 @@ class Verb(click.Command):
 
 
 class RecordVerb(Verb):
-    """A command that takes records: an argument that begins with a single dash is a record, and no option.
+    """A command that takes names or records: an argument that begins with a single dash is one, and no option.
 
-    One ACME token in 64 begins so. The command's own options may stand anywhere before ``--``.
+    One ACME token in 64 begins so, and names may. The command's own options may stand anywhere before ``--``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -109,8 +109,8 @@ class RecordVerb(Verb):
                     options.append(left.pop())
             elif arg.startswith("--"):
                 raise click.UsageError(
-                    f"no such option: {name}; records that begin with two dashes stand behind '--', as in "
-                    f"'{ctx.info_name} NAME TYPE TTL -- {arg}'",
+                    f"no such option: {name}; write a name or record that begins with two dashes after '--', as in "
+                    f"'{ctx.info_name} … -- … {arg} …'; options go before it",
                     ctx,
                 )
             else:

@@ -168,7 +168,7 @@ async def set_(
     return await write(daemon, display, await daemon.only_zone(zone), "plans", body, manner, PlanAccepted)
 
 
-@click.command(cls=Verb, examples=("dnsguard retire old CNAME", "dnsguard retire --dry-run www AAAA"))
+@click.command(cls=RecordVerb, examples=("dnsguard retire old CNAME", "dnsguard retire --dry-run www AAAA"))
 @click.argument("name")
 @click.argument("type")
 @ZONE
@@ -196,7 +196,7 @@ async def retire(
 
 
 @click.command(
-    cls=Verb,
+    cls=RecordVerb,
     short_help="Give a zone older contents, as a new generation.",
     examples=("dnsguard rollback 40", "dnsguard rollback 40 www A www AAAA --reason 'broken'"),
 )

@@ -14,6 +14,7 @@ from dnsguard.core.plan import Plan, make_plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.server_effects import never_stored
 from dnsguard.core.submission import SERVER_OWNED_TYPES, Standing, Submitted
 
 _NOTED_BY_SERVERS = "TYPE65534"
@@ -87,6 +88,8 @@ def _why_not(zone: str, key: Key, covered: Collection[Key], *, signing_keys: boo
         return "it redirects all names of the zone; retire it"
     if key.type in SIGNING_TYPES and not signing_keys:
         return "a signing server keeps it itself; ask for signing keys if yours does not"
+    if (ignored := never_stored(zone, key)) is not None:
+        return f"{ignored}, so it could not be put back by an update once it is changed or retired"
     return "a plan covers it already" if key in covered else None
 
 

@@ -11,7 +11,7 @@ from dnsguard.core.history import Covered
 from dnsguard.core.layout import Layout, alias_to, live_node, node_name, node_of, target_of
 from dnsguard.core.names import fence_name, is_within
 from dnsguard.core.plan import Absence, Change, Wanted
-from dnsguard.core.records import FAITHFUL_TYPES, Key, Records, has_opaque
+from dnsguard.core.records import Key, Records, has_opaque
 from dnsguard.core.submission import SERVER_OWNED_TYPES
 
 FINDINGS_MAX = 20_000
@@ -140,10 +140,9 @@ class Comparison:
                 self.unmanaged += 1
 
     @property
-    def uncommon(self) -> tuple[Key, ...]:
+    def possibly_opaque(self) -> tuple[Key, ...]:
         """The RRsets in the zone of which it is asked whether they are opaque."""
-        passed_over = SERVER_KEPT_TYPES | FAITHFUL_TYPES
-        return tuple(key for key in self.wire if key.type not in passed_over)
+        return tuple(key for key in self.wire if key.type not in SERVER_KEPT_TYPES)
 
     def note_opaque(self, keys: Iterable[Key]) -> None:
         """Note which of these RRsets of the zone are opaque."""

@@ -50,6 +50,28 @@ def has_names(rdtype: str) -> bool:
     return rdtype in LAYOUTS
 
 
+def is_well_formed(rdtype: str, octets: bytes) -> bool:
+    """Tell whether rdata of A, AAAA, TXT or a type with names has its type's fields and nothing else."""
+    match rdtype:
+        case "A":
+            return len(octets) == 4
+        case "AAAA":
+            return len(octets) == 16
+        case "TXT":
+            return _is_strings(octets)
+    try:
+        return _fields(LAYOUTS[rdtype], octets, 0, len(octets), fold_case=False) == octets
+    except (_Malformed, IndexError):
+        return False
+
+
+def _is_strings(octets: bytes) -> bool:
+    at = 0
+    while at < len(octets):
+        at += 1 + octets[at]
+    return 0 < at == len(octets)
+
+
 def expand_rdata(rdtype: str, message: bytes, start: int, end: int) -> bytes:
     """Return the rdata at message[start:end] with its names decompressed, and with their case.
 

@@ -132,7 +132,7 @@ def apex_ns_kept(facts: Submitted) -> Refusal | None:
         if key == (facts.plan.zone, "NS") and isinstance(wanted, Absence):
             return Refusal(
                 "apex_ns_kept",
-                "the zone's own NS RRset can be replaced but not retired",
+                f"{key} is the zone's own NS RRset, which can be replaced but not retired",
                 "records",
                 wanted.value,
                 key=key,

@@ -175,9 +175,9 @@ class Verifier:
         for start in range(0, len(left), PAGE_RRSETS):
             comparison.look_at(left[start : start + PAGE_RRSETS])
             await self.clock.sleep(0)
-        uncommon = comparison.uncommon
-        for start in range(0, len(uncommon), PAGE_RRSETS):
-            comparison.note_opaque(uncommon[start : start + PAGE_RRSETS])
+        keys = comparison.possibly_opaque
+        for start in range(0, len(keys), PAGE_RRSETS):
+            comparison.note_opaque(keys[start : start + PAGE_RRSETS])
             await self.clock.sleep(0)
         found = self.last = comparison.done(generation, base, self.clock.now())
         names = {key.name for finding in found.findings for key, _ in finding.rrsets}

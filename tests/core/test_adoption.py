@@ -54,6 +54,14 @@ def test_what_a_delegation_or_a_dname_hides_is_left_out_with_the_reason() -> Non
     assert "retire it" in dict(selection.left_out)[key("@", "DNAME")]
 
 
+def test_what_an_update_could_not_put_back_is_left_out_with_the_reason() -> None:
+    lasting = {key("old", "MD"): SOME, key("old", "MF"): SOME, key("*", "NS"): SOME, key("*", "DS"): SOME}
+    selection = select(ZONE, WIRE | lasting, (), None)
+    reasons = {each: why for each, why in selection.left_out if "could not be put back" in why}
+    assert reasons.keys() == lasting.keys()
+    assert "servers do not store MD" in reasons[key("old", "MD")]
+
+
 def test_signing_keys_are_taken_when_asked_for() -> None:
     taken = {each for each, _ in select(ZONE, WIRE, (), None, signing_keys=True).taken}
     assert {key("@", "DNSKEY"), key("@", "CDS")} <= taken
