@@ -286,10 +286,10 @@ def test_an_accepted_plan_that_cannot_be_published_yet_is_no_failure_unless_publ
         "  + late.away.test. 60 A 192.0.2.2",
     ]
     again = two_zones("set", "late", "A", "60", "192.0.2.2", "--zone", "away.test.", "--no-wait")
+    here = f"away.test. generation {first + 1}"
     assert again.stdout.splitlines() == [
-        f"unchanged: these contents are accepted already, as of away.test. generation {first + 1}; "
-        "no generation was made",
-        f"accepted as away.test. generation {first + 1}, not yet published",
+        f"unchanged: these contents are accepted already, as of {here}; no generation was made",
+        f"accepted as {here}, not yet published",
     ]
     in_json = two_zones("set", "late", "A", "60", "192.0.2.3", "--zone", "away.test.", "--no-wait", "--json")
     assert in_json.exit_code == 0
