@@ -24,11 +24,11 @@ _RRSETS_AT_ONCE = 5_000
 _HEADER_OCTETS = 12
 
 
-class _TransferRefused(Exception):
+class TransferRefused(Exception):
     """The server answered with an error; the message is its rcode."""
 
 
-class _LimitExceeded(Exception):
+class LimitExceeded(Exception):
     """The transfer is larger than the settings allow; the message names the limit."""
 
 
@@ -56,7 +56,7 @@ async def _transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Ma
         signer = Signer(primary)
         request = signer.sign(encode_question(zone, AXFR), now())
         writer.write(len(request.wire).to_bytes(2, "big") + request.wire)
-        assembly = _Assembly(zone, primary.transfer, signer, request, now)
+        assembly = Assembly(zone, primary.transfer, signer, request, now)
         while not assembly.is_complete:
             async with asyncio.timeout(primary.timeout_s):
                 wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
@@ -66,12 +66,12 @@ async def _transfer(primary: Primary, zone: str, now: Callable[[], float]) -> Ma
         # Without a signature a server's word may be about its permissions, too: PowerDNS says so.
         advice = f"; {_to_allow(primary, zone)}" if refused.rcode else ""
         return Unreachable(f"the transfer of {zone} was given up: {refused}{advice}")
-    except _TransferRefused as refused:
+    except TransferRefused as refused:
         advice = _to_allow(primary, zone)
         return Unreachable(f"the transfer of {zone} was given up: {primary} answered {refused}; {advice}")
     except Unreadable as unreadable:
         return Unreachable(f"the transfer of {zone} was given up: {unreadable}")
-    except _LimitExceeded as exceeded:
+    except LimitExceeded as exceeded:
         return Unreachable(str(exceeded))
     except TimeoutError:
         return Unreachable(f"the transfer of {zone} stood still for {primary.timeout_s:g} s")
@@ -90,7 +90,7 @@ def _to_allow(primary: Primary, zone: str) -> str:
     )
 
 
-class _Assembly:
+class Assembly:
     """A zone on its way in, message by message: verified, bounded, decoded. It only computes."""
 
     def __init__(
@@ -106,23 +106,23 @@ class _Assembly:
         self._octets = self._records = 0
 
     def take(self, wire: bytes) -> None:
-        """Add the next message. Raises NotAuthentic, Unreadable, _TransferRefused, _LimitExceeded."""
+        """Add the next message. Raises NotAuthentic, Unreadable, TransferRefused, LimitExceeded."""
         if len(wire) < _HEADER_OCTETS:
             raise Unreadable("the message is malformed; expected a DNS message")
         self._octets += len(wire)
         self._records += unpack_from("!H", wire, 6)[0]
         limits = self._limits
         if self._octets > limits.octets_max:
-            raise _LimitExceeded(
+            raise LimitExceeded(
                 _too_much(self._zone, "has more than", f"{limits.octets_max} octets", "transfer_octets_max")
             )
         if self._records > limits.records_max:
-            raise _LimitExceeded(
+            raise LimitExceeded(
                 _too_much(self._zone, "has more than", f"{limits.records_max} records", "transfer_records_max")
             )
         answer = decode_answer(self._responses.open(wire, self._now()))
         if answer.rcode != "NOERROR":
-            raise _TransferRefused(answer.rcode)
+            raise TransferRefused(answer.rcode)
         records = answer.answer
         is_begun = self._first is not None
         if not records or (not is_begun and (records[0].name, records[0].type) != (self._zone, "SOA")):
