@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,20 +13,124 @@ from dnsguard.api.app import reconfigure
 from dnsguard.api.endpoint import Endpoint
 from dnsguard.api.endpoints import ENDPOINTS
 from dnsguard.api.tokens import Access, Token, Tokens, make_tokens
-from tests.api.house import ADMIN, OTHER_ZONE, OTHERS, PLANS, READER, WRITER, Door, plan
+from tests.api.house import (
+    ADMIN,
+    OTHER_ZONE,
+    OTHERS,
+    PLANS,
+    READER,
+    WRITER,
+    ZONE,
+    Door,
+    House,
+    Reply,
+    open_door,
+    plan,
+    rrset,
+)
+
+CALLERS: dict[str, str | None] = {"none": None, "unknown": "wrong", "read": "read", "write": "write", "admin": "admin"}
+"""Who asks: nobody, an unknown token, and tokens with each access, limited to one zone."""
+READING = {"none": 401, "unknown": 403, "read": 200, "write": 200, "admin": 200}
+OPEN = dict.fromkeys(CALLERS, 200)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
-async def test_everything_but_health_needs_a_token(door: Door, endpoint: Endpoint) -> None:
-    path = endpoint.path.replace("{zone}", "example.test").replace("{generation}", "1")
-    reply = await door.ask(endpoint.method, path, token=None)
-    if endpoint.path.startswith("/v1/health/"):
-        assert reply.status == 200
-        return
-    assert (reply.status, reply.body["type"]) == (401, "/problems/token-missing")
-    assert reply.headers["WWW-Authenticate"] == 'Bearer realm="dnsguard"'
-    wrong = await door.ask(endpoint.method, path, token="wrong")
-    assert (wrong.status, wrong.body["type"]) == (403, "/problems/forbidden")
+def writing(status: int) -> dict[str, int]:
+    """Return a row for an endpoint that needs write access and answers an allowed caller with this status."""
+    return {"none": 401, "unknown": 403, "read": 403, "write": status, "admin": status}
+
+
+def administering(status: int) -> dict[str, int]:
+    """Return a row for an endpoint that needs administration."""
+    return {"none": 401, "unknown": 403, "read": 403, "write": 403, "admin": status}
+
+
+BODIES = {
+    "rollBack": {"to": 0},
+    "resyncZone": {"keep": "wire"},
+    "adoptZone": {"names": []},
+}
+QUERIES = {"listDifferences": "?from=0"}
+OWN_ZONE = {
+    "submitPlan": writing(202),
+    "rollBack": writing(422),  # there is nothing to go back from
+    "resyncZone": administering(409),  # there is nothing to settle
+    "verifyZone": writing(200),
+    "adoptZone": administering(200),  # no name is given, so nothing is taken over
+    "listZones": READING,
+    "showZone": READING,
+    "listPlans": READING,
+    "showPlan": READING | {"read": 404, "write": 404, "admin": 404},  # there is no plan yet
+    "listRRsets": READING,
+    "listDifferences": READING,
+    "live": OPEN,
+    "ready": OPEN,
+    "metrics": READING | {"read": 403, "write": 403, "admin": 403},  # it tells of every zone
+    "openapi": READING,
+}
+"""The status of each endpoint for each caller, about a zone that the token is for."""
+OTHER_ZONE_FORBIDDEN = {"none": 401, "unknown": 403, "read": 403, "write": 403, "admin": 403}
+"""And about any other zone, whether it exists or not."""
+
+
+@pytest.fixture
+async def guest_door(house: House) -> AsyncIterator[Door]:
+    """Tokens of each access, for one zone."""
+    zones = frozenset({ZONE})
+    tokens = make_tokens(
+        Token(access, hashlib.sha256(access.encode()).hexdigest(), access, zones)
+        for access in ("read", "write", "admin")
+    )
+    async with open_door(house, tokens=tokens) as door:
+        yield door
+
+
+async def ask_endpoint(door: Door, endpoint: Endpoint, caller: str, zone: str) -> Reply:
+    """Ask an endpoint what it is for, as a caller of the matrix."""
+    path = endpoint.path.replace("{zone}", zone).replace("{generation}", "1") + QUERIES.get(endpoint.name, "")
+    headers = {"If-Match": "*"} if endpoint.body is not None else {}
+    body = plan(rrset(caller)) if endpoint.name == "submitPlan" else BODIES.get(endpoint.name)
+    return await door.ask(endpoint.method, path, token=CALLERS[caller], body=body, headers=headers)
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert {endpoint.name for endpoint in ENDPOINTS} == OWN_ZONE.keys()
+    assert {endpoint.name for endpoint in ENDPOINTS if endpoint.body is not None} == {"submitPlan", *BODIES}
+    assert all(row.keys() == CALLERS.keys() for row in OWN_ZONE.values())
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+async def test_a_route_answers_each_caller_as_the_matrix_says(guest_door: Door, endpoint: Endpoint) -> None:
+    replies = {caller: await ask_endpoint(guest_door, endpoint, caller, ZONE) for caller in CALLERS}
+    assert {caller: reply.status for caller, reply in replies.items()} == OWN_ZONE[endpoint.name]
+    for reply in replies.values():
+        if reply.status == 401:
+            assert reply.body["type"] == "/problems/token-missing"
+            assert reply.headers["WWW-Authenticate"] == 'Bearer realm="dnsguard"'
+        if reply.status == 403:
+            assert reply.body["type"] == "/problems/forbidden"
+
+
+@pytest.mark.parametrize(
+    "endpoint", [each for each in ENDPOINTS if "{zone}" in each.path], ids=lambda endpoint: endpoint.name
+)
+async def test_no_caller_reaches_a_zone_that_its_token_is_not_for(guest_door: Door, endpoint: Endpoint) -> None:
+    for zone in (OTHER_ZONE, "unknown.test.", "www.example.test."):
+        replies = {caller: await ask_endpoint(guest_door, endpoint, caller, zone) for caller in CALLERS}
+        assert {caller: reply.status for caller, reply in replies.items()} == OTHER_ZONE_FORBIDDEN, zone
+    assert (await guest_door.house.store.zone(OTHER_ZONE)).newest == 0
+    assert guest_door.house.woken == []
+
+
+@pytest.mark.parametrize("name", ["verifyZone", "adoptZone"])
+async def test_a_read_token_starts_no_transfer(guest_door: Door, name: str) -> None:
+    (endpoint,) = [each for each in ENDPOINTS if each.name == name]
+    assert (await ask_endpoint(guest_door, endpoint, "read", ZONE)).status == 403
+    assert guest_door.house.verifiers.get(ZONE) is None or guest_door.house.verifiers[ZONE].attempted_at is None
+
+
+async def test_an_unlimited_token_of_any_access_reads_the_metrics(door: Door) -> None:
+    assert (await door.get("/metrics", token=READER)).status == 200
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic YWRtaW46YWRtaW4=", "admin-token"])

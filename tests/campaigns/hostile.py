@@ -169,7 +169,9 @@ def verdict(result: Result) -> list[str]:
                 f"expected at most {RSS_GROWTH_MB_MAX:.0f} MB more"
             )
         if end.descriptors - warm.descriptors > DESCRIPTORS_GROWTH_MAX:
-            found.append(f"open descriptors grew from {warm.descriptors} to {end.descriptors}; expected them to stay flat")
+            found.append(
+                f"open descriptors grew from {warm.descriptors} to {end.descriptors}; expected them to stay flat"
+            )
     return found
 
 
@@ -178,7 +180,11 @@ def figures(result: Result) -> dict[str, Any]:
     times = {**result.readers.cpu_us, **result.sockets.cpu_us}
     worst = {**result.readers.worst_us, **result.sockets.worst_us}
     return {
-        "messages": {"readers": result.readers.messages, "sockets": result.sockets.messages, "http": result.http.requests},
+        "messages": {
+            "readers": result.readers.messages,
+            "sockets": result.sockets.messages,
+            "http": result.http.requests,
+        },
         "took_s": {name: round(seconds, 1) for name, seconds in result.took_s.items()},
         "time_ms": {
             name: {"p99": round((share_of(values, 0.99) or 0) / 1000, 3), "max": round(worst[name] / 1000, 3)}
@@ -188,7 +194,10 @@ def figures(result: Result) -> dict[str, Any]:
             word: None if (value := share_of(result.http.live_ms, share)) is None else round(value, 1)
             for word, share in (("median", 0.5), ("p99", 0.99), ("max", 1.0))
         },
-        "usage": {name: {"rss_mb": round(each.rss_mb, 1), "descriptors": each.descriptors} for name, each in result.usage.items()},
+        "usage": {
+            name: {"rss_mb": round(each.rss_mb, 1), "descriptors": each.descriptors}
+            for name, each in result.usage.items()
+        },
         "dns": dict(sorted((result.readers.calls + result.sockets.calls).items())),
         "http": _statuses(result.http.outcomes),
     }

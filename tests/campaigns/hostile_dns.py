@@ -177,7 +177,9 @@ def mutate(chance: random.Random, wire: bytes, others: Sequence[bytes]) -> bytes
             case 2:
                 octets[at : at + 2] = pack("!H", chance.choice((0, 1, 2, 255, 0x7FFF, 0xFFFF, len(octets))))
             case 3:
-                octets[at : at + 2] = pack("!H", 0xC000 | chance.choice((at, max(0, at - 2), 12, 0x3FFF, at + 2)) & 0xFFFF)
+                octets[at : at + 2] = pack(
+                    "!H", 0xC000 | chance.choice((at, max(0, at - 2), 12, 0x3FFF, at + 2)) & 0xFFFF
+                )
             case 4:
                 del octets[at:]
             case 5:
@@ -278,7 +280,9 @@ class Readers:
             times.append(took * 1e6)
         account.worst_us[name] = max(account.worst_us.get(name, 0.0), took * 1e6)
         if took > CPU_S_MAX:
-            account.breach(f"{name} took {took:.2f} s of processor time for one message; expected at most {CPU_S_MAX:g} s")
+            account.breach(
+                f"{name} took {took:.2f} s of processor time for one message; expected at most {CPU_S_MAX:g} s"
+            )
 
 
 def signed(wire: bytes, request_mac: bytes, now: float) -> bytes:

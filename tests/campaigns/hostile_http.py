@@ -48,8 +48,15 @@ class Maker:
 
     def head(self, method: str = "POST", path: str = f"/v1/zones/{ZONE}/plans", *more: str) -> bytes:
         """Return a head that is well-formed up to the lines that are added."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", f"Authorization: Bearer {self.token}", "If-Match: *"]
-        return "\r\n".join([*lines, "Content-Type: application/json", *more]).encode("utf-8", "surrogateescape") + b"\r\n"
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            f"Host: {self.host}",
+            f"Authorization: Bearer {self.token}",
+            "If-Match: *",
+        ]
+        return (
+            "\r\n".join([*lines, "Content-Type: application/json", *more]).encode("utf-8", "surrogateescape") + b"\r\n"
+        )
 
     def post(self, body: bytes, *more: str) -> bytes:
         """Return a plan's request with any body."""
@@ -63,7 +70,11 @@ class Maker:
 
     def text(self, most: int = 40) -> str:
         """Return characters that mean something somewhere."""
-        return "".join(self.chance.choices("aZ09%/?#&=;:@.\\'\"<>{}[]()|*+~^` \t\0\r\n\x1b\x7f\u00e9\u4e2d", k=self.chance.randrange(1, most)))
+        return "".join(
+            self.chance.choices(
+                "aZ09%/?#&=;:@.\\'\"<>{}[]()|*+~^` \t\0\r\n\x1b\x7f\u00e9\u4e2d", k=self.chance.randrange(1, most)
+            )
+        )
 
 
 def _octets_changed(maker: Maker) -> bytes:
@@ -84,11 +95,25 @@ def _octets_changed(maker: Maker) -> bytes:
 
 def _request_line(maker: Maker) -> bytes:
     lines = (
-        b"GET", b"GET /", b"GET / HTTP/9.9", b"GET / HTTP/1.1 x", b" GET / HTTP/1.1", b"\x16\x03\x01\x02\0\x01", b"\0" * 50,
-        b"GET http://[::1 HTTP/1.1", b"GET //evil.example/ HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"PRI * HTTP/2.0",
-        b"OPTIONS * HTTP/1.1", b"GET /" + b"a" * maker.chance.randrange(20_000) + b" HTTP/1.1", maker.text().encode(),
-        b"X" * 9_000 + b" / HTTP/1.1", b"GET /v1/zones HTTP/0.9", b"GET /v1/zones HTTP/1.0", b"get /v1/zones http/1.1",
-    )  # fmt: skip
+        b"GET",
+        b"GET /",
+        b"GET / HTTP/9.9",
+        b"GET / HTTP/1.1 x",
+        b" GET / HTTP/1.1",
+        b"\x16\x03\x01\x02\0\x01",
+        b"\0" * 50,
+        b"GET http://[::1 HTTP/1.1",
+        b"GET //evil.example/ HTTP/1.1",
+        b"CONNECT a:1 HTTP/1.1",
+        b"PRI * HTTP/2.0",
+        b"OPTIONS * HTTP/1.1",
+        b"GET /" + b"a" * maker.chance.randrange(20_000) + b" HTTP/1.1",
+        maker.text().encode(),
+        b"X" * 9_000 + b" / HTTP/1.1",
+        b"GET /v1/zones HTTP/0.9",
+        b"GET /v1/zones HTTP/1.0",
+        b"get /v1/zones http/1.1",
+    )
     tail = f"\r\nHost: {maker.host}\r\nAuthorization: Bearer {maker.token}\r\n\r\n".encode()
     return maker.chance.choice(lines) + tail
 
@@ -96,15 +121,40 @@ def _request_line(maker: Maker) -> bytes:
 def _header(maker: Maker) -> bytes:
     text = maker.text().replace("\0", "")
     lines = (
-        "Content-Length: -1", "Content-Length: 1e3", "Content-Length: 99999999999999999999", "Content-Length: 5\r\nContent-Length: 6",
-        "Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked, identity",
-        "Content-Encoding: gzip\r\nContent-Length: 3", "Content-Encoding: br\r\nContent-Length: 3", "Expect: 200-ok",
-        "Expect: 100-continue", "X: " + "a" * maker.chance.randrange(40_000), "A: b\r\n" * maker.chance.randrange(300) + "A: b",
-        "No colon", " folded", "X\0: y", "X: y\0", f"{text}: x", f"X: {text}", f"If-Match: {text}", f"Prefer: wait={text}",
-        "Prefer: wait=99999999999999999999", f"Idempotency-Key: {text}", "Idempotency-Key: " + "k" * 300, "Upgrade: websocket\r\nConnection: Upgrade",
-        "Connection: close, keep-alive, " + text, "Content-Type: text/xml", "Content-Type: application/json; charset=utf-7",
-        "Authorization: Basic eDp5", "Cookie: " + text, "Range: bytes=0-1,2-", "X-Forwarded-Host: evil.example", "Trailer: If-Match",
-    )  # fmt: skip
+        "Content-Length: -1",
+        "Content-Length: 1e3",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked, identity",
+        "Content-Encoding: gzip\r\nContent-Length: 3",
+        "Content-Encoding: br\r\nContent-Length: 3",
+        "Expect: 200-ok",
+        "Expect: 100-continue",
+        "X: " + "a" * maker.chance.randrange(40_000),
+        "A: b\r\n" * maker.chance.randrange(300) + "A: b",
+        "No colon",
+        " folded",
+        "X\0: y",
+        "X: y\0",
+        f"{text}: x",
+        f"X: {text}",
+        f"If-Match: {text}",
+        f"Prefer: wait={text}",
+        "Prefer: wait=99999999999999999999",
+        f"Idempotency-Key: {text}",
+        "Idempotency-Key: " + "k" * 300,
+        "Upgrade: websocket\r\nConnection: Upgrade",
+        "Connection: close, keep-alive, " + text,
+        "Content-Type: text/xml",
+        "Content-Type: application/json; charset=utf-7",
+        "Authorization: Basic eDp5",
+        "Cookie: " + text,
+        "Range: bytes=0-1,2-",
+        "X-Forwarded-Host: evil.example",
+        "Trailer: If-Match",
+    )
     body = maker.plan() if maker.chance.random() < 0.5 else b""
     length = f"\r\nContent-Length: {len(body)}" if body and maker.chance.random() < 0.5 else ""
     return maker.head("POST", f"/v1/zones/{ZONE}/plans", maker.chance.choice(lines) + length) + b"\r\n" + body
@@ -113,47 +163,115 @@ def _header(maker: Maker) -> bytes:
 def _chunks(maker: Maker) -> bytes:
     body = maker.plan()
     chunked = (
-        b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), b"%x;x=%b\r\n%b\r\n0\r\n\r\n" % (len(body), b"y" * 5_000, body),
-        b"-1\r\n%b" % body, b"FFFFFFFFFFFFFFFFF\r\n%b" % body, b"%x\r\n%b" % (len(body) + 5, body), b"5\nhello\n0\n\n",
-        b"%x\r\n%bXX0\r\n\r\n" % (len(body), body), b"".join(b"1\r\n%c\r\n" % each for each in body) + b"0\r\n\r\n",
-        b"0x5\r\nhello\r\n0\r\n\r\n", b"g\r\n", b"5\r\nhel", b"%x\r\n%b\r\n0\r\nIf-Match: 3\r\n\r\n" % (len(body), body), b"",
-    )  # fmt: skip
-    return maker.head("POST", f"/v1/zones/{ZONE}/plans", "Transfer-Encoding: chunked") + b"\r\n" + maker.chance.choice(chunked)
+        b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        b"%x;x=%b\r\n%b\r\n0\r\n\r\n" % (len(body), b"y" * 5_000, body),
+        b"-1\r\n%b" % body,
+        b"FFFFFFFFFFFFFFFFF\r\n%b" % body,
+        b"%x\r\n%b" % (len(body) + 5, body),
+        b"5\nhello\n0\n\n",
+        b"%x\r\n%bXX0\r\n\r\n" % (len(body), body),
+        b"".join(b"1\r\n%c\r\n" % each for each in body) + b"0\r\n\r\n",
+        b"0x5\r\nhello\r\n0\r\n\r\n",
+        b"g\r\n",
+        b"5\r\nhel",
+        b"%x\r\n%b\r\n0\r\nIf-Match: 3\r\n\r\n" % (len(body), body),
+        b"",
+    )
+    return (
+        maker.head("POST", f"/v1/zones/{ZONE}/plans", "Transfer-Encoding: chunked")
+        + b"\r\n"
+        + maker.chance.choice(chunked)
+    )
 
 
 _LARGE = (
-    b"[" * 100_000, b'{"rrsets":' * 20_000, b'{"rrsets":[' + b"{}," * 50_000 + b"{}]}", b"[" + b"1," * 300_000 + b"1]",
-    b'{"rrsets":[],"reason":"' + b"x" * 2_000_000 + b'"}', b'{"a":1},' * 100_000, b" " * 1_000_000, b'"' + b"\\u0000" * 100_000 + b'"',
-)  # fmt: skip
+    b"[" * 100_000,
+    b'{"rrsets":' * 20_000,
+    b'{"rrsets":[' + b"{}," * 50_000 + b"{}]}",
+    b"[" + b"1," * 300_000 + b"1]",
+    b'{"rrsets":[],"reason":"' + b"x" * 2_000_000 + b'"}',
+    b'{"a":1},' * 100_000,
+    b" " * 1_000_000,
+    b'"' + b"\\u0000" * 100_000 + b'"',
+)
 
 
 def _json(maker: Maker) -> bytes:
     chance, text = maker.chance, maker.text()
     if chance.random() < 0.02:
         return maker.post(chance.choice(_LARGE))
-    number = chance.choice(("1e400", "-0", "1" * 400, "1e-9999", "NaN", "Infinity", "0x10", "01", "2147483648", "1.5", "true", "null"))
+    number = chance.choice(
+        ("1e400", "-0", "1" * 400, "1e-9999", "NaN", "Infinity", "0x10", "01", "2147483648", "1.5", "true", "null")
+    )
     rrset = '{"name":"www","type":"A","ttl":60,"records":["192.0.2.1"]}'
     bodies = (
-        f'{{"rrsets":[{{"name":"www","type":"A","ttl":{number},"records":["192.0.2.1"]}}]}}', f'{{"rrsets":[{rrset},{rrset}]}}',
-        f'{{"rrsets":[{rrset}],"rrsets":[]}}', f'{{"rrsets":[{rrset}],{json.dumps(text)}:1}}', "[" * chance.randrange(200),
+        f'{{"rrsets":[{{"name":"www","type":"A","ttl":{number},"records":["192.0.2.1"]}}]}}',
+        f'{{"rrsets":[{rrset},{rrset}]}}',
+        f'{{"rrsets":[{rrset}],"rrsets":[]}}',
+        f'{{"rrsets":[{rrset}],{json.dumps(text)}:1}}',
+        "[" * chance.randrange(200),
         json.dumps({"rrsets": [{"name": text, "type": "A", "ttl": 60, "records": ["192.0.2.1"]}]}),
         json.dumps({"rrsets": [{"name": "www", "type": text, "ttl": 60, "records": ["192.0.2.1"]}]}),
         json.dumps({"rrsets": [{"name": "www", "type": chance.choice(_TYPES), "ttl": 60, "records": [text]}]}),
-        json.dumps({"rrsets": [{"name": "www", "type": chance.choice(_TYPES), "ttl": 60, "records": [f"\\# {number} {text}"]}]}),
-        json.dumps({"rrsets": None}), json.dumps({"rrsets": {}}), json.dumps([]), "null", '""', number, "", "{", '{"rrsets"', text,
-        '{"rrsets":[{"name":"' + "a." * 200 + '","type":"A","ttl":60,"records":[]}]}', '{"rrsets":[],"reason":"\\ud800"}',
-        json.dumps({"rrsets": [{"name": ".".join(["a"] * 126), "type": "TXT", "ttl": 0, "records": ['"' + "x" * 70_000 + '"']}]}),
-        json.dumps({"rrsets": [{"name": "many", "type": "A", "ttl": 60, "records": [f"192.0.2.{n % 256}" for n in range(300)]}]}),
+        json.dumps(
+            {"rrsets": [{"name": "www", "type": chance.choice(_TYPES), "ttl": 60, "records": [f"\\# {number} {text}"]}]}
+        ),
+        json.dumps({"rrsets": None}),
+        json.dumps({"rrsets": {}}),
+        json.dumps([]),
+        "null",
+        '""',
+        number,
+        "",
+        "{",
+        '{"rrsets"',
+        text,
+        '{"rrsets":[{"name":"' + "a." * 200 + '","type":"A","ttl":60,"records":[]}]}',
+        '{"rrsets":[],"reason":"\\ud800"}',
+        json.dumps(
+            {
+                "rrsets": [
+                    {"name": ".".join(["a"] * 126), "type": "TXT", "ttl": 0, "records": ['"' + "x" * 70_000 + '"']}
+                ]
+            }
+        ),
+        json.dumps(
+            {
+                "rrsets": [
+                    {"name": "many", "type": "A", "ttl": 60, "records": [f"192.0.2.{n % 256}" for n in range(300)]}
+                ]
+            }
+        ),
         json.dumps({"rrsets": [], "generation": chance.choice((-1, 0, 2**63, 2**64, 1.5, "1"))}),
-    )  # fmt: skip
+    )
     octets = chance.choice(bodies).encode("utf-8", "surrogatepass")
     if chance.random() < 0.2:
         at = chance.randrange(len(octets) + 1)
-        octets = octets[:at] + chance.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\0")) + octets[at:]
+        octets = (
+            octets[:at] + chance.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\0")) + octets[at:]
+        )
     return maker.post(octets)
 
 
-_TYPES = ("A", "AAAA", "TXT", "MX", "SRV", "CAA", "SVCB", "NAPTR", "LOC", "APL", "TYPE65280", "ANY", "SOA", "NS", "OPT", "TSIG", "RRSIG")
+_TYPES = (
+    "A",
+    "AAAA",
+    "TXT",
+    "MX",
+    "SRV",
+    "CAA",
+    "SVCB",
+    "NAPTR",
+    "LOC",
+    "APL",
+    "TYPE65280",
+    "ANY",
+    "SOA",
+    "NS",
+    "OPT",
+    "TSIG",
+    "RRSIG",
+)
 
 
 def _token(maker: Maker) -> bytes:
@@ -171,22 +289,54 @@ def _truncated(maker: Maker) -> bytes:
 def _path(maker: Maker) -> bytes:
     chance, text = maker.chance, maker.text().replace(" ", "%20").replace("\r", "%0d").replace("\n", "%0a")
     paths = (
-        f"/v1/zones/{text}", f"/v1/zones/{ZONE}/plans/{text}", f"/v1/zones/{ZONE}/rrsets?{text}", "/../../etc/passwd", "/%2e%2e/%00",
-        f"/v1/zones/{ZONE}/rrsets?limit={chance.choice(('0', '-1', '1e9', '9' * 50, text))}", f"/v1/zones/{ZONE}/rrsets?after={text}",
-        f"/v1/zones/{ZONE}/differences?from={chance.choice(('0', '-1', '9' * 30, text))}&to={text}", f"/v1/zones/{ZONE}/rrsets?name={text}",
-        f"/v1/zones/{ZONE}/rrsets?at={chance.choice((str(2**63 - 1), str(2**63), '9' * 40))}", f"/v1/zones/{'a.' * 200}", "/" * 500,
-        f"/v1/zones/{ZONE}/plans?below={chance.choice((str(2**63), '00', text))}", f"/v1/zones/{ZONE}/rrsets?type={text}", "//", "/v1//zones",
-        f"/v1/zones/%{chance.choice(('', 'f', 'zz', 'ff', '00', 'c0%80'))}", f"/v1/zones/{ZONE}/plans/{'9' * 5_000}", "*", "http://x/v1/zones",
-        f"/v1/zones/{ZONE}/rrsets?limit=1&limit=2", f"/v1/zones/{ZONE}/rrsets?" + "&".join(["name=a"] * 2_000), "/metrics", "/openapi.json",
-    )  # fmt: skip
-    return maker.head(chance.choice(("GET", "GET", "HEAD", "DELETE", "PUT", "PATCH", "TRACE", "FROB")), chance.choice(paths)) + b"\r\n"
+        f"/v1/zones/{text}",
+        f"/v1/zones/{ZONE}/plans/{text}",
+        f"/v1/zones/{ZONE}/rrsets?{text}",
+        "/../../etc/passwd",
+        "/%2e%2e/%00",
+        f"/v1/zones/{ZONE}/rrsets?limit={chance.choice(('0', '-1', '1e9', '9' * 50, text))}",
+        f"/v1/zones/{ZONE}/rrsets?after={text}",
+        f"/v1/zones/{ZONE}/differences?from={chance.choice(('0', '-1', '9' * 30, text))}&to={text}",
+        f"/v1/zones/{ZONE}/rrsets?name={text}",
+        f"/v1/zones/{ZONE}/rrsets?at={chance.choice((str(2**63 - 1), str(2**63), '9' * 40))}",
+        f"/v1/zones/{'a.' * 200}",
+        "/" * 500,
+        f"/v1/zones/{ZONE}/plans?below={chance.choice((str(2**63), '00', text))}",
+        f"/v1/zones/{ZONE}/rrsets?type={text}",
+        "//",
+        "/v1//zones",
+        f"/v1/zones/%{chance.choice(('', 'f', 'zz', 'ff', '00', 'c0%80'))}",
+        f"/v1/zones/{ZONE}/plans/{'9' * 5_000}",
+        "*",
+        "http://x/v1/zones",
+        f"/v1/zones/{ZONE}/rrsets?limit=1&limit=2",
+        f"/v1/zones/{ZONE}/rrsets?" + "&".join(["name=a"] * 2_000),
+        "/metrics",
+        "/openapi.json",
+    )
+    return (
+        maker.head(
+            chance.choice(("GET", "GET", "HEAD", "DELETE", "PUT", "PATCH", "TRACE", "FROB")), chance.choice(paths)
+        )
+        + b"\r\n"
+    )
 
 
 def _host(maker: Maker) -> bytes:
     hosts = (
-        "", "Host:", "Host: evil.example", f"Host: {maker.host}\r\nHost: evil.example", "Host: [::1", "Host: a b", "Host: " + "a" * 5_000,
-        f"Host: {maker.host}@evil.example", "Host: 127.0.0.1.evil.example", f"Host: {maker.text()}", "Host: localhost:99999", "Host: 0x7f000001",
-    )  # fmt: skip
+        "",
+        "Host:",
+        "Host: evil.example",
+        f"Host: {maker.host}\r\nHost: evil.example",
+        "Host: [::1",
+        "Host: a b",
+        "Host: " + "a" * 5_000,
+        f"Host: {maker.host}@evil.example",
+        "Host: 127.0.0.1.evil.example",
+        f"Host: {maker.text()}",
+        "Host: localhost:99999",
+        "Host: 0x7f000001",
+    )
     line = maker.chance.choice(hosts)
     lines = ["GET /v1/zones HTTP/1.1", *([line] if line else []), f"Authorization: Bearer {maker.token}", "", ""]
     return "\r\n".join(lines).encode("utf-8", "surrogateescape")
@@ -195,7 +345,21 @@ def _host(maker: Maker) -> bytes:
 def _verbs(maker: Maker) -> bytes:
     chance = maker.chance
     verb = chance.choice(("rollback", "resync", "verifications", "adoptions"))
-    body = chance.choice((b"", b"{}", b"[]", b"null", b'{"to":0}', b'{"to":-1}', b'{"to":1e99}', b'{"names":null}', b'{"keep":"wire"}', b'{"names":["*","@",""]}', maker.text().encode()))  # fmt: skip
+    body = chance.choice(
+        (
+            b"",
+            b"{}",
+            b"[]",
+            b"null",
+            b'{"to":0}',
+            b'{"to":-1}',
+            b'{"to":1e99}',
+            b'{"names":null}',
+            b'{"keep":"wire"}',
+            b'{"names":["*","@",""]}',
+            maker.text().encode(),
+        )
+    )
     return maker.head("POST", f"/v1/zones/{ZONE}/{verb}", f"Content-Length: {len(body)}") + b"\r\n" + body
 
 
