@@ -1,11 +1,13 @@
 """Connections of the HTTP API: which are idle, which are being answered, and which must go when there are too many.
 An idle connection may be closed. A request that is being worked on never is; one that only waits, for a publication
-or for its client, is ended early: first of all those of the identity that has the most.
+or for its client, is ended early. The identity that has the most idle and waiting connections makes room, so one that
+opens many takes no place from others. Connections without a request yet count as those of one identity.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import structlog
 from aiohttp import web
@@ -27,7 +29,9 @@ class Crowd:
 
     def __init__(self, limits: Callable[[], Limits]) -> None:
         self._limits = limits
-        self._waiting: dict[Connection, float] = {}
+        self._idle: dict[str | None, dict[Connection, float]] = {}
+        """By identity, the longest idle first; those that have sent no request yet under None."""
+        self._idle_count = 0
         self._waiting_reserved: dict[Connection, float] = {}
         self._answered: set[Connection] = set()
         self._parked: dict[str, dict[Connection, Callable[[], None]]] = {}
@@ -36,7 +40,7 @@ class Crowd:
         """Those of which the wait was ended, and that close once they are answered."""
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._waiting_reserved) + len(self._answered)
+        return self._idle_count + len(self._waiting_reserved) + len(self._answered)
 
     @property
     def answered(self) -> int:
@@ -50,10 +54,8 @@ class Crowd:
         """
         limits = self._limits()
         if len(self) - len(self._ending) >= limits.connections_max:
-            if self._waiting:
-                self._close(next(iter(self._waiting)), "crowded")
-            elif self._parked:
-                self._end_a_wait(limits.connections_reserved // 2)
+            if self._idle or self._parked:
+                self._make_room(limits.connections_reserved // 2)
             else:
                 connection.reserved = connection.closes = True
                 if len(self) >= limits.connections_max + limits.connections_reserved:
@@ -72,12 +74,23 @@ class Crowd:
             if not parked:
                 del self._parked[identity]
 
-    def _end_a_wait(self, ending_max: int) -> None:
-        """End the longest wait of the identity that has the most: it gets its answer now, and its connection closes.
+    def _make_room(self, ending_max: int) -> None:
+        """Take a place from the identity that could give up the most: its longest idle connection, or longest wait."""
+        identity = max((*self._idle, *self._parked), key=self._spare)
+        if (idle := self._idle.get(identity)) is not None:
+            self._close(next(iter(idle)), "crowded")
+        elif identity is not None:
+            self._end_a_wait(identity, ending_max)
+
+    def _spare(self, identity: str | None) -> int:
+        parked = 0 if identity is None else len(self._parked.get(identity, ()))
+        return len(self._idle.get(identity, ())) + parked
+
+    def _end_a_wait(self, identity: str, ending_max: int) -> None:
+        """End the longest wait of an identity: it gets its answer now, and its connection closes.
 
         A client that does not read its answer does not keep its place either: only so many may be about to close.
         """
-        identity = max(self._parked, key=lambda name: len(self._parked[name]))
         connection, end = next(iter(self._parked[identity].items()))
         self.unpark(connection, identity)
         connection.closes = True
@@ -89,26 +102,42 @@ class Crowd:
     def waits(self, connection: "Connection", now: float) -> None:
         """Note that a connection waits for its next request."""
         self._answered.discard(connection)
-        if connection.transport is not None:
-            (self._waiting_reserved if connection.reserved else self._waiting)[connection] = now
+        if connection.transport is None:
+            return
+        if connection.reserved:
+            self._waiting_reserved[connection] = now
+        else:
+            self._leave_idle(connection)
+            self._idle.setdefault(connection.identity, {})[connection] = now
+            self._idle_count += 1
+
+    def _leave_idle(self, connection: "Connection") -> None:
+        idle = self._idle.get(connection.identity)
+        if idle is not None and idle.pop(connection, None) is not None:
+            self._idle_count -= 1
+            if not idle:
+                del self._idle[connection.identity]
 
     def begins(self, connection: "Connection") -> None:
         """Note that a request of a connection is being answered."""
-        self._waiting.pop(connection, None)
+        self._leave_idle(connection)
         self._waiting_reserved.pop(connection, None)
         self._answered.add(connection)
 
     def went(self, connection: "Connection") -> None:
         """Forget a connection."""
-        self._waiting.pop(connection, None)
+        self._leave_idle(connection)
         self._waiting_reserved.pop(connection, None)
         self._answered.discard(connection)
         self._ending.pop(connection, None)
 
+    def _all_idle(self) -> Iterator[tuple["Connection", float]]:
+        return chain.from_iterable(idle.items() for idle in self._idle.values())
+
     def sweep(self, now: float) -> None:
         """Close connections that have been silent, or whose request's head has been on its way, for too long."""
         limits = self._limits()
-        for connection, since in [*self._waiting.items(), *self._waiting_reserved.items()]:
+        for connection, since in [*self._all_idle(), *self._waiting_reserved.items()]:
             if connection.head_since is not None and now - connection.head_since > limits.head_s_max:
                 self._close(connection, "head too slow")
             elif now - since > limits.idle_s_max:
@@ -116,7 +145,7 @@ class Crowd:
 
     def close_all(self) -> None:
         """Close every connection at once, whatever is still to be sent."""
-        for connection in [*self._waiting, *self._waiting_reserved, *self._answered]:
+        for connection in [*dict(self._all_idle()), *self._waiting_reserved, *self._answered]:
             self._close(connection, "stopping")
 
     def _close(self, connection: "Connection", why: str) -> None:
@@ -148,8 +177,10 @@ class Connection(RequestHandler):
         """When the first octets of a request's head came, or the connection itself; None while there is none."""
         self.reserved = False
         """Whether this connection was let in beyond the limit, for health and metrics only."""
-        self.identity = ""
-        """The name of the token of the newest request; empty if it needs none."""
+        self.identity: str | None = None
+        """The name of the token of the newest request, empty if it had none; None before the first request. It changes
+        only while a request is answered.
+        """
         self.closes = False
         """Whether it closes once the request in work is answered."""
 
@@ -189,7 +220,7 @@ class Connection(RequestHandler):
     @contextmanager
     def parked(self, end: Callable[[], None]) -> Iterator[None]:
         """Let the request in work be ended while it waits for something else, if connections run short."""
-        identity = self.identity
+        identity = self.identity or ""
         self._crowd.park(self, identity, end)
         try:
             yield
@@ -199,6 +230,7 @@ class Connection(RequestHandler):
     def begins(self) -> None:
         """Note that a request's head has arrived and is being answered."""
         self._crowd.begins(self)
+        self.identity = self.identity or ""
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

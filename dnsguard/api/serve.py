@@ -3,7 +3,9 @@ It opens and closes; what a request means is decided elsewhere.
 """
 
 import asyncio
+import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,6 +16,9 @@ from dnsguard.api.limits import Limits
 from dnsguard.api.room import ROOM, Room
 
 _BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted."""
+_ACCEPTED_AT_ONCE_MAX = 16
+"""Connections accepted in one turn of the event loop: a burst of them leaves turns for requests that have arrived."""
 _STOP_S = 0.3
 """How long answers under way may take once the door closes; waits for publication end at once."""
 
@@ -60,8 +65,9 @@ async def serve(
     servers: list[asyncio.Server] = []
     try:
         if local is not None:
-            servers.append(await loop.create_unix_server(connect, sock=local, backlog=_BACKLOG))
-        servers.append(await loop.create_server(connect, host, port, backlog=_BACKLOG))
+            servers.append(await loop.create_unix_server(connect, sock=local, backlog=_ACCEPTED_AT_ONCE_MAX))
+        servers.append(await loop.create_server(connect, host, port, backlog=_ACCEPTED_AT_ONCE_MAX))
+        _lengthen_backlog(servers)
     except BaseException:
         for server in servers:
             server.close()
@@ -69,6 +75,14 @@ async def serve(
         raise
     found = servers[-1].sockets[0].getsockname()
     return Served((found[0], found[1]), runner, tuple(servers), crowd, asyncio.create_task(_sweep(crowd, room)))
+
+
+def _lengthen_backlog(servers: Sequence[asyncio.Server]) -> None:
+    """Let the kernel keep more connections than asyncio accepts in one turn; asyncio has one number for both."""
+    for server in servers:
+        for listening in server.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                same.listen(_BACKLOG)
 
 
 async def _sweep(crowd: Crowd, room: Room) -> None:

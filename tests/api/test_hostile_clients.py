@@ -13,7 +13,7 @@ from dnsguard.api.app import make_app
 from dnsguard.api.limits import Limits
 from dnsguard.api.room import ROOM
 from dnsguard.api.serve import serve
-from tests.api.house import ADMIN, PLANS, TOKENS, WRITER, Door, House, open_door, plan
+from tests.api.house import ADMIN, PLANS, READER, TOKENS, WRITER, Door, House, open_door, plan
 from tests.api.sockets import AUTHORIZED, LIVE, PROMISE, connected, crowd, lives, until, until_so
 
 
@@ -246,3 +246,19 @@ async def test_a_closed_door_takes_nobody_in(door: Door) -> None:
     await door.stop()
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection(*door.served.address)
+
+
+async def test_one_that_opens_many_connections_takes_none_from_others(house: House) -> None:
+    async with open_door(house, Limits(connections_max=8)) as door, AsyncExitStack() as stack:
+        zones = "GET /v1/zones HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n"
+        (quiet,) = await crowd(door, stack, 1, zones.format(READER).encode())
+        (watcher,) = await crowd(door, stack, 1, LIVE)
+        assert ((await quiet.answer())[0], (await watcher.answer())[0]) == (200, 200)
+        for _ in range(20):
+            (noisy,) = await crowd(door, stack, 1, zones.format(WRITER).encode())
+            assert (await noisy.answer())[0] == 200
+        silent = await crowd(door, stack, 20)
+        assert await silent[0].is_closed()
+        for socket, octets in ((quiet, zones.format(READER).encode()), (watcher, LIVE)):
+            socket.send(octets)
+            assert (await socket.answer())[0] == 200

@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 import secrets
 import sys
 import tempfile
@@ -142,7 +141,7 @@ async def _attack(options: Options, daemon: Daemon, token: str, on_sockets: int,
 def usage(pid: int) -> Usage:
     """Return what a process takes now."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return Usage(int(fields["VmRSS"].split()[0]) / 1024, len(os.listdir(f"/proc/{pid}/fd")))
+    return Usage(int(fields["VmRSS"].split()[0]) / 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
 
 
 def suspicious(log: str, token: str) -> list[str]:

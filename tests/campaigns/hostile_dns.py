@@ -91,7 +91,7 @@ def seeds() -> list[bytes]:
         message = dns.message.make_response(dns.message.make_query(*question), recursion_available=False)
         message.flags |= dns.flags.AA
         for section, given in zip((message.answer, message.authority, message.additional), sections, strict=False):
-            section += given
+            section.extend(given)
         return message
 
     answers = [

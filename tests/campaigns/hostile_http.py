@@ -1,4 +1,4 @@
-"""Hostile HTTP requests over raw sockets to a running daemon. Expected is an answer below 500, or a closed connection."""
+"""Hostile HTTP requests over raw sockets to a running daemon. Each is answered below 500, or its connection closes."""
 
 import asyncio
 import json
