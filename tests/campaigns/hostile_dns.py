@@ -297,7 +297,7 @@ def signed(wire: bytes, request_mac: bytes, now: float) -> bytes:
     rdata = algorithm + stamp + pack("!H", len(mac)) + mac + wire[:2] + b"\0\0\0\0"
     count = (int.from_bytes(wire[10:12], "big") + 1) & 0xFFFF
     head = wire[:10] + pack("!H", count) + wire[12:]
-    return head + name + pack("!HHIH", 250, 255, 0, len(rdata)) + rdata
+    return bytes(head + name + pack("!HHIH", 250, 255, 0, len(rdata)) + rdata)
 
 
 async def run_readers(count: int, seed: int, is_over: Callable[[], bool]) -> Account:
