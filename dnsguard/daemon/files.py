@@ -212,25 +212,29 @@ def keep_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urls
 
     Of two processes that make it at once, one is first, and both return what that one made.
     """
-    if (text := read_secret(path)) is not None:
-        return text
     try:
-        with _fresh_file(path) as (fresh, file):
-            _write(file, make() + "\n")
-            with suppress(FileExistsError):
-                path.hardlink_to(fresh)
-        _sync(path.parent)
+        with _locked(path.parent) as descriptor:
+            if (text := read_secret(path)) is not None:
+                return text
+            text = make()
+            with _fresh_file(path) as (fresh, file):
+                _write(file, text + "\n")
+                fresh.replace(path)
+            os.fsync(descriptor)
+            return text
     except OSError as error:
         raise refusal(error)(f"cannot keep {path.name} in {path.parent}: {error.strerror}") from None
-    text = read_secret(path)
-    if text is None:
-        raise FolderBusy(f"{path} was removed in the moment in which it was made; start again")
-    return text
 
 
-def _sync(folder: Path) -> None:
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Let no other process of ours look for a file and make it at the same time; return the folder's descriptor.
+
+    A lock and a rename work on every file system; a hard link, which would need no lock, does not.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
     finally:
         os.close(descriptor)

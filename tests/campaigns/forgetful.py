@@ -41,6 +41,8 @@ class File:
     dirty: set[int] = field(default_factory=set)
     named: bool = False
     """Whether its name is durable."""
+    kind: int = stat.S_IFREG
+    """What it is: a file, or a Unix socket's name."""
 
     def write(self, at: int, octets: bytes) -> None:
         """Write, to the cache."""
@@ -195,7 +197,7 @@ class Forgetful:
     def _attributes(self, node: int) -> bytes:
         size, mode, links = 0, stat.S_IFDIR | 0o755, 2
         if node != _ROOT:
-            size, mode, links = len(self._file(node).seen), stat.S_IFREG | 0o600, 1
+            size, mode, links = len(self._file(node).seen), self._file(node).kind | 0o600, 1
         times = (0,) * 6
         blocks = (size + 511) // 512
         return struct.pack(
@@ -227,7 +229,8 @@ class Forgetful:
         return self._entry(node) + struct.pack("=QII", 0, 0, 0)
 
     def _mknod(self, _node: int, body: memoryview) -> bytes:
-        return self._entry(self._link(_name(body[16:]), File()))
+        (mode,) = struct.unpack_from("=I", body)
+        return self._entry(self._link(_name(body[16:]), File(kind=stat.S_IFMT(mode))))
 
     def _open(self, node: int, _body: memoryview) -> bytes:
         if node != _ROOT:

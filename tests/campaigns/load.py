@@ -93,8 +93,8 @@ class Planners:
 
     @property
     def accepted_count(self) -> int:
-        """How many wishes were answered as durable."""
-        return len({reply.number for reply in self.replies if reply.accepted})
+        """How many wishes became a generation."""
+        return len({reply.number for reply in self.replies if reply.accepted and not reply.unchanged})
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._plan(planner)) for planner in range(PLANNERS)]

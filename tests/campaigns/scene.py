@@ -81,11 +81,14 @@ class Scene:
         slots = asyncio.Semaphore(4)
 
         async def read(entry: Entry) -> list[Change]:
+            path: str | None = f"/v1/zones/{ZONE}/plans/{entry.generation}?limit=500"
+            rrsets = []
             async with slots:
-                shown = await self.get(f"/v1/zones/{ZONE}/plans/{entry.generation}")
-            return [
-                Change(Key(rrset["name"], rrset["type"]), _wanted(rrset), entry.generation) for rrset in shown["rrsets"]
-            ]
+                while path is not None:
+                    page = await self.get(path)
+                    rrsets += page["rrsets"]
+                    path = page["next"]
+            return [Change(Key(rrset["name"], rrset["type"]), _wanted(rrset), entry.generation) for rrset in rrsets]
 
         stands = [entry for entry in entries if entry.state is not PlanState.REJECTED]
         changes = [change for some in await asyncio.gather(*map(read, stands)) for change in some]

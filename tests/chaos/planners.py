@@ -227,14 +227,22 @@ class Chronicler:
 
     async def _read_plan(self, generation: int) -> None:
         """Read what a plan covers; leave it be if clean-up was faster."""
-        found = await self._doors.ask(self._chance, "GET", f"/v1/zones/{self._zone}/plans/{generation}")
-        if found.status >= 500:
-            raise NoReply(f"{found.status}")
+        path: str | None = f"/v1/zones/{self._zone}/plans/{generation}?limit=500"
+        rrsets: list[Mapping[str, Any]] = []
+        count = 0
+        while path is not None:
+            found = await self._doors.ask(self._chance, "GET", path)
+            if found.status >= 500:
+                raise NoReply(f"{found.status}")
+            if found.status != 200:
+                break
+            rrsets += found.document["rrsets"]
+            count, path = found.document["rrset_count"], found.document["next"]
         self._to_read.discard(generation)
-        if found.status != 200 or found.document["rrset_count"] != len(found.document["rrsets"]):
+        if path is not None or count != len(rrsets):
             self.unread += 1
             return
-        self._writer.write(Said(self._zone, generation, _contents(found.document["rrsets"])))
+        self._writer.write(Said(self._zone, generation, _contents(rrsets)))
 
     def _list(self, plan: Mapping[str, Any]) -> None:
         generation, state = int(plan["generation"]), str(plan["state"])
