@@ -33,7 +33,7 @@ from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.roster import Daemon
-from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, zones
+from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, withdraw, zones
 from dnsguard.store.bulletin import Act, Bulletin, News
 from dnsguard.store.database import Database, Unclear
 
@@ -210,13 +210,13 @@ class SqlStore:
 
     async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
         """Take back a plan that is not published; return why not. Raises GenerationUnknown."""
-        refusal = await self._write(settle.withdraw, zone, generation, why, actor, at)
+        refusal = await self._write(withdraw.withdraw, zone, generation, why, actor, at)
         self._posted(zone, Act.ACCEPTED, refusal is None)
         return refusal
 
     async def resume(self, zone: str, generation: int, at: float) -> int | None:
         """Accept the contents of a waiting plan once more; return the new generation, None if it does not wait."""
-        return self._posted(zone, Act.ACCEPTED, await self._write(settle.resume, zone, generation, at))
+        return self._posted(zone, Act.ACCEPTED, await self._write(withdraw.resume, zone, generation, at))
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""

@@ -113,7 +113,8 @@ async def test_a_publication_in_parts_that_includes_the_plan_is_finished() -> No
     await rig.enactor(Dies(rig.primary)).run_once()
     fence = seen_in(ZONE, rig.primary.contents).fence
     assert fence is not None
-    assert fence.progress == Progress(1, 1, 2)
+    assert fence.progress is not None
+    assert (fence.progress.base, fence.progress.done, fence.progress.of) == (1, 1, 2)
     await withdrawn(rig, generation)
     await rig.settle()
     assert rig.entry(generation).state is PlanState.PUBLISHED
