@@ -71,19 +71,21 @@ CERTAIN = Doubt()
 
 
 def narrowed(
-    doubt: Doubt, part: Sequence[Change], changes: Sequence[Change], now: float, *, resuming: bool
+    doubt: Doubt, part: Sequence[Change], changes: Sequence[Change], now: float, *, base: int, resuming: bool
 ) -> tuple[Doubt, int | None]:
     """Return the next doubt after a message's contents were refused, and the plan to reject once it is certain.
 
-    ``part`` is what the message carried, of the ``changes`` that are to be published; neither is empty.
+    ``part`` is what the message carried, of the ``changes`` that are to be published; neither is empty. What stands
+    since ``base`` or before is only written beside a change, such as the NS beside a new DS: it is not to blame, and
+    without it there is nothing to try.
     """
     if resuming:
-        generations = sorted({change.generation for change in part})
+        generations = _above(base, part)
         # Several names in a message of one RRset point at each other in a cycle: they are never published apart.
         alone = len(generations) == 1 or len({change.key.name for change in part}) == 1 or doubt.rrsets_max == 1
         narrower = replace(doubt, rrsets_max=doubt.halved(len(part)))
     else:
-        generations = sorted({change.generation for change in changes})
+        generations = _above(base, changes)
         alone = len(generations) == 1
         narrower = replace(doubt, overtake=None, target=generations[(len(generations) - 1) // 2])
     if not alone:
@@ -91,3 +93,8 @@ def narrowed(
     suspect = generations[-1]
     strikes = doubt.strikes + 1 if doubt.suspect == suspect else 1
     return replace(doubt, suspect=suspect, strikes=strikes, struck_at=now), suspect if strikes >= STRIKES_MAX else None
+
+
+def _above(base: int, changes: Sequence[Change]) -> list[int]:
+    generations = sorted({change.generation for change in changes})
+    return [generation for generation in generations if generation > base] or generations

@@ -118,7 +118,7 @@ class Enactor:
         target = Fence(pending.zone.history, pending.target, pending.target_digest)
         trusted = seen.text == pending.zone.trusted_fence
         is_hidden = bool(seen.hidden_by)
-        base = 0 if trusted or seen.fence is None else seen.fence.base
+        base = _base(seen, pending.zone)
         wanted, left = self._doubt.split(pending.changes)
         arranged = self.guards.arrange(wanted)
         changes = arranged.changes
@@ -264,7 +264,8 @@ class Enactor:
             return self._step("primary.refusing", Then.LATER, pending.target, trial.why, refused=1)
         resuming = answer.fence is not None and answer.fence.progress is not None
         changes, _ = self._doubt.split(pending.changes)
-        self._doubt, suspect = narrowed(self._doubt, written.changes, changes, now, resuming=resuming)
+        base = _base(answer, pending.zone)
+        self._doubt, suspect = narrowed(self._doubt, written.changes, changes, now, base=base, resuming=resuming)
         if suspect is not None:
             said, suspects = await explain(self.publisher, written, message, refused, suspect)
             names = tuple(dict.fromkeys(change.key.name for change in written.changes))
@@ -281,7 +282,7 @@ class Enactor:
         inseparable = self._doubt.rrsets_max == 1  # several names in a message of one are a cycle
         names = culprit.names if inseparable else culprit.names[:1]
         changes = [change for change in pending.changes if change.key.name in names]
-        here = {change.generation for change in changes}
+        here = {change.generation for change in changes if change.generation > _base(seen, pending.zone)}
         for generation in (culprit.generation, *sorted(here - {culprit.generation})):
             appended = await self.store.reject(
                 self.zone,
@@ -361,6 +362,11 @@ def _redirected(zone: str) -> str:
         f"a DNAME at the apex redirects every name of {zone}; retire it with a plan: "
         f'{{"retire": [{{"name": "@", "type": "DNAME"}}], "adopt": true}}'
     )
+
+
+def _base(seen: Seen, zone: Zone) -> int:
+    """Return the generation from which a publication starts; towards a trusted fence everything is restated."""
+    return 0 if seen.fence is None or seen.text == zone.trusted_fence else seen.fence.base
 
 
 def _is_behind(seen: Seen, zone: Zone) -> bool:
