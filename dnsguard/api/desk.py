@@ -12,6 +12,7 @@ from dnsguard.core.history import Covered, Difference, Entry, Zone
 from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
 from dnsguard.core.roster import Daemon
 from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
@@ -47,6 +48,10 @@ class Histories(Protocol):
         self, zone: str, generation: int, *, after: Key | None = None, limit: int | None = None
     ) -> tuple[Entry, tuple[Covered, ...]]:
         """Return one plan with a page of the RRsets that it covers. Raises GenerationUnknown."""
+        ...
+
+    async def unfinished(self, zone: str, *, limit: int) -> tuple[Entry, ...]:
+        """Return the plans that wait, are being withdrawn, or are at fault, oldest first."""
         ...
 
     async def rrsets(
@@ -108,7 +113,7 @@ class Desk(Protocol):
         ...
 
     async def settled(self, zone: str, generation: int, timeout_s: float, wait_for: WaitFor = "published") -> Entry:
-        """Wait until a plan is published, superseded, rejected or faulted, or time is up; return it as it is then.
+        """Wait until a plan is settled, or time is up; return it as it is then.
 
         With ``wait_for="propagated"``, until all listed name servers serve what was published, too.
         """
@@ -120,6 +125,10 @@ class Desk(Protocol):
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         """Read the zone's fence from its primary now."""
+        ...
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str) -> Refusal | None:
+        """Take back a plan of which nothing is published; return why not. Raises GenerationUnknown."""
         ...
 
     async def resync(self, zone: str, keep: Keep, actor: str, reason: str) -> int:

@@ -14,7 +14,9 @@ REPLACED_MAX = 1_000
 """So many replaced RRsets are listed in an answer."""
 
 Generation = Annotated[int, Meta(ge=1, le=GENERATION_MAX)]
-State = Literal["accepted", "publishing", "published", "superseded", "rejected", "faulted"]
+State = Literal[
+    "accepted", "publishing", "published", "superseded", "rejected", "faulted", "waiting", "withdrawing", "withdrawn"
+]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC")]
 
 
@@ -73,6 +75,12 @@ class ResyncWanted(Request, frozen=True):
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
 
 
+class WithdrawalWanted(Request, frozen=True):
+    """Take back a plan of which nothing is published."""
+
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """An answer's body."""
 
@@ -113,6 +121,15 @@ class VerificationSummary(Answer, frozen=True, kw_only=True):
     suspended: Annotated[int, _described("RRsets that are repaired no more for the time being.")]
 
 
+class UnfinishedPlan(Answer, frozen=True, kw_only=True):
+    """A plan that waits, is being withdrawn, or is at fault."""
+
+    generation: int
+    state: State
+    why: Annotated[str | None, _described("What it waits for, who withdraws it, or what is not as published.")]
+    accepted_at: Time
+
+
 class ZoneStatus(Answer, frozen=True, kw_only=True):
     """Where a zone stands."""
 
@@ -140,6 +157,12 @@ class ZoneStatus(Answer, frozen=True, kw_only=True):
     propagated_at: Time | None = None
     name_servers: tuple[NameServerStatus, ...] = ()
     verification: VerificationSummary | None = None
+    waiting: Annotated[int, _described("Plans that wait until a name can be read.")] = 0
+    faulted: Annotated[int, _described("Published plans of which something is not on the wire.")] = 0
+    unfinished: Annotated[
+        tuple[UnfinishedPlan, ...],
+        _described("The plans that wait, are being withdrawn, or are at fault, oldest first, 100 at most."),
+    ] = ()
 
 
 class DaemonStatus(Answer, frozen=True, kw_only=True):
@@ -177,7 +200,7 @@ class RRset(Answer, frozen=True, kw_only=True):
     type: str
     ttl: int | None
     records: tuple[str, ...]
-    absence: Literal["retired", "withdrawn"] | None
+    absence: Literal["retired", "uncovered"] | None
     generation: Annotated[int, _described("The plan that these contents come from.")]
     opaque: Annotated[bool, _described(OPAQUE_DESCRIPTION)] = False
 
@@ -187,7 +210,7 @@ class Contents(Answer, frozen=True, kw_only=True):
 
     ttl: int | None
     records: tuple[str, ...]
-    absence: Literal["retired", "withdrawn"] | None
+    absence: Literal["retired", "uncovered"] | None
     opaque: Annotated[bool, _described(OPAQUE_DESCRIPTION)] = False
 
 
@@ -222,7 +245,7 @@ class PlanStatus(Answer, frozen=True, kw_only=True):
     mode: str
     generation: int
     state: State
-    why: Annotated[str | None, _described("Why it was rejected, or what reading back showed.")]
+    why: Annotated[str | None, _described("Why it was rejected, waits or was withdrawn, or what reading back showed.")]
     actor: str
     reason: str
     accepted_at: Time
@@ -230,7 +253,7 @@ class PlanStatus(Answer, frozen=True, kw_only=True):
     based_on: int | None
     digest: str
     rrset_count: int
-    reverts: Annotated[int | None, _described("The rejected generation that this one undoes.")]
+    reverts: Annotated[int | None, _described("The rejected, waiting or withdrawn generation that this one undoes.")]
     links: Links
     propagated: Annotated[
         bool,

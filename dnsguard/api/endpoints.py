@@ -11,12 +11,14 @@ from dnsguard.api.documents import (
     PlanAccepted,
     Plans,
     PlanShown,
+    PlanStatus,
     PlanWanted,
     Resynced,
     ResyncWanted,
     RollbackAccepted,
     RollbackWanted,
     RRsets,
+    WithdrawalWanted,
     Zones,
     ZoneStatus,
 )
@@ -32,6 +34,7 @@ from dnsguard.api.problems import (
     NOT_FOUND,
     NOT_READY,
     NOT_VALID,
+    NOT_WITHDRAWABLE,
     REFUSED,
     REJECTED,
     RESYNC_REFUSED,
@@ -41,6 +44,7 @@ from dnsguard.api.problems import (
     TOO_LARGE,
     UNCLEAR,
     UNREACHABLE,
+    WITHDRAWN,
 )
 from dnsguard.api.tokens import Access
 from dnsguard.api.verification import Adopted, AdoptionWanted, VerificationShown
@@ -74,7 +78,7 @@ _DRY_RUN = Parameter(
 _LIMIT = Parameter("limit", "query", "How many entries a page has.", {"type": "integer", "minimum": 1, "default": 100})
 _AFTER = Parameter("after", "query", 'Begin after this RRset, written "NAME TYPE".', {"type": "string"})
 _BODY = (MEDIA_TYPE, TOO_LARGE, TIMEOUT, NOT_VALID, REFUSED)
-_CHANGE = (NOT_FOUND, IF_MATCH_MISSING, STALE, KEY_REUSED, REJECTED, FAULTED, STORE, UNCLEAR, *_BODY)
+_CHANGE = (NOT_FOUND, IF_MATCH_MISSING, STALE, KEY_REUSED, REJECTED, WITHDRAWN, FAULTED, STORE, UNCLEAR, *_BODY)
 
 
 async def _openapi(visit: Visit) -> web.Response:
@@ -107,6 +111,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         RollbackWanted,
         (_IF_MATCH, _IDEMPOTENCY_KEY, _PREFER),
         _CHANGE,
+    ),
+    Endpoint(
+        "POST",
+        "/v1/zones/{zone}/plans/{generation}/withdraw",
+        "withdrawPlan",
+        "Take back a plan of which nothing is published. 200: it is withdrawn. 202: the primary has not confirmed it. "
+        "409: it is published; a rollback is the way then. Doing it again answers the same.",
+        Access.WRITE,
+        plans.withdraw_plan,
+        {200: PlanStatus, 202: PlanStatus},
+        WithdrawalWanted,
+        (_PREFER,),
+        (NOT_FOUND, NOT_WITHDRAWABLE, STORE, UNCLEAR, *_BODY),
     ),
     Endpoint(
         "POST",

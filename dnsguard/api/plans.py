@@ -24,11 +24,21 @@ from dnsguard.api.documents import (
     ResyncWanted,
     RollbackAccepted,
     RollbackWanted,
+    WithdrawalWanted,
     encode,
     fields_of,
 )
 from dnsguard.api.parsing import pointers_of, read_document, read_keys, read_plan, read_reason
-from dnsguard.api.problems import FAULTED, KEY_REUSED, REJECTED, RESYNC_REFUSED, ProblemRaised, of_refusal
+from dnsguard.api.problems import (
+    FAULTED,
+    KEY_REUSED,
+    NOT_WITHDRAWABLE,
+    REJECTED,
+    RESYNC_REFUSED,
+    WITHDRAWN,
+    ProblemRaised,
+    of_refusal,
+)
 from dnsguard.api.visit import Visit, entity_tag, respond
 from dnsguard.core.history import (
     Accepted,
@@ -146,6 +156,31 @@ async def _accept_rollback(visit: Visit, asked: Asked) -> tuple[Accepted | Uncha
         return accepted, _fresh(submission, accepted.generation), document.to, untouched
 
 
+async def withdraw_plan(visit: Visit) -> web.Response:
+    """Take back a plan of which nothing is published."""
+    limits = visit.room.limits
+    visit.planner()
+    generation = queries.parse_number(visit.request.match_info["generation"], "generation")
+    wait_s = headers.wait_s(visit.request.headers, limits.wait_s_max)
+    async with received(visit, lambda body, _: read_document(body, WithdrawalWanted, limits)) as document:
+        read_reason(document.reason)
+        why = f"withdrawn by {visit.actor}" + (f": {document.reason}" if document.reason else "")
+    desk, detail = visit.room.desk, f"generation {generation} is being published"
+    for _ in range(2):  # once more after a publication under way was settled: then it is clear what is to be done
+        refusal = await desk.withdraw(visit.zone, generation, why, visit.actor)
+        entry = await _await_settled(visit, generation, wait_s or 0, "published")
+        if entry.state in {PlanState.WITHDRAWING, PlanState.WITHDRAWN}:
+            break
+        detail = detail if refusal is None else refusal.detail
+    else:
+        members = {"generation": generation, "plan": rendering.plan_path(visit.zone, generation), "zone": visit.zone}
+        raise ProblemRaised(NOT_WITHDRAWABLE, detail, members)
+    shown = rendering.plan_status(entry, desk.mode, followed=bool(desk.followed(visit.zone)))
+    applied = {} if wait_s is None else {"Preference_Applied": f"wait={wait_s}"}
+    path = rendering.plan_path(visit.zone, generation)
+    return respond(shown, 200 if entry.state is PlanState.WITHDRAWN else 202, Location=path, **applied)
+
+
 async def resynchronise(visit: Visit) -> web.Response:
     """Settle a zone whose fence is not of this history."""
     limits = visit.room.limits
@@ -254,14 +289,19 @@ def _is_new(accepted: Accepted | Unchanged) -> bool:
 
 
 async def _awaited(visit: Visit, fresh: Entry, accepted: Accepted | Unchanged, asked: Asked) -> Entry:
-    desk, room, wait_s = visit.room.desk, visit.room, asked.wait_s
-    if wait_s is None and _is_new(accepted):
+    if asked.wait_s is None and _is_new(accepted):
         return fresh
+    return await _await_settled(visit, accepted.generation, asked.wait_s or 0, asked.wait_for)
+
+
+async def _await_settled(visit: Visit, generation: int, wait_s: int, wait_for: WaitFor) -> Entry:
+    """Wait for a plan, unless the client goes or the API closes; return it as it is then."""
+    desk, room = visit.room.desk, visit.room
     if not wait_s or room.closing.done():
-        return await desk.settled(visit.zone, accepted.generation, 0)
+        return await desk.settled(visit.zone, generation, 0)
     crowded = asyncio.get_running_loop().create_future()
     async with visit.waiting(wait_s, lambda: crowded.set_result(None)):
-        waiting = asyncio.ensure_future(desk.settled(visit.zone, accepted.generation, wait_s, asked.wait_for))
+        waiting = asyncio.ensure_future(desk.settled(visit.zone, generation, wait_s, wait_for))
         ends: list[asyncio.Future[Any]] = [waiting, room.closing, crowded]
         if visit.connection is not None:
             ends.append(visit.connection.lost)
@@ -272,7 +312,7 @@ async def _awaited(visit: Visit, fresh: Entry, accepted: Accepted | Unchanged, a
             if early:
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
-    return await desk.settled(visit.zone, accepted.generation, 0) if early else waiting.result()
+    return await desk.settled(visit.zone, generation, 0) if early else waiting.result()
 
 
 def _fresh(submission: Submission, generation: int) -> Entry:
@@ -304,6 +344,8 @@ def _answer(document: PlanAccepted, entry: Entry, asked: Asked) -> web.Response:
     members = {"generation": entry.generation, "plan": path, "zone": entry.zone, "suspects": rendering.suspects(entry)}
     if wait_s is not None and entry.state is PlanState.REJECTED:
         raise ProblemRaised(REJECTED, f"generation {entry.generation} was rejected: {entry.why}", members)
+    if wait_s is not None and entry.state is PlanState.WITHDRAWN:
+        raise ProblemRaised(WITHDRAWN, f"generation {entry.generation} was not published: {entry.why}", members)
     if wait_s is not None and entry.state is PlanState.FAULTED:
         raise ProblemRaised(FAULTED, f"generation {entry.generation} was published, but: {entry.why}", members)
     settled = wait_s is not None and entry.state in {PlanState.PUBLISHED, PlanState.SUPERSEDED}

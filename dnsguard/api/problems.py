@@ -45,6 +45,10 @@ NOT_COMPARABLE = Kind(
     "not-comparable", "The zone cannot be compared now", 409, "Its fence is gone, too far behind, or another history's."
 )
 ADOPTION_REFUSED = Kind("adoption-refused", "This cannot be taken over as it stands", 409, "The detail says why.")
+NOT_WITHDRAWABLE = Kind(
+    "not-withdrawable", "The plan cannot be withdrawn", 409, "It is published or rejected; the detail says what to do."
+)
+WITHDRAWN = Kind("withdrawn", "The plan was accepted, then withdrawn", 409, "None of it was published.")
 STALE = Kind("stale", "The zone has changed since the plan was made", 412, "See rrset, generation and actor.")
 TOO_LARGE = Kind("too-large", "The body is too large", 413, "Nothing of it was read on.")
 MEDIA_TYPE = Kind("media-type", "The body is not JSON", 415, "Send Content-Type: application/json, unencoded.")

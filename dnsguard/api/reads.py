@@ -11,7 +11,10 @@ from dnsguard.api.desk import Desk
 from dnsguard.api.documents import Differences, Plans, PlanShown, RRsets, Zones, ZoneStatus, fields_of
 from dnsguard.api.problems import malformed
 from dnsguard.api.visit import Visit, entity_tag, respond
-from dnsguard.core.history import Zone
+from dnsguard.core.history import Entry, Zone
+
+UNFINISHED_MAX = 100
+"""How many plans that somebody may have to look after are shown of a zone."""
 
 Item = TypeVar("Item")
 
@@ -23,7 +26,7 @@ async def list_zones(visit: Visit) -> web.Response:
     token = visit.token
     seen = [zone for zone in zones if token is not None and (token.zones is None or zone.name in token.zones)]
     now = desk.now()
-    shown = tuple(_status(desk, zone, now) for zone in seen)
+    shown = tuple([await _status(desk, zone, now) for zone in seen])
     sees_all = token is not None and token.zones is None
     daemons = await desk.histories.daemons() if sees_all else ()
     listed = tuple(rendering.daemon_status(daemon, now, alive=desk.is_alive(daemon.id)) for daemon in daemons)
@@ -34,13 +37,16 @@ async def show_zone(visit: Visit) -> web.Response:
     """Show where a zone stands; its entity tag is its newest generation."""
     desk = visit.room.desk
     zone = await desk.histories.zone(visit.zone)
-    return respond(_status(desk, zone, desk.now()), ETag=entity_tag(zone.newest))
+    return respond(await _status(desk, zone, desk.now()), ETag=entity_tag(zone.newest))
 
 
-def _status(desk: Desk, zone: Zone, now: float) -> ZoneStatus:
+async def _status(desk: Desk, zone: Zone, now: float) -> ZoneStatus:
     trouble, followed = desk.stands_in_the_way(zone.name), desk.followed(zone.name)
     verified = rendering.verification(desk.verification_state(zone.name), len(desk.suspended(zone.name)), now)
-    return rendering.zone_status(zone, desk.mode, now, trouble, followed, verified)
+    entries: tuple[Entry, ...] = ()
+    if zone.waiting or zone.faulted or zone.withdrawing:
+        entries = await desk.histories.unfinished(zone.name, limit=UNFINISHED_MAX)
+    return rendering.zone_status(zone, desk.mode, now, trouble, followed, verified, rendering.unfinished(entries))
 
 
 async def list_plans(visit: Visit) -> web.Response:

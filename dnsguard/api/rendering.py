@@ -66,6 +66,7 @@ def zone_status(
     trouble: str | None,
     followed: Sequence[Served],
     verification: documents.VerificationSummary | None,
+    unfinished: tuple[documents.UnfinishedPlan, ...],
 ) -> documents.ZoneStatus:
     """Show where a zone stands, and how its name servers follow."""
     return documents.ZoneStatus(
@@ -88,6 +89,9 @@ def zone_status(
         propagated_at=_time(zone.propagated_at if followed else zone.published_at),
         name_servers=tuple(_name_server(served, now) for served in followed),
         verification=verification,
+        waiting=zone.waiting,
+        faulted=zone.faulted,
+        unfinished=unfinished,
     )
 
 
@@ -129,6 +133,24 @@ def propagated_at(entry: Entry, *, followed: bool) -> float | None:
     return None
 
 
+def _state(entry: Entry) -> documents.State:
+    state: documents.State = entry.state.value
+    return state
+
+
+def unfinished(entries: Iterable[Entry]) -> tuple[documents.UnfinishedPlan, ...]:
+    """Show the plans that somebody may have to look after."""
+    return tuple(
+        documents.UnfinishedPlan(
+            generation=entry.generation,
+            state=_state(entry),
+            why=entry.why,
+            accepted_at=time_text(entry.accepted_at),
+        )
+        for entry in entries
+    )
+
+
 def plan_status(entry: Entry, mode: str, *, followed: bool) -> documents.PlanStatus:
     """Show how far a plan got; ``followed``: its zone lists name servers."""
     at = propagated_at(entry, followed=followed)
@@ -136,7 +158,7 @@ def plan_status(entry: Entry, mode: str, *, followed: bool) -> documents.PlanSta
         zone=entry.zone,
         mode=mode,
         generation=entry.generation,
-        state=entry.state.value,
+        state=_state(entry),
         why=entry.why,
         actor=entry.actor,
         reason=entry.reason,
@@ -160,14 +182,14 @@ def suspects(entry: Entry) -> tuple[documents.Suspect, ...]:
     )
 
 
-def _sides(key: Key, wanted: Wanted) -> tuple[int | None, tuple[str, ...], Literal["retired", "withdrawn"] | None]:
+def _sides(key: Key, wanted: Wanted) -> tuple[int | None, tuple[str, ...], Literal["retired", "uncovered"] | None]:
     match wanted:
         case Records():
             return wanted.ttl, records_text(key.type, wanted), None
         case Absence.RETIRED:
             return None, (), "retired"
         case Absence.UNCOVERED:
-            return None, (), "withdrawn"
+            return None, (), "uncovered"
 
 
 def rrsets(covered: Iterable[Covered]) -> tuple[documents.RRset, ...]:

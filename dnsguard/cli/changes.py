@@ -10,7 +10,7 @@ from dnsguard.cli.display import OPAQUE_MARK, Display
 REPLACED_MAX = 20
 """So many replaced RRsets are shown after a write."""
 
-_ABSENCES = {"retired": "retired: removed by name", "withdrawn": "no longer covered: left as it is on the server"}
+_ABSENCES = {"retired": "retired: removed by name", "uncovered": "no longer covered: left as it is on the server"}
 
 
 def show_changes(display: Display, differences: Iterable[Difference]) -> int:

@@ -80,12 +80,23 @@ class Daemon:
         return await self._exchange("POST", path, answer, deadline_s=deadline_s)
 
     async def order(
-        self, path: str, body: Mapping[str, Any], answer: type[T], *, deadline_s: int = ANSWER_S_MAX
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        answer: type[T],
+        *,
+        deadline_s: int = ANSWER_S_MAX,
+        wait_s: int = 0,
+        again: str = "look with 'dnsguard status ZONE' before you ask again",
     ) -> Answer[T]:
-        """Ask for what knows no Idempotency-Key: one request, never repeated."""
+        """Ask for what knows no Idempotency-Key: one request, never repeated.
+
+        ``again`` says how to find out what became of it if no answer comes.
+        """
         octets = json.dumps(body).encode("ascii")
-        with self._settling("look with 'dnsguard status ZONE' before you ask again"):
-            return await self._exchange("POST", path, answer, octets, {"Content-Type": "application/json"}, deadline_s)
+        headers = {"Content-Type": "application/json"} | ({"Prefer": f"wait={wait_s}"} if wait_s else {})
+        with self._settling(again):
+            return await self._exchange("POST", path, answer, octets, headers, deadline_s + wait_s)
 
     @contextmanager
     def _settling(self, again: str) -> Iterator[None]:

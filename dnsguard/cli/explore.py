@@ -98,6 +98,7 @@ _SETTING: tuple[Callable[..., Any], ...] = (
         "--read-back/--no-read-back", default=True, show_default=True,
         help="Whether enactors read back what they published, as daemons do.",
     ),
+    click.option("--withdraws", is_flag=True, help="Withdraw the newest plan as soon as it is accepted."),
     click.option("--fresh", is_flag=True, help="Begin with new names: no plan is published, or even made, before."),
     click.option(
         "--faults", callback=_read_faults, multiple=True, metavar="crashes=N,losses=N", help="Faults at any effect."
@@ -189,6 +190,7 @@ def _explore(ctx: click.Context, display: Display, given: dict[str, Any]) -> int
         names = (
             "guards", "without", "enactors", "plans", "endpoints", "keep", "layout", "rrsets", "store", "read_back",
             "fresh",
+            "withdraws",
         )  # fmt: skip
         exploration = Exploration(
             **{name: given[name] for name in names}, **given["faults"], database=given["database"] or ""

@@ -21,7 +21,8 @@ from dnsguard.cli.client import Answer, Daemon, zone_path
 from dnsguard.cli.display import Display, duration
 from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk, Refused
 
-UNSETTLED = frozenset({"accepted", "publishing"})
+UNSETTLED = frozenset({"accepted", "publishing", "waiting", "withdrawing"})
+NOT_PUBLISHED = frozenset({"rejected", "faulted", "withdrawn"})
 DEFAULT_WAIT_S = 10
 POLL_S = 0.5
 
@@ -85,12 +86,12 @@ async def write(
                 display.note(f"  {said}", "yellow")
     if is_awaited(state, manner.wait_for):
         return DONE if manner.wait_s is None or manner.wait_s == 0 else REFUSED
-    return REFUSED if state.state in ("rejected", "faulted") else DONE
+    return REFUSED if state.state in NOT_PUBLISHED else DONE
 
 
 def is_awaited(plan: PlanStatus, wait_for: WaitFor) -> bool:
     """Tell whether a plan has not come as far yet as somebody waits for. What was refused never will."""
-    if plan.state in ("rejected", "faulted"):
+    if plan.state in NOT_PUBLISHED:
         return False
     return plan.state in UNSETTLED or (wait_for == "propagated" and not plan.propagated)
 
@@ -148,7 +149,10 @@ def _report(display: Display, plan: PlanAccepted, state: PlanStatus, wait_for: W
             display.line(f"published: {where}{again}", "green")
         case "superseded":
             display.line(f"superseded: {where} was overtaken by a newer plan before it was published{again}")
-        case "rejected" | "faulted":
+        case "waiting":
+            display.line(f"waiting: {where}, not published: {state.why or 'no reason is known'}{again}", "yellow")
+            display.note(f"  to take it back: 'dnsguard withdraw {plan.generation} --zone {plan.zone}'", "yellow")
+        case "rejected" | "faulted" | "withdrawn":
             display.note(f"{state.state}: {where}: {state.why or 'no reason is known'}", "bold red")
             for suspect in state.suspects:
                 display.note(f"  suspect:  {suspect.name} {suspect.type}: {suspect.reason}")

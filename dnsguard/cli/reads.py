@@ -84,6 +84,7 @@ async def status(daemon: Daemon, display: Display, zone: str | None) -> int:
             display.line(f"{found.zone} publishing is stopped: {found.halted}", "bold red")
         elif found.trouble:
             display.line(f"{found.zone} not everything is published at the moment: {found.trouble}", "red")
+        _show_unfinished(display, found, f"{found.zone} ")
         verified = found.verification
         if verified is not None and (verified.findings or verified.failure is not None or verified.overdue):
             display.line(f"{found.zone} {_verified(display, verified)}", "red")
@@ -184,6 +185,18 @@ def _show_zone(display: Display, zone: ZoneStatus) -> None:
         display.line(f"publishing is stopped: {zone.halted}", "bold red")
     elif zone.trouble:
         display.line(f"not everything is published at the moment: {zone.trouble}", "red")
+    _show_unfinished(display, zone)
+
+
+def _show_unfinished(display: Display, zone: ZoneStatus, before: str = "") -> None:
+    """Say which plans wait, are being withdrawn or are at fault, and what can be done."""
+    for plan in zone.unfinished:
+        way_out = ""
+        if plan.state == "waiting":
+            way_out = f"; to take it back: 'dnsguard withdraw {plan.generation} --zone {zone.zone}'"
+        display.line(
+            f"{before}generation {plan.generation} is {plan.state}: {plan.why or 'no reason is known'}{way_out}", "red"
+        )
 
 
 @click.command(cls=Verb, examples=("dnsguard plans example.test.", "dnsguard plans --limit 100 --below 41"))

@@ -1,4 +1,4 @@
-"""Commands that change a zone: `submit`, `set`, `retire`, `rollback`, `zone resync`.
+"""Commands that change a zone: `submit`, `set`, `retire`, `rollback`, `withdraw`, `zone resync`.
 Each is one plan, made from a generation that is said; none is ever sent twice as two plans.
 """
 
@@ -9,14 +9,25 @@ from typing import Any, Unpack
 
 import click
 
-from dnsguard.api.documents import PlanAccepted, Resynced, RollbackAccepted
+from dnsguard.api.documents import PlanAccepted, PlanStatus, Resynced, RollbackAccepted
 from dnsguard.cli.asking import RecordVerb, Verb, asks
 from dnsguard.cli.client import Daemon, zone_path
 from dnsguard.cli.display import Display
-from dnsguard.cli.following import Manner, write
-from dnsguard.cli.manner import ADOPT, DRY_RUN, REASON, REPUBLISH, ZONE, How, manners, read_based_on, read_manner
+from dnsguard.cli.following import DEFAULT_WAIT_S, Manner, write
+from dnsguard.cli.manner import (
+    ADOPT,
+    DRY_RUN,
+    REASON,
+    REPUBLISH,
+    WAIT_S_MAX,
+    ZONE,
+    How,
+    manners,
+    read_based_on,
+    read_manner,
+)
 from dnsguard.cli.naming import zone_either_way
-from dnsguard.cli.outcome import DONE, CannotAsk
+from dnsguard.cli.outcome import DONE, REFUSED, CannotAsk
 from dnsguard.cli.plan_file import Document, DocumentRefused, read_plan_file
 from dnsguard.cli.quoting import quote_argument
 from dnsguard.core.names import NameRefused, parse_name
@@ -229,6 +240,50 @@ async def rollback(
     return await write(daemon, display, zone, "rollback", body, manner, RollbackAccepted)
 
 
+@click.command(
+    cls=Verb,
+    short_help="Take back a plan of which nothing is published.",
+    examples=("dnsguard withdraw 42", "dnsguard withdraw 42 --zone example.test. --reason 'not needed any more'"),
+)
+@click.argument("generation", type=click.IntRange(min=1))
+@ZONE
+@REASON
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(1, WAIT_S_MAX),
+    metavar="SECONDS",
+    help="Wait so long until the primary has confirmed it, and exit with 1 if it takes longer. Without it, "
+    f"{DEFAULT_WAIT_S} seconds are waited, and a withdrawal that is not confirmed yet is exit code 0: it is durable.",
+)
+@asks
+async def withdraw(
+    daemon: Daemon, display: Display, generation: int, zone: str | None, reason: str | None, wait_s: int | None
+) -> int:
+    """Take back the plan of a GENERATION of which nothing is published.
+
+    A new generation puts back what stood. A plan that is published already is not withdrawn: use 'dnsguard rollback'.
+    Doing it again answers the same.
+    """
+    zone = await daemon.only_zone(zone)
+    path = zone_path(zone, "plans", generation, "withdraw")
+    with display.waiting(f"{zone}: waiting until generation {generation} is withdrawn"):
+        answer = await daemon.order(
+            path,
+            _said(reason=reason),
+            PlanStatus,
+            wait_s=DEFAULT_WAIT_S if wait_s is None else wait_s,
+            again="repeat it: withdrawing a plan twice changes nothing more",
+        )
+    if display.as_json:
+        display.raw(answer.raw)
+    elif answer.document.state == "withdrawn":
+        display.line(f"withdrawn: {zone} generation {generation}", "green")
+    else:
+        display.line(f"withdrawing: {zone} generation {generation}, not yet confirmed by the primary", "yellow")
+    return REFUSED if wait_s is not None and answer.document.state != "withdrawn" else DONE
+
+
 @click.group()
 def zone() -> None:
     """Settle what only a person can decide about a zone."""
@@ -271,4 +326,4 @@ def _said(*, adopt: bool = False, republish: bool = False, reason: str | None) -
     return {name: True for name, given in flags.items() if given} | ({} if reason is None else {"reason": reason})
 
 
-COMMANDS = (submit, set_, retire, rollback, zone)
+COMMANDS = (submit, set_, retire, rollback, withdraw, zone)

@@ -92,3 +92,8 @@ def parse_fence(rdatas: tuple[bytes, ...]) -> Fence:
     ):
         raise FenceUnreadable(f"expected progress below its end and base below the generation, found {text!r}")
     return fence
+
+
+def fence_from_text(text: str | None) -> Fence | None:
+    """Read a fence that was recorded as text, None for none. Raises FenceUnreadable."""
+    return None if text is None else parse_fence((bytes((len(text),)) + text.encode("ascii"),))

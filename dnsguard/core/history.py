@@ -22,6 +22,20 @@ class PlanState(enum.Enum):
     """The primary, or a guard asked again, said no; ``Entry.why`` has the reason."""
     FAULTED = "faulted"
     """The server said yes, and reading back showed something else; ``Entry.why`` says what."""
+    WAITING = "waiting"
+    """It cannot be published for now, since one of its names cannot be read; ``Entry.why`` names it.
+
+    No state has its contents. It is accepted again, as a new generation, once its names can be read."""
+    WITHDRAWING = "withdrawing"
+    """An operator has taken it back, and the fence has not yet shown whether it was published before that."""
+    WITHDRAWN = "withdrawn"
+    """An operator took it back, and none of it was ever published; ``Entry.why`` says who and why."""
+
+
+UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING, PlanState.WAITING, PlanState.WITHDRAWING})
+"""The states in which a plan does not stay."""
+TAKEN_OUT = frozenset({PlanState.REJECTED, PlanState.WAITING, PlanState.WITHDRAWN})
+"""The states of plans whose contents are part of no state of the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +144,12 @@ class Zone:
     propagated: int = 0
     """The newest generation that all listed name servers were seen to serve, at once."""
     propagated_at: float | None = None
+    waiting: int = 0
+    """Plans that wait until a name can be read."""
+    faulted: int = 0
+    """Plans that are on record as published, and of which something is not on the wire."""
+    withdrawing: int = 0
+    """Plans that are being withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +187,14 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A plan that waits until its names can be read, with its changes in publication order."""
+
+    generation: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What there is to publish from a fence: the changes up to ``target``, folded, in publication order.
 
@@ -181,6 +209,10 @@ class Pending:
     target_digest: str
     changes: tuple[Change, ...]
     owed: tuple[Change, ...] = ()
+    record_first: bool = False
+    """The fence shows that a withdrawal came too late. Nothing may be published before the store has recorded that."""
+    waiting: tuple[Waiting, ...] = ()
+    """The plans that wait for a name to become readable; only given where there is nothing to publish."""
 
 
 class ZoneUnknown(LookupError):

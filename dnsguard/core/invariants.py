@@ -1,21 +1,23 @@
 """What always holds, as functions: asked by the simulation after every effect, by the chaos checker of what DNS
 answered, and by the running daemon of itself. Each takes what was seen and returns the first violation, or None.
 
-``history`` is every change that the history still has, in any order, those of rejected plans left out; ``wire`` is
-what stands at the owner names themselves. Who looked at some RRsets only says which in ``looked_at``; None means
-that ``wire`` is the whole zone.
+``history`` is every change that the history still has, in any order. Those of rejected, waiting and withdrawn plans
+are left out, since no state has their contents. ``wire`` is what stands at the owner names themselves. Who looked at
+some RRsets only says which in ``looked_at``; None means that ``wire`` is the whole zone.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.history import UNSETTLED, Entry, PlanState
 from dnsguard.core.plan import Absence, Change, Plan, Wanted, fold
 from dnsguard.core.publication_order import ORDERS
 from dnsguard.core.records import Key, Records, identical
 
-SETTLED = frozenset({PlanState.PUBLISHED, PlanState.SUPERSEDED, PlanState.REJECTED, PlanState.FAULTED})
+AT_REST = frozenset(PlanState) - UNSETTLED | {PlanState.WAITING}
+"""The states in which plans are once all is quiet."""
+SAY_WHY = frozenset({PlanState.REJECTED, PlanState.FAULTED, PlanState.WAITING, PlanState.WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Violation:
 
 
 def standing(history: Iterable[Change], generation: int) -> dict[Key, Wanted]:
-    """Return what the history says of each RRset at a generation; what was withdrawn is not covered."""
+    """Return what the history says of each RRset at a generation; what is uncovered is left out."""
     upto = fold(change for change in history if change.generation <= generation)
     return {change.key: change.wanted for change in upto if change.wanted is not Absence.UNCOVERED}
 
@@ -133,16 +135,17 @@ def nothing_lost(
 ) -> Violation | None:
     """4, nothing lost: each plan answered with 2xx is in the history, or was settled and pruned since.
 
-    A rejected one says why. Once all is ``quiet`` each is published, superseded, rejected or marked at fault.
+    One that is not published says why. Once all is ``quiet`` each is published, superseded, rejected, withdrawn,
+    marked at fault, or waits for a name that cannot be read.
     """
     for generation in acknowledged:
         entry = entries.get(generation)
         if entry is None:
             if generation > kept_from:
                 return Violation(4, "nothing lost", f"generation {generation} was acknowledged and is gone")
-        elif entry.state in {PlanState.REJECTED, PlanState.FAULTED} and not entry.why:
+        elif entry.state in SAY_WHY and not entry.why:
             return Violation(4, "nothing lost", f"generation {generation} is {entry.state.value} and nothing says why")
-        elif quiet and entry.state not in SETTLED:
+        elif quiet and entry.state not in AT_REST:
             return Violation(4, "nothing lost", f"generation {generation} is still {entry.state.value}")
     return None
 
@@ -203,6 +206,48 @@ def accountable(
             return Violation(
                 7, "accountable", f"{key} comes from generation {known[key]}, of which nobody knows by whom"
             )
+    return None
+
+
+def contained(
+    history: Sequence[Change],
+    wire: Mapping[Key, Records],
+    looked_at: Collection[Key],
+    waiting: Iterable[Change],
+    unreadable: Collection[str],
+) -> Violation | None:
+    """8, contained: names that cannot be read hold up only the plans that need them to be read.
+
+    Once there was time, every RRset stands at its newest generation, and each plan that still waits covers a name
+    that cannot be read. ``waiting`` has what waiting plans want; it is not part of the ``history``.
+    """
+    for key, wanted in standing(history, max((change.generation for change in history), default=0)).items():
+        if key in looked_at and not _fits(wire.get(key), (wanted,)):
+            found = f"{key} is to be {_said(wanted)} and is {_said(wire.get(key))}"
+            names = ", ".join(sorted(unreadable)) or "none"
+            return Violation(8, "contained", f"{found}; names that cannot be read: {names}")
+    names_of: dict[int, set[str]] = {}
+    for change in waiting:
+        names_of.setdefault(change.generation, set()).add(change.key.name)
+    for generation, mine in names_of.items():
+        if mine.isdisjoint(unreadable):
+            return Violation(8, "contained", f"generation {generation} waits, and all its names can be read")
+    return None
+
+
+def unpublished(
+    history: Sequence[Change], withdrawn: Iterable[Change], wire: Mapping[Key, Records]
+) -> Violation | None:
+    """4, nothing lost: none of a withdrawn plan stands on the wire, unless another plan wants the same there.
+
+    ``withdrawn`` has what withdrawn plans wanted.
+    """
+    said = {(change.key, change.wanted) for change in history}
+    for change in withdrawn:
+        found = wire.get(change.key)
+        if found is not None and found == change.wanted and (change.key, found) not in said:
+            what = f"{change.key} has the contents of generation {change.generation}, which was withdrawn"
+            return Violation(4, "nothing lost", what)
     return None
 
 

@@ -37,7 +37,11 @@ class Stage:
 
     name: str
     names_to_read: Callable[[str, Sequence[Change], bool], tuple[str, ...]]
-    """Of (zone, changes, unmanaged): the names at which the wire must be read before a message can be built."""
+    """Of (zone, changes, unmanaged): the names at which the wire is read before a message is built."""
+    needs_reading: Callable[[str, Sequence[Change]], bool]
+    """Of (zone, changes at one name): whether no message can be built without knowing what stands there.
+
+    At other names prerequisites say all that must be known."""
     lay: Callable[[Written], tuple[Update, ...]]
     expect: Callable[[Written], tuple[Prerequisite, ...]]
     """What holds once the message is applied: asked by reading back."""
@@ -66,20 +70,29 @@ def at_names(changes: Sequence[Change]) -> Iterator[tuple[str, tuple[Change, ...
 # The inline layout.
 
 
+def _inline_needs_reading(zone: str, here: Sequence[Change]) -> bool:
+    """The apex when its NS RRset changes, since servers ignore its deletion as a whole, and a name where a CNAME
+    replaces other types.
+    """
+    cname_comes = any(change.key.type == "CNAME" and isinstance(change.wanted, Records) for change in here)
+    return (cname_comes and len(here) > 1) or any(
+        change.key == (zone, "NS") and isinstance(change.wanted, Records) for change in here
+    )
+
+
 def _inline_names(zone: str, changes: Sequence[Change], unmanaged: bool) -> tuple[str, ...]:
-    """The apex when its NS RRset changes, since servers ignore its deletion as a whole, and names where a CNAME
-    replaces other types; when in doubt, also every name that holds something not managed yet or where the wire decides
-    whether a DS keeps its NS, and always where it is taken over as it was found: prerequisites don't compare TTLs.
+    """The names that need reading; when in doubt, also every name that holds something not managed yet or where the
+    wire decides whether a DS keeps its NS, and always where it is taken over as it was found: prerequisites don't
+    compare TTLs.
     """
     names: list[str] = []
-    for name, here in at_names(changes):
-        cname_comes = any(change.key.type == "CNAME" and isinstance(change.wanted, Records) for change in here)
+    for name, group in at_names(changes):
+        here = [change for change in group if change.wanted is not Absence.UNCOVERED]
         in_doubt = any(change.before is not Before.HELD for change in here) or companions_in_question(
             {change.key: change.wanted for change in here}
         )
         if (
-            (name == zone and any(change.key.type == "NS" for change in here))
-            or (cname_comes and len(here) > 1)
+            _inline_needs_reading(zone, here)
             or (unmanaged and in_doubt)
             or any(change.as_found and change.before is Before.UNMANAGED for change in here)
         ):
@@ -144,7 +157,11 @@ def _expect_at(key: Key, change: Change) -> tuple[Prerequisite, ...]:
 
 
 INLINE = Layout(
-    "inline", (Stage(WRITE, _inline_names, _inline, _expect_inline),), False, lambda _: False, lambda wire: wire
+    "inline",
+    (Stage(WRITE, _inline_names, _inline_needs_reading, _inline, _expect_inline),),
+    False,
+    lambda _: False,
+    lambda wire: wire,
 )
 
 
@@ -230,7 +247,12 @@ def _expect_build(facts: Written) -> tuple[Prerequisite, ...]:
 
 def _all_names(_zone: str, changes: Sequence[Change], _unmanaged: bool) -> tuple[str, ...]:
     """Every name: the alias that stands there names the node to keep for a rollback."""
-    return tuple(name for name, _ in at_names(changes))
+    return tuple(name for name, here in at_names(changes) if _is_flipped(_zone, here))
+
+
+def _is_flipped(_zone: str, here: Sequence[Change]) -> bool:
+    """Tell whether a flip changes anything at a name."""
+    return any(change.wanted is not Absence.UNCOVERED for change in here)
 
 
 def _no_names(_zone: str, _changes: Sequence[Change], _unmanaged: bool) -> tuple[str, ...]:
@@ -306,7 +328,10 @@ def rollback_target_exists(facts: Written) -> tuple[Prerequisite, ...]:
 
 VERSIONED = Layout(
     "versioned",
-    (Stage(BUILD, _no_names, _build, _expect_build), Stage(FLIP, _all_names, _flip, _expect_flip)),
+    (
+        Stage(BUILD, _no_names, lambda _zone, _here: False, _build, _expect_build),
+        Stage(FLIP, _all_names, _is_flipped, _flip, _expect_flip),
+    ),
     True,
     is_reserved,
     lambda wire: {key: records for key, records in wire.items() if key.type != "CNAME" or target_of(records) is None},

@@ -17,7 +17,7 @@ class Absence(enum.Enum):
 
     RETIRED = "retired"
     """It is to be gone from the wire."""
-    UNCOVERED = "withdrawn"
+    UNCOVERED = "uncovered"
     """No plan covers it any more; what is on the wire there belongs to someone else."""
 
 

@@ -35,9 +35,14 @@ def compose(stage: Stage, facts: Written, fence: Fence, rules: Sequence[WriteRul
     What hides the fence at its own name goes with it: the name is dnsguard's. A DNAME at the apex, which hides it, too,
     goes with a plan that retires it.
     """
-    prerequisites = tuple(dict.fromkeys(prerequisite for rule in rules for prerequisite in rule(facts)))
     cleared = tuple(DeleteRRset(key) for key in facts.seen.hidden_by if key.name == fence_name(facts.zone))
-    return Message(facts.zone, prerequisites, stage.lay(facts) + cleared + write_fence(facts.zone, fence))
+    asked = prerequisites_only(facts, rules)
+    return replace(asked, updates=stage.lay(facts) + cleared + write_fence(facts.zone, fence))
+
+
+def prerequisites_only(facts: Written, rules: Sequence[WriteRule]) -> Message:
+    """Build an UPDATE without updates that asks for what the one with these changes expects."""
+    return Message(facts.zone, tuple(dict.fromkeys(each for rule in rules for each in rule(facts))), ())
 
 
 def control(zone: str, seen: Seen, rules: Sequence[WriteRule]) -> Message:

@@ -165,7 +165,8 @@ def no_ds_orphaned(facts: Written) -> tuple[Prerequisite, ...]:
 def _room_for_aliases(facts: Written) -> tuple[Prerequisite, ...]:
     """Where an alias comes, one stands already, or nothing does: a CNAME beside other data is silently dropped."""
     prerequisites: list[Prerequisite] = []
-    for name in dict.fromkeys(change.key.name for change in facts.changes):
+    changing = [change for change in facts.changes if change.wanted is not Absence.UNCOVERED]
+    for name in dict.fromkeys(change.key.name for change in changing):
         alias = Key(name, "CNAME")
         if alias in facts.wire:
             prerequisites.append(RRsetExists(alias))

@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry
 from dnsguard.api.desk import WaitFor
 from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import GUARDED, Guards
-from dnsguard.core.history import Entry, GenerationUnknown, PlanState, StoreUnavailable
+from dnsguard.core.history import TAKEN_OUT, UNSETTLED, Entry, GenerationUnknown, PlanState, StoreUnavailable
 from dnsguard.core.message import Unreachable
 from dnsguard.core.propagation import Served
 from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
 from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
 from dnsguard.daemon.clock import SystemClock
@@ -44,7 +45,6 @@ from dnsguard.workers.verifier import Postponed, Verifier
 _SURVEY_S = 5.0
 LOOKS_PER_S_MAX = 20
 """How often all zones together are looked at while nobody has said anything: with many zones, each is more seldom."""
-_UNSETTLED = frozenset({PlanState.ACCEPTED, PlanState.PUBLISHING})
 
 
 class DaemonDesk:
@@ -273,6 +273,12 @@ class DaemonDesk:
         room = self._rooms.get(zone)
         return Unreachable("the zone is not served here") if room is None else await room.publisher.observe(zone)
 
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str) -> Refusal | None:
+        """Take back a plan of which nothing is published; return why not."""
+        refusal = await self._store.withdraw(zone, generation, why, actor, self.now())
+        self._rooms[zone].wake()
+        return refusal
+
     async def resync(self, zone: str, keep: Keep, actor: str, reason: str) -> int:
         """Settle a zone whose fence is not of this history."""
         room = self._rooms[zone]
@@ -357,7 +363,7 @@ class DaemonDesk:
 
 def _is_over(entry: Entry, wait_for: WaitFor, *, followed: bool) -> bool:
     """Tell whether waiting for a plan is over; what was refused will never propagate."""
-    if entry.state in _UNSETTLED:
+    if entry.state in UNSETTLED:
         return False
-    waits_on = followed and wait_for == "propagated" and entry.state not in {PlanState.REJECTED, PlanState.FAULTED}
+    waits_on = followed and wait_for == "propagated" and entry.state not in TAKEN_OUT | {PlanState.FAULTED}
     return not waits_on or entry.propagated_at is not None

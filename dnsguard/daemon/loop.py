@@ -130,9 +130,11 @@ class Loop:
                 level = log.debug if repeated else log.warning
             case "plan.rejected" | "repair.submitted":
                 level = log.warning
+            case "plan.waiting":
+                level = log.debug if repeated else log.warning
             case "name.refused":
                 level = log.debug if repeated else log.error
-            case "name.mended":
+            case "name.mended" | "plan.resumed" | "withdrawal.refused":
                 level = log.info
             case "primary.unreachable":
                 level = log.debug if repeated or self._is_known(step.detail) else log.warning

@@ -43,6 +43,9 @@ class Metrics:
                 "halted": "1 if publishing is stopped for the zone, 0 if not",
                 "propagated_generation": "Newest generation that all listed name servers serve",
                 "stuck": "1 if something keeps this daemon from publishing all of the zone's plans, 0 if nothing does",
+                "waiting_plans": "Plans that wait until a name can be read",
+                "faulted_plans": "Published plans of which something is not on the wire",
+                "withdrawing_plans": "Plans that are being withdrawn",
             }.items()
         }
         self._servers = {
@@ -118,8 +121,18 @@ class Metrics:
         """
         age = 0.0 if zone.oldest_pending_at is None else max(0.0, now - zone.oldest_pending_at)
         propagated = zone.propagated if followed else zone.published
-        halted = zone.halted is not None
-        values = (zone.newest, zone.published, zone.pending, age, halted, propagated, stuck)
+        values = (
+            zone.newest,
+            zone.published,
+            zone.pending,
+            age,
+            zone.halted is not None,
+            propagated,
+            stuck,
+            zone.waiting,
+            zone.faulted,
+            zone.withdrawing,
+        )
         for gauge, value in zip(self._gauges.values(), values, strict=True):
             gauge.labels(zone.name).set(value)
 

@@ -122,10 +122,13 @@ def open_room(
             room.trouble = ""
             returned(zone)
         if step.event == "name.refused" or step.then is Then.WOKEN:
-            room.refused = step.detail if step.event == "name.refused" else ""
+            room.refused = step.detail if step.event in {"name.refused", "plan.waiting"} else ""
         if step.event in {
             "publication.completed",
             "plan.rejected",
+            "plan.waiting",
+            "plan.resumed",
+            "withdrawal.refused",
             "name.refused",
             "name.mended",
             "zone.current",

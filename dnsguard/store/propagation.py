@@ -7,7 +7,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import PlanState
+from dnsguard.core.history import TAKEN_OUT
 from dnsguard.core.propagation import Tracked
 from dnsguard.store.database import Moved
 from dnsguard.store.rows import claim, zone_row, zone_with_backlog
@@ -39,7 +39,7 @@ def _published_after(conn: sa.Connection, zone: str, generation: int, published:
             plans.c.zone == zone,
             plans.c.generation > generation,
             plans.c.generation <= published,
-            plans.c.state != PlanState.REJECTED.value,
+            plans.c.state.not_in([state.value for state in TAKEN_OUT]),
         )
         .order_by(plans.c.generation)
         .limit(1)
@@ -62,7 +62,7 @@ def propagate(conn: sa.Connection, zone: str, generation: int, servers: Collecti
             plans.c.zone == zone,
             plans.c.generation > seen.propagated,
             plans.c.generation <= generation,
-            plans.c.state != PlanState.REJECTED.value,
+            plans.c.state.not_in([state.value for state in TAKEN_OUT]),
         )
         .values(propagated_at=at)
     )

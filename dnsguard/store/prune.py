@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dnsguard.core.history import PlanState
+from dnsguard.core.history import UNSETTLED, PlanState
 from dnsguard.store.database import Moved
 from dnsguard.store.rows import claim, same_rrset, slices, zone_row
 from dnsguard.store.schema import changes, plans, rejected
@@ -48,9 +48,10 @@ def _forget(conn: sa.Connection, seen: sa.Row[Any], end: int) -> int:
     )
     key = sa.tuple_(changes.c.zone, changes.c.name, changes.c.type, changes.c.generation)
     gone = conn.scalars(sa.delete(changes).where(key.in_(superseded)).returning(changes.c.generation)).all()
+    waiting = sa.select(plans.c.generation).where(plans.c.zone == seen.name, plans.c.state == PlanState.WAITING.value)
     turned_down = conn.scalars(
         sa.delete(rejected)
-        .where(rejected.c.zone == seen.name, rejected.c.generation < end)
+        .where(rejected.c.zone == seen.name, rejected.c.generation < end, rejected.c.generation.not_in(waiting))
         .returning(rejected.c.generation)
     ).all()
     rows = len(gone) + len(turned_down)
@@ -66,7 +67,7 @@ def _forget(conn: sa.Connection, seen: sa.Row[Any], end: int) -> int:
                 plans.c.zone == seen.name,
                 plans.c.generation.in_(some),
                 plans.c.generation < end,
-                plans.c.state != PlanState.ACCEPTED.value,
+                plans.c.state.not_in([state.value for state in UNSETTLED]),
                 empty,
             )
         ).rowcount

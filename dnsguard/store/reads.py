@@ -9,15 +9,27 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Covered, Difference, Entry, GenerationUnknown, Pending, PlanState, Zone
+from dnsguard.core.history import (
+    TAKEN_OUT,
+    Covered,
+    Difference,
+    Entry,
+    GenerationUnknown,
+    Pending,
+    PlanState,
+    Waiting,
+    Zone,
+)
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.records import Key, Records
 from dnsguard.core.server_effects import companions
+from dnsguard.core.withdrawal import Verdict, verdict
 from dnsguard.store.rows import (
     chain_at,
     covered_from,
     entry_from,
     newest_between,
+    open_withdrawals,
     same_rrset,
     slices,
     under_way,
@@ -50,6 +62,19 @@ def plans_of(conn: sa.Connection, zone: str, generations: Collection[int]) -> tu
     return tuple(entry_from(row, parts) for row in found)
 
 
+def unfinished_plans(conn: sa.Connection, zone: str, limit: int) -> tuple[Entry, ...]:
+    """Return the plans that wait, are being withdrawn, or are at fault, oldest first. Raises ZoneUnknown."""
+    parts = under_way(zone_row(conn, zone).fence)
+    states = (PlanState.WAITING.value, PlanState.WITHDRAWING.value, PlanState.FAULTED.value)
+    query = (
+        sa.select(plans)
+        .where(plans.c.zone == zone, plans.c.state.in_(states))
+        .order_by(plans.c.generation)
+        .limit(limit)
+    )
+    return tuple(entry_from(row, parts) for row in conn.execute(query))
+
+
 def plan_at(
     conn: sa.Connection, zone: str, generation: int, after: Key | None, limit: int | None
 ) -> tuple[Entry, tuple[Covered, ...]]:
@@ -58,7 +83,7 @@ def plan_at(
     row = conn.execute(sa.select(plans).where(plans.c.zone == zone, plans.c.generation == generation)).one_or_none()
     if row is None:
         raise GenerationUnknown(zone, generation, seen.kept_from, seen.newest)
-    held = rejected if row.state == PlanState.REJECTED.value else changes
+    held = rejected if PlanState(row.state) in TAKEN_OUT else changes
     query = (
         sa.select(held)
         .where(held.c.zone == zone, held.c.generation == generation, *_beyond(held, after))
@@ -198,6 +223,9 @@ def pending(
     known = None if fence is None else chain_at(conn, name, fence.generation)
     trusted = fence is not None and str(fence) == zone.trusted_fence
     base = 0 if fence is None or trusted else fence.base
+    withdrawals = open_withdrawals(conn, name)
+    if fence is not None and not trusted and any(verdict(each, fence) is Verdict.TOO_LATE for each in withdrawals):
+        return Pending(zone, known, fence.generation, fence.digest, (), record_first=True)
     if target is not None:
         goal = target
     elif fence is None or trusted:
@@ -218,8 +246,41 @@ def pending(
     found = _folded(conn, name, base, goal, unrecorded)
     settled = not found and fence is not None and fence.progress is None and fence.generation == zone.published == goal
     owed = _owed(conn, name) if settled else ()
+    waiting = _waiting(conn, name) if settled else ()
     found, owed = (_with_neighbours(conn, name, base, each, whole_names=whole_names) for each in (found, owed))
-    return Pending(zone, known, goal, digest, found, owed)
+    return Pending(zone, known, goal, digest, found, owed, waiting=waiting)
+
+
+def _waiting(conn: sa.Connection, zone: str) -> tuple[Waiting, ...]:
+    """Return the plans that wait until their names can be read."""
+    query = (
+        sa.select(rejected, rrsets.c.live, rrsets.c.held, plans.c.adopt, plans.c.as_found)
+        .select_from(plans)
+        .join(rejected, (rejected.c.zone == plans.c.zone) & (rejected.c.generation == plans.c.generation))
+        .join(rrsets, same_rrset(rrsets, rejected))
+        .where(plans.c.zone == zone, plans.c.state == PlanState.WAITING.value)
+        .order_by(rejected.c.generation)
+    )
+    found: dict[int, list[Change]] = {}
+    for row in conn.execute(query):
+        change = Change(
+            Key(row.name, row.type),
+            covered_from(row).wanted,
+            row.generation,
+            _recorded(row),
+            row.adopt,
+            as_found=row.as_found,
+        )
+        found.setdefault(row.generation, []).append(change)
+    return tuple(
+        Waiting(generation, tuple(sorted(changes, key=lambda change: sort_key(change.key))))
+        for generation, changes in found.items()
+    )
+
+
+def _recorded(row: sa.Row[Any]) -> Before:
+    """Return how an RRset stands on the wire, as its head has it on record."""
+    return Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
 
 
 def _owed(conn: sa.Connection, zone: str) -> tuple[Change, ...]:
@@ -289,7 +350,11 @@ def _with_neighbours(
 
 
 def _folded(
-    conn: sa.Connection, zone: str, base: int, goal: int, unrecorded: Mapping[Key, Before]
+    conn: sa.Connection,
+    zone: str,
+    base: int,
+    goal: int,
+    unrecorded: Mapping[Key, Before],
 ) -> tuple[Change, ...]:
     """Return one change per RRset that changed in a range, as `core.plan.fold` makes them, in publication order.
 
@@ -314,8 +379,7 @@ def _folded(
         key = Key(row.name, row.type)
         if (older := newest.get(key)) is not None and isinstance(older.wanted, Records):
             earlier.setdefault(key, {})[older.wanted] = None
-        recorded = Before.UNMANAGED if row.live is None else Before.HELD if row.held else Before.GONE
-        before = unrecorded.get(key, recorded)
+        before = unrecorded.get(key, _recorded(row))
         wanted = covered_from(row).wanted
         newest[key] = Change(key, wanted, row.generation, before, row.adopt, as_found=row.as_found)
     for key, wanted in _turned_down_between(conn, zone, base, goal):
@@ -340,7 +404,7 @@ def _turned_down_between(conn: sa.Connection, zone: str, above: int, upto: int) 
             yield found.key, found.wanted
 
 
-_STOOD = {"records": Before.HELD, "retired": Before.GONE, "withdrawn": Before.UNMANAGED}
+_STOOD = {"records": Before.HELD, "retired": Before.GONE, "uncovered": Before.UNMANAGED}
 
 
 def _stood(conn: sa.Connection, zone: str, above: int, upto: int) -> Mapping[Key, Before]:

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from dnsguard.core.fence import Fence, parse_fence
+from dnsguard.core.fence import fence_from_text
 from dnsguard.core.history import Covered, Entry, PlanState, Zone, ZoneUnknown
 from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.records import Key, Records, stored_records
 from dnsguard.core.refusal import Suspect
-from dnsguard.store.schema import changes, plans, zones
+from dnsguard.core.withdrawal import Withdrawal
+from dnsguard.store.schema import changes, plans, rejected, zones
 
 NAMES_AT_ONCE = 500
 """How many values go into one IN list; SQLite takes 999 parameters in its oldest builds."""
@@ -22,6 +23,7 @@ Item = TypeVar("Item")
 
 _PROPAGATION = ("propagated", "propagated_at")
 _NOT_OF_ZONE = frozenset({*_PROPAGATION, "unchanged_answers"})
+_PENDING = (PlanState.ACCEPTED, PlanState.WITHDRAWING)
 
 
 def slices(items: Sequence[Item], size: int = NAMES_AT_ONCE) -> Iterator[Sequence[Item]]:
@@ -57,11 +59,6 @@ def covered_from(row: sa.Row[Any]) -> Covered:
     return Covered(Key(row.name, row.type), wanted_from(row.type, row.disposition, row.ttl, row.rdatas), row.generation)
 
 
-def fence_from(text: str | None) -> Fence | None:
-    """Read back a fence that was recorded."""
-    return None if text is None else parse_fence((bytes((len(text),)) + text.encode("ascii"),))
-
-
 def zone_row(conn: sa.Connection, name: str) -> sa.Row[Any]:
     """Return a zone's own row. Raises ZoneUnknown."""
     row = conn.execute(sa.select(zones).where(zones.c.name == name)).one_or_none()
@@ -72,16 +69,24 @@ def zone_row(conn: sa.Connection, name: str) -> sa.Row[Any]:
 
 def zones_with_backlog(conn: sa.Connection, name: str | None = None) -> tuple[Zone, ...]:
     """Return one zone or all, by name, with what is accepted and not settled."""
-    waiting = (plans.c.zone == zones.c.name) & (plans.c.state == PlanState.ACCEPTED.value)
     query = sa.select(
         *(column for column in zones.columns if column.name not in _NOT_OF_ZONE),
-        sa.select(sa.func.count()).where(waiting).correlate(zones).scalar_subquery().label("pending"),
-        sa.select(sa.func.min(plans.c.accepted_at)).where(waiting).correlate(zones).scalar_subquery().label("oldest"),
+        _of_plans(sa.func.count(), *_PENDING).label("pending"),
+        _of_plans(sa.func.min(plans.c.accepted_at), *_PENDING).label("oldest"),
         *(zones.c[name] for name in _PROPAGATION),
+        _of_plans(sa.func.count(), PlanState.WAITING).label("waiting"),
+        _of_plans(sa.func.count(), PlanState.FAULTED).label("faulted"),
+        _of_plans(sa.func.count(), PlanState.WITHDRAWING).label("withdrawing"),
     ).order_by(zones.c.name)
     if name is not None:
         query = query.where(zones.c.name == name)
     return tuple(Zone(*row) for row in conn.execute(query))
+
+
+def _of_plans(what: sa.ColumnElement[Any], *states: PlanState) -> sa.ScalarSelect[Any]:
+    """Return the query for something about a zone's plans in some states."""
+    mine = (plans.c.zone == zones.c.name) & plans.c.state.in_([state.value for state in states])
+    return sa.select(what).select_from(plans).where(mine).correlate(zones).scalar_subquery()
 
 
 def zone_with_backlog(conn: sa.Connection, name: str) -> Zone:
@@ -117,13 +122,26 @@ def entry_from(row: sa.Row[Any], under_way: range) -> Entry:
 
 def under_way(fence: str | None) -> range:
     """Return the generations that are being published in several messages, as the recorded fence says."""
-    seen = fence_from(fence)
+    seen = fence_from_text(fence)
     return range(0) if seen is None else range(seen.base + 1, seen.generation + 1)
 
 
 def chain_at(conn: sa.Connection, zone: str, generation: int) -> str | None:
     """Return the chain digest of a generation, None if the history has no such plan, or no longer."""
     return conn.scalar(sa.select(plans.c.chain).where(plans.c.zone == zone, plans.c.generation == generation))
+
+
+def open_withdrawals(conn: sa.Connection, zone: str) -> tuple[Withdrawal, ...]:
+    """Return the withdrawals of which the fence has not yet been recorded to say what became of them."""
+    barrier = plans.alias("barrier")
+    newest = sa.select(sa.func.max(barrier.c.generation)).where(
+        barrier.c.zone == plans.c.zone, barrier.c.reverts == plans.c.generation
+    )
+    taken_out = sa.exists().where(rejected.c.zone == plans.c.zone, rejected.c.generation == plans.c.generation)
+    query = sa.select(plans.c.generation, newest.correlate(plans).scalar_subquery(), taken_out.correlate(plans)).where(
+        plans.c.zone == zone, plans.c.state == PlanState.WITHDRAWING.value
+    )
+    return tuple(Withdrawal(*row) for row in sorted(conn.execute(query)))
 
 
 def same_rrset(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:

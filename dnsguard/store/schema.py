@@ -60,8 +60,12 @@ plans = sa.Table(
     sa.Column("propagated_at", sa.Double),
     sa.Column("suspects", sa.JSON(none_as_null=True)),
     sa.CheckConstraint("generation > 0", name="generation"),
-    sa.CheckConstraint("state IN ('accepted', 'published', 'superseded', 'rejected', 'faulted')", name="state"),
-    sa.CheckConstraint("(state = 'accepted') = (settled_at IS NULL)", name="settled"),
+    sa.CheckConstraint(
+        "state IN ('accepted', 'published', 'superseded', 'rejected', 'faulted',"
+        " 'waiting', 'withdrawing', 'withdrawn')",
+        name="state",
+    ),
+    sa.CheckConstraint("(state IN ('accepted', 'waiting', 'withdrawing')) = (settled_at IS NULL)", name="settled"),
 )
 sa.Index(
     "uq_plans_idempotency",
@@ -73,10 +77,17 @@ sa.Index(
     postgresql_where=plans.c.idempotency_key.is_not(None),
 )
 sa.Index("ix_plans_state", plans.c.zone, plans.c.state)
+sa.Index(
+    "ix_plans_reverts",
+    plans.c.zone,
+    plans.c.reverts,
+    sqlite_where=plans.c.reverts.is_not(None),
+    postgresql_where=plans.c.reverts.is_not(None),
+)
 
 _NEVER_EMPTY = (
     "(disposition = 'records' AND ttl IS NOT NULL AND rdatas IS NOT NULL AND length(rdatas) > 0)"
-    " OR (disposition IN ('retired', 'withdrawn') AND ttl IS NULL AND rdatas IS NULL)"
+    " OR (disposition IN ('retired', 'uncovered') AND ttl IS NULL AND rdatas IS NULL)"
 )
 
 changes = sa.Table(
@@ -95,7 +106,7 @@ changes = sa.Table(
 )
 sa.Index("ix_changes_generation", changes.c.zone, changes.c.generation, changes.c.name, changes.c.type)
 
-# What rejected plans wanted, for people to read. It is out of `changes`, so that no state is made of it any more.
+# What rejected, waiting and withdrawn plans want. It is not in `changes`, so it is part of no state.
 rejected = sa.Table(
     "rejected",
     metadata,

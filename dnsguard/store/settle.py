@@ -1,4 +1,4 @@
-"""What became of plans: published, superseded, faulted, rejected; and why a zone is halted.
+"""What became of plans: published, superseded, faulted, rejected, waiting, withdrawn; and why a zone is halted.
 Here the store follows the zone. A row may lag behind what the primary shows, never lead it, and nothing is lowered.
 """
 
@@ -8,16 +8,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import PlanState, Submission, Zone
-from dnsguard.core.plan import Absence, Wanted, make_plan
+from dnsguard.core.history import PlanState, Zone
+from dnsguard.core.plan import Absence, Wanted
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Suspect
+from dnsguard.core.withdrawal import Verdict, verdict
 from dnsguard.store.database import Moved
-from dnsguard.store.ledger import Ledger, open_ledger
-from dnsguard.store.rows import chain_at, claim, newest_between, same_rrset, wanted_from, zone_row
-from dnsguard.store.schema import changes, plans, rejected, rrsets
-
-ACTOR = "dnsguard"
+from dnsguard.store.put_back import ACTOR, append_put_back, is_taken_out, move, open_plan, stood_before, take_out
+from dnsguard.store.rows import (
+    chain_at,
+    claim,
+    newest_between,
+    open_withdrawals,
+    same_rrset,
+    zone_row,
+)
+from dnsguard.store.schema import changes, plans, rrsets
+from dnsguard.store.withdraw import undo
 
 
 def record(
@@ -48,9 +55,20 @@ def record(
     # the zone is on record at or past its own fence already.
     if news and not claim(conn, seen, ("published", "kept_from", "halted", "trusted_fence"), values):
         raise Moved
+    verdicts = [(each, verdict(each, fence)) for each in open_withdrawals(conn, zone)]
+    too_late = [each for each, said in verdicts if said is Verdict.TOO_LATE]
+    for each in too_late:
+        move(conn, zone, each.generation, PlanState.WITHDRAWING, PlanState.ACCEPTED, None, None)
     if rises:
         _bring_live(conn, zone, seen.published, fence.base)
         _settle(conn, zone, seen.published, fence.base, at)
+    for each, said in verdicts:
+        if said is Verdict.WITHDRAWN:
+            move(conn, zone, each.generation, PlanState.WITHDRAWING, PlanState.WITHDRAWN, plans.c.why, at)
+            take_out(conn, zone, each.generation)
+    for each in too_late:
+        undo(conn, zone, each, at)
+    news |= bool(too_late)
     faulted = [_mark(conn, zone, generation, PlanState.FAULTED, why, at) for generation, why in faults]
     cleared = [_mend(conn, zone, generation, at) for generation in mended]
     return news or any((*faulted, *cleared))
@@ -58,14 +76,7 @@ def record(
 
 def _mend(conn: sa.Connection, zone: str, generation: int, at: float) -> bool:
     """Take the mark of a fault from a plan; return whether it had one."""
-    return (
-        conn.execute(
-            sa.update(plans)
-            .where(plans.c.zone == zone, plans.c.generation == generation, plans.c.state == PlanState.FAULTED.value)
-            .values(state=PlanState.PUBLISHED.value, why=None, settled_at=at, suspects=None)
-        ).rowcount
-        == 1
-    )
+    return move(conn, zone, generation, PlanState.FAULTED, PlanState.PUBLISHED, None, at)
 
 
 def of_this_history(conn: sa.Connection, seen: sa.Row[Any] | Zone, fence: Fence) -> bool:
@@ -79,7 +90,7 @@ def of_this_history(conn: sa.Connection, seen: sa.Row[Any] | Zone, fence: Fence)
 
 
 def _bring_live(conn: sa.Connection, zone: str, above: int, upto: int) -> None:
-    """Note which change of each RRset is on the wire now. What is withdrawn is nobody's again."""
+    """Note which change of each RRset is on the wire now. What is uncovered is nobody's again."""
     late = newest_between(zone, above, upto)
     query = (
         sa.select(changes.c.name, changes.c.type, changes.c.generation, changes.c.disposition)
@@ -139,14 +150,19 @@ def _mark(
     suspects: Sequence[Suspect] = (),
 ) -> bool:
     """Settle a plan that is not rejected or faulted yet, with a reason; return whether there was one."""
-    open_states = [PlanState.ACCEPTED.value]
-    if state is PlanState.FAULTED:
-        open_states += [PlanState.PUBLISHED.value, PlanState.SUPERSEDED.value]
+    on_record = (PlanState.PUBLISHED.value, PlanState.SUPERSEDED.value)
+    others = on_record if state is PlanState.FAULTED else (PlanState.WITHDRAWING.value,)
+    open_states = (PlanState.ACCEPTED.value, *others)
     return (
         conn.execute(
             sa.update(plans)
             .where(plans.c.zone == zone, plans.c.generation == generation, plans.c.state.in_(open_states))
-            .values(state=state.value, why=why, settled_at=at, suspects=[[*key, reason] for key, reason in suspects])
+            .values(
+                state=state.value,
+                why=why,
+                settled_at=None if state is PlanState.WAITING else at,
+                suspects=[[*key, reason] for key, reason in suspects],
+            )
         ).rowcount
         == 1
     )
@@ -160,111 +176,61 @@ def reject(
     at: float,
     created: Collection[Key],
     suspects: Sequence[Suspect] = (),
+    *,
+    waits: bool = False,
 ) -> int | None:
     """Mark a plan rejected, take its contents out of every state, and append a plan that puts back what stood.
+
+    With ``waits`` it is marked as waiting instead: `resume` accepts its contents once more.
 
     ``created`` has what was absent until a publication left half-way put it on the wire. Returns 0 if there was
     nothing to put back, and None if the plan is settled already or what stood before is the same: then it is only
     marked at fault, for it is still what should be there. Raises ZoneUnknown, Moved.
     """
-    ledger, row = _open_rejection(conn, zone, generation)
-    if row is None or generation <= ledger.seen.published or row.state != PlanState.ACCEPTED.value:
+    ledger, row = open_plan(conn, zone, generation)
+    open_states = {PlanState.ACCEPTED.value, PlanState.WITHDRAWING.value}
+    if row is None or generation <= ledger.seen.published or row.state not in open_states:
         _mark(conn, zone, generation, PlanState.FAULTED, why, at, suspects)
         return None
-    put_back = _stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
-    own = {key: ledger.standing[key.name][key].wanted for key in put_back}
+    if row.state == PlanState.WITHDRAWING.value and (waits or is_taken_out(conn, zone, generation)):
+        return 0  # it is not given out to be published any more
+    own, put_back = stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
     if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:
-        put_back = _stood_before(conn, ledger.seen, generation, created, again=True)
+        _, put_back = stood_before(conn, ledger.seen, generation, created, again=True)
     same = put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}
     # Where a newer plan covers something of it, taking it away changes what is to be published, and so gets on.
     if same and len(put_back) == row.rrsets:
         _mark(conn, zone, generation, PlanState.FAULTED, why, at, suspects)
         return None
+    if row.state == PlanState.WITHDRAWING.value:
+        put_back = _created_before_withdrawal(conn, zone, generation, created)
     appended = 0
-    if put_back:
-        reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
-        plan = make_plan(zone, {key: wanted for key, (wanted, _) in put_back.items()}, reason=reason)
-        ledger.adopting -= put_back.keys()
-        ledger.adopting |= {key for key, (_, adopting) in put_back.items() if adopting}
-        appended = ledger.newest + 1
-        ledger.append(Submission(plan, ACTOR, at), appended, reverts=generation)
+    if put_back or waits:
+        said = "waits" if waits else "was rejected"
+        reason = f"puts back what stood before generation {generation}, which {said}: {why}"
+        appended = append_put_back(ledger, put_back, reason, ACTOR, at, generation)
     # An enactor that was slow to refuse, and one that has published meanwhile: the record moves ``published``,
     # and this rejection starts again and finds the plan settled.
     ledger.write(conn, "published")
-    if not _mark(conn, zone, generation, PlanState.REJECTED, why, at, suspects):
+    if not _mark(conn, zone, generation, PlanState.WAITING if waits else PlanState.REJECTED, why, at, suspects):
         raise Moved
-    _take_out(conn, zone, generation)
+    take_out(conn, zone, generation)
     return appended
 
 
-def _take_out(conn: sa.Connection, zone: str, generation: int) -> None:
-    """Move a plan's changes to where no state is made of them."""
-    mine = (changes.c.zone == zone) & (changes.c.generation == generation)
-    columns = [column.name for column in rejected.columns]
-    conn.execute(
-        sa.insert(rejected).from_select(columns, sa.select(*(changes.c[name] for name in columns)).where(mine))
-    )
-    conn.execute(sa.delete(changes).where(mine))
-
-
-def _open_rejection(conn: sa.Connection, zone: str, generation: int) -> tuple[Ledger, sa.Row[Any, Any, Any] | None]:
-    names = sa.select(changes.c.name).where(changes.c.zone == zone, changes.c.generation == generation).distinct()
-    ledger = open_ledger(conn, zone, conn.scalars(names).all())
-    query = sa.select(plans.c.state, plans.c.reverts, plans.c.rrsets).where(
-        plans.c.zone == zone, plans.c.generation == generation
-    )
-    return ledger, conn.execute(query).one_or_none()
-
-
-def _stood_before(
-    conn: sa.Connection, seen: sa.Row[Any], generation: int, created: Collection[Key], *, again: bool
+def _created_before_withdrawal(
+    conn: sa.Connection, zone: str, generation: int, created: Collection[Key]
 ) -> dict[Key, tuple[Wanted, bool]]:
-    """Return what to put back for the RRsets of which a plan is the newest, and whether it may be taken over.
-
-    That is what the newest plan before it says. If there is none, the RRset is nobody's again; but what a
-    publication created is retired, or it would stay on the wire for ever.
-    ``again``: a plan that puts back was refused itself, so go to what is on record as published at once, or the
-    same contents would be tried for ever.
-    """
-    newest_here = (rrsets.c.zone == seen.name) & (rrsets.c.newest == generation)
-    mine = changes.alias("mine")
-    heads = {
-        Key(row.name, row.type): row
-        for row in conn.execute(
-            sa.select(rrsets, mine.c.disposition)
-            .join(mine, same_rrset(mine, rrsets) & (mine.c.generation == rrsets.c.newest))
-            .where(mine.c.zone == seen.name, mine.c.generation == generation, newest_here)
-        )
-    }
-    ours = {
-        key
-        for key, row in heads.items()
-        if key in created or (again and row.adopt and row.disposition == Absence.RETIRED.value)
-    }
-    nothing: dict[Key, tuple[Wanted, bool]] = {
-        key: (Absence.RETIRED, True) if key in ours else (Absence.UNCOVERED, False) for key in heads
-    }
-    found = dict(nothing)
-    earlier = (
-        sa.select(changes, plans.c.adopt)
-        .select_from(mine)
-        .join(changes, same_rrset(changes, mine) & (changes.c.generation < generation))
-        .join(plans, (plans.c.zone == changes.c.zone) & (plans.c.generation == changes.c.generation))
-        .join(rrsets, same_rrset(rrsets, mine) & newest_here)
-        .where(
-            mine.c.zone == seen.name,
-            mine.c.generation == generation,
-            (changes.c.generation > seen.published) | (changes.c.generation == rrsets.c.live),
-        )
-        .order_by(changes.c.generation)
+    """Return what a publication created before its plan was withdrawn, and what the barrier would leave standing."""
+    query = (
+        sa.select(rrsets.c.name, rrsets.c.type)
+        .join(changes, same_rrset(changes, rrsets) & (changes.c.generation == rrsets.c.newest))
+        .join(plans, (plans.c.zone == rrsets.c.zone) & (plans.c.generation == rrsets.c.newest))
+        .where(rrsets.c.zone == zone, plans.c.reverts == generation)
+        .where(changes.c.disposition == Absence.UNCOVERED.value)
     )
-    for row in conn.execute(earlier):
-        key = Key(row.name, row.type)
-        if row.generation == heads[key].live or not again:
-            wanted = wanted_from(row.type, row.disposition, row.ttl, row.rdatas)
-            stood = wanted is not Absence.UNCOVERED
-            found[key] = (wanted, row.adopt or found[key][1]) if stood else nothing[key]
-    return found
+    found = {Key(*row) for row in conn.execute(query)}
+    return dict.fromkeys(sorted(found & set(created)), (Absence.RETIRED, True))
 
 
 def halt(conn: sa.Connection, zone: str, why: str) -> bool:

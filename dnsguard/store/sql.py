@@ -33,7 +33,7 @@ from dnsguard.core.propagation import Tracked
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.roster import Daemon
-from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, zones
+from dnsguard.store import door, propagation, prune, reads, roster, rows, settle, verification, withdraw, zones
 from dnsguard.store.bulletin import Act, Bulletin, News
 from dnsguard.store.database import Database, Unclear
 
@@ -201,11 +201,22 @@ class SqlStore:
         at: float,
         created: Collection[Key] = (),
         suspects: Sequence[Suspect] = (),
+        *,
+        waits: bool = False,
     ) -> int | None:
-        """Mark a plan rejected and append a plan that puts its RRsets back; return that one's generation."""
-        return self._posted(
-            zone, Act.ACCEPTED, await self._write(settle.reject, zone, generation, why, at, created, suspects)
-        )
+        """Mark a plan rejected, or waiting, and append a plan that puts its RRsets back; return its generation."""
+        appended = await self._write(settle.reject, zone, generation, why, at, created, suspects, waits=waits)
+        return self._posted(zone, Act.ACCEPTED, appended)
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        """Take back a plan that is not published; return why not. Raises GenerationUnknown."""
+        refusal = await self._write(withdraw.withdraw, zone, generation, why, actor, at)
+        self._posted(zone, Act.ACCEPTED, refusal is None)
+        return refusal
+
+    async def resume(self, zone: str, generation: int, at: float) -> int | None:
+        """Accept the contents of a waiting plan once more; return the new generation, None if it does not wait."""
+        return self._posted(zone, Act.ACCEPTED, await self._write(withdraw.resume, zone, generation, at))
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone; return whether that was news."""
@@ -268,6 +279,10 @@ class SqlStore:
     async def plans_of(self, zone: str, generations: Collection[int]) -> tuple[Entry, ...]:
         """Return the plans of some generations, without those that have been pruned."""
         return await self._read(reads.plans_of, zone, generations)
+
+    async def unfinished(self, zone: str, *, limit: int) -> tuple[Entry, ...]:
+        """Return the plans that wait, are being withdrawn, or are at fault, oldest first."""
+        return await self._read(reads.unfinished_plans, zone, limit)
 
     async def plan(
         self, zone: str, generation: int, *, after: Key | None = None, limit: int | None = None

@@ -14,7 +14,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.publication import compose, parts
 from dnsguard.core.written import Seen
 from dnsguard.workers.effects import Publisher
-from dnsguard.workers.judging import look, refused_change
+from dnsguard.workers.judging import judge, look
 from dnsguard.workers.readback import read_back
 
 
@@ -56,7 +56,10 @@ async def make_amends(
             written = await look(publisher, layout, zone, seen, here, part, unmanaged=True)
             if isinstance(written, Unreachable):
                 return written
-            if (culprit := refused_change(layout, guards, written)) is not None:
+            culprit = await judge(publisher, layout, guards, part.stage, written)
+            if isinstance(culprit, Unreachable):
+                return culprit
+            if culprit is not None:
                 why = culprit.why
                 break
             match await publisher.publish(compose(part.stage, written, fence, guards.write)):

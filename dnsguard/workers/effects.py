@@ -134,13 +134,32 @@ class Store(Protocol):
         at: float,
         created: Collection[Key] = (),
         suspects: Sequence[Suspect] = (),
+        *,
+        waits: bool = False,
     ) -> int | None:
         """Mark a plan rejected, so that no state has its contents any more, and append one that puts them back.
+
+        With ``waits`` it is marked as waiting instead, and `resume` accepts its contents once more.
 
         An RRset that stood nowhere before is nobody's again; one that is among ``created``, and so was absent
         until this publication put it on the wire, is retired. Returns the appended generation, 0 if nothing was
         to be put back, and None if the plan is on record as published or putting back would want the very same
         contents: then it is marked at fault, and nothing else is done. ``suspects`` is kept with the reason.
+        """
+        ...
+
+    async def resume(self, zone: str, generation: int, at: float) -> int | None:
+        """Accept the contents of a waiting plan once more, except what newer plans cover.
+
+        Returns the new generation, 0 if newer plans cover all of it, and None if the plan does not wait any more.
+        """
+        ...
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        """Take back a plan of which nothing is published; return why not. Raises GenerationUnknown.
+
+        Appends a generation that puts back what stood. `record` decides by the fence whether the plan was published
+        before that. Doing it twice changes nothing more.
         """
         ...
 

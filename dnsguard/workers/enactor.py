@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from dnsguard.core.cycles import oversized_cycle
 from dnsguard.core.enactment import Enacted
-from dnsguard.core.fence import Fence, FenceUnreadable, fence_rdata, parse_fence
+from dnsguard.core.fence import Fence, FenceUnreadable, fence_from_text, fence_rdata
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import GenerationUnknown, Pending, Zone
 from dnsguard.core.layout import LAYOUTS, Layout
@@ -25,7 +25,7 @@ from dnsguard.workers.amends import make_amends
 from dnsguard.workers.doubt import CERTAIN, TROUBLE, Doubt, narrowed
 from dnsguard.workers.effects import Clock, Publisher, Store
 from dnsguard.workers.experiment import tidy, try_without_contents
-from dnsguard.workers.judging import Culprit, look, refused_change
+from dnsguard.workers.judging import Culprit, judge, look
 from dnsguard.workers.readback import read_back
 from dnsguard.workers.step import Step, Then
 from dnsguard.workers.suspects import explain
@@ -80,6 +80,8 @@ class Enactor:
         if refusal is not None:
             await self.store.halt(self.zone, refusal.detail)
             return self._step("zone.halted", Then.LATER, detail=refusal.detail)
+        if pending.record_first and seen.fence is not None:
+            return await self._record_first(seen, seen.fence, pending)
         if _stands_at(seen.fence, pending) and not _is_covered_up(self.zone, seen):
             if self._litters:  # not before the fence has moved: what comes late is refused from then on
                 self._litters = await tidy(self.publisher, self.zone) != Applied()
@@ -89,10 +91,16 @@ class Enactor:
                     return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason)
                 if faults:
                     return self._step("publication.completed", Then.AT_ONCE, pending.target, _worded(faults))
+                if (step := await self._resume(pending)) is not None:
+                    return step
                 if pending.owed:
                     return await self._make_amends(seen, seen.fence, pending)
             if seen.hidden_by:
                 return self._step("zone.redirected", Then.WOKEN, pending.target, _redirected(self.zone))
+            if pending.waiting:
+                generations = ", ".join(str(waiting.generation) for waiting in pending.waiting)
+                detail = f"generation {generations}: a name cannot be read; it is looked at again each time"
+                return self._step("plan.waiting", Then.WOKEN, pending.target, detail)
             return self._step("zone.current", Then.WOKEN, generation=pending.target)
         if _is_behind(seen, pending.zone):
             # The record never leads the zone: either somebody has published since the look, or the zone went back, as
@@ -136,10 +144,10 @@ class Enactor:
             )
             if isinstance(written, Unreachable):
                 return self._step("primary.unreachable", Then.LATER, detail=written.reason, messages=messages)
-            for name, why in written.unread.items():
-                detail = f"{name} cannot be read: {why}"
-                return self._step("primary.unreachable", Then.LATER, detail=detail, messages=messages)
-            if (culprit := refused_change(self._layout, self.guards, written)) is not None:
+            culprit = await judge(self.publisher, self._layout, self.guards, part.stage, written)
+            if isinstance(culprit, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=culprit.reason, messages=messages)
+            if culprit is not None:
                 step = await self._reject(pending, seen, culprit)
                 return replace(step, messages=messages, rrsets=done - start)
             for refuses in self.guards.recheck:
@@ -206,6 +214,30 @@ class Enactor:
         await self.store.record(self.zone, fence, self.clock.now(), (*left, *faults))
         return faults
 
+    async def _record_first(self, seen: Seen, fence: Fence, pending: Pending) -> Step:
+        """Record that a plan was published before it could be withdrawn; until then the store gives nothing out."""
+        if fence.progress is None:
+            faults = await self._record(seen, fence, pending.zone)
+            if isinstance(faults, Unreachable):
+                return self._step("publication.unread", Then.AT_ONCE, pending.target, faults.reason)
+        else:
+            await self.store.record(self.zone, fence, self.clock.now())
+        return self._step("withdrawal.refused", Then.AT_ONCE, pending.target, "the plan was published first")
+
+    async def _resume(self, pending: Pending) -> Step | None:
+        """Have a waiting plan accepted once more whose names can be read again."""
+        for waiting in pending.waiting:
+            names = {
+                name for stage in self._layout.stages for name in stage.names_to_read(self.zone, waiting.changes, True)
+            }
+            found = await self.publisher.read(self.zone, names)
+            if isinstance(found, Unreachable):
+                return self._step("primary.unreachable", Then.LATER, detail=found.reason)
+            if not found.unread:
+                appended = await self.store.resume(self.zone, waiting.generation, self.clock.now())
+                return self._step("plan.resumed", Then.AT_ONCE, appended, f"generation {waiting.generation}")
+        return None
+
     async def _settle(self, pending: Pending, written: Written, message: Message, refused: Refused) -> Step:
         """Find out why the primary refused: somebody was faster, it refuses everything, or it is the contents."""
         answer = await self.publisher.observe(self.zone)
@@ -252,11 +284,18 @@ class Enactor:
         here = {change.generation for change in changes}
         for generation in (culprit.generation, *sorted(here - {culprit.generation})):
             appended = await self.store.reject(
-                self.zone, generation, culprit.why, self.clock.now(), self._created, culprit.suspects
+                self.zone,
+                generation,
+                culprit.why,
+                self.clock.now(),
+                self._created,
+                culprit.suspects,
+                waits=culprit.waits,
             )
             if appended is not None:
                 self._doubt = Doubt(seen.text, read=self._doubt.read, overtake=max(appended, pending.zone.newest))
-                return self._step("plan.rejected", Then.AT_ONCE, generation, culprit.why)
+                event = "plan.waiting" if culprit.waits else "plan.rejected"
+                return self._step(event, Then.AT_ONCE, generation, culprit.why)
             if len(culprit.names) > 1 and not inseparable:
                 self._doubt = replace(self._doubt, rrsets_max=self._doubt.halved(len(culprit.names)))
                 return self._step("publication.narrowed", Then.AT_ONCE, generation, culprit.why)
@@ -331,11 +370,11 @@ def _is_behind(seen: Seen, zone: Zone) -> bool:
 
 def _read_upto(zone: Zone) -> int:
     """Return up to where what was published is known to have been read back: less than published if it went back."""
-    text = (zone.fence or "").encode("ascii")
     try:
-        return min(zone.published, parse_fence((bytes((len(text),)) + text,)).base)
+        recorded = fence_from_text(zone.fence)
     except FenceUnreadable:
-        return 0  # none was seen, or it was written down by another version
+        return 0  # it was written down by another version
+    return 0 if recorded is None else min(zone.published, recorded.base)
 
 
 def _resume_at(fence: Fence | None, pending: Pending, of: int, order: int) -> int:

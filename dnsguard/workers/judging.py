@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dnsguard.core.guards import Guards
-from dnsguard.core.layout import Layout, at_names
-from dnsguard.core.message import NamesRead, Unreachable
+from dnsguard.core.layout import Layout, Stage, at_names
+from dnsguard.core.message import Applied, NamesRead, Unknown, Unreachable
 from dnsguard.core.plan import Change
-from dnsguard.core.publication import Part
+from dnsguard.core.publication import Part, prerequisites_only
 from dnsguard.core.refusal import Suspect
+from dnsguard.core.refusal_causes import PREREQUISITE_RCODES
 from dnsguard.core.written import Seen, Written
 from dnsguard.workers.effects import Publisher
 
@@ -26,6 +27,8 @@ class Culprit:
     generation: int
     why: str
     suspects: tuple[Suspect, ...] = ()
+    waits: bool = False
+    """Whether nothing is wrong with it, and it only has to wait until the name can be read."""
 
 
 async def look(
@@ -51,6 +54,51 @@ async def look(
     ours = frozenset(wire.keys() - layout.foreign(wire).keys())
     read = frozenset(name for name in names if name not in found.unread)
     return Written(zone, seen, carried, wire, read, part.stage.name, ours, found.unread)
+
+
+async def judge(
+    publisher: Publisher, layout: Layout, guards: Guards, stage: Stage, written: Written
+) -> Culprit | Unreachable | None:
+    """Ask the change guards where the wire was read, and the primary itself where it could not be read."""
+    return refused_change(layout, guards, written) or await _refused_unread(publisher, guards, stage, written)
+
+
+async def _refused_unread(
+    publisher: Publisher, guards: Guards, stage: Stage, written: Written
+) -> Culprit | Unreachable | None:
+    """Find a plan that cannot be published at a name that cannot be read.
+
+    Prerequisites say whether something stands there that dnsguard does not manage, so most plans need no reading.
+    Only where a message cannot be built without it, or the primary does not compare either, the plan waits.
+    """
+    for name, here in at_names(written.changes):
+        if (reason := written.unread.get(name)) is None:
+            continue
+        newest = max(change.generation for change in here)
+        if stage.needs_reading(written.zone, here):
+            return Culprit((name,), newest, f"{name} cannot be read: {reason}", waits=True)
+        for generation in sorted({change.generation for change in here}):
+            upto = replace(written, changes=tuple(change for change in here if change.generation <= generation))
+            outcome = await publisher.publish(prerequisites_only(upto, guards.write))
+            if isinstance(outcome, Unknown):
+                return Unreachable(outcome.reason)
+            if isinstance(outcome, Applied):
+                continue
+            answer = await publisher.observe(written.zone)
+            if isinstance(answer, Unreachable):
+                return answer
+            if answer.rdatas != written.seen.rdatas:
+                return None  # the fence has moved on, and the message itself will be refused
+            if outcome.rcode not in PREREQUISITE_RCODES:
+                why = f"{name} cannot be read ({reason}), and the primary does not compare it either ({outcome.rcode})"
+                return Culprit((name,), newest, why, waits=True)
+            keys = ", ".join(str(change.key) for change in upto.changes)
+            why = (
+                f"something stands at {name} that dnsguard does not manage, and the primary does not show it "
+                f"({reason}); remove it, or submit {keys} again with --adopt"
+            )
+            return Culprit((name,), generation, why)
+    return None
 
 
 def refused_change(layout: Layout, guards: Guards, written: Written) -> Culprit | None:

@@ -25,10 +25,11 @@ from dnsguard.api.tokens import Token, Tokens, make_tokens
 from dnsguard.core import propagation
 from dnsguard.core.comparison import Verification
 from dnsguard.core.guards import GUARDED
-from dnsguard.core.history import Entry, PlanState
+from dnsguard.core.history import UNSETTLED, Entry
 from dnsguard.core.message import Unreachable
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key
+from dnsguard.core.refusal import Refusal
 from dnsguard.core.verification_state import VerificationState
 from dnsguard.core.written import Seen
 from dnsguard.store.engine import make_engine
@@ -155,7 +156,7 @@ class House:
                 entry, _ = await self.store.plan(zone, generation)
                 left = end - asyncio.get_running_loop().time()
                 waits_on = wait_for == "propagated" and self.followed(zone) and entry.propagated_at is None
-                waits_on = waits_on or entry.state in {PlanState.ACCEPTED, PlanState.PUBLISHING}
+                waits_on = waits_on or entry.state in UNSETTLED
                 if not waits_on or left <= 0:
                     return entry
                 try:
@@ -167,6 +168,11 @@ class House:
 
     async def observe(self, zone: str) -> Seen | Unreachable:
         return await self.publisher.observe(zone)
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str) -> Refusal | None:
+        refusal = await self.store.withdraw(zone, generation, why, actor, self.now())
+        self.wake(zone)
+        return refusal
 
     async def resync(self, zone: str, keep: Keep, actor: str, reason: str) -> int:
         return await resync(

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 PRIMARY = "primary"
-WITHDRAWN = "withdrawn"
+UNCOVERED = "uncovered"
 _PLAN = re.compile(r"plan (\d+)")
 
 Contents = str | None

@@ -17,7 +17,7 @@ import aiohttp
 from tests.campaigns.load import Exchange, NoReply, exchange
 from tests.campaigns.pacing import came
 from tests.campaigns.wishes import PLANNERS, WEIGHTS, Imagination, Names, Request
-from tests.chaos.history import WITHDRAWN, Answered, Contents, Listed, Said, Stood, Submitted, Writer, contents_of
+from tests.chaos.history import UNCOVERED, Answered, Contents, Listed, Said, Stood, Submitted, Writer, contents_of
 
 ANSWER_S_MAX = 4.0
 _AGAIN_S = 0.15
@@ -321,8 +321,8 @@ def _contents(rrsets: Sequence[Mapping[str, Any]]) -> dict[str, Contents]:
         match rrset["absence"]:
             case None:
                 found[key] = contents_of(rrset["ttl"], rrset["records"])
-            case "withdrawn":
-                found[key] = WITHDRAWN
+            case "uncovered":
+                found[key] = UNCOVERED
             case _:
                 found[key] = None
     return found

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from tests.chaos.history import PRIMARY, WITHDRAWN, Answered, Contents, Fence
+from tests.chaos.history import PRIMARY, UNCOVERED, Answered, Contents, Fence
 from tests.chaos.place import Place, place
 from tests.chaos.story import ON_THE_WIRE, Story, is_probe, standing
 from tests.chaos.violation import Violation
@@ -201,7 +201,7 @@ def _healed(story: Story, places: Mapping[Fence, Place]) -> Iterator[Violation]:
     }
     for key in story.keys:
         contents = story.at(key, ended.newest)
-        if contents == WITHDRAWN:
+        if contents == UNCOVERED:
             continue
         expected.pop(key, None)
         if contents is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.history import (
-    WITHDRAWN,
+    UNCOVERED,
     Answered,
     Anything,
     Contents,
@@ -216,7 +216,7 @@ def stories(lines: Iterable[Anything]) -> dict[str, Story]:
 
 def standing(contents: Contents) -> Contents:
     """Return what is on the wire for contents that a plan gives: nothing where it retires."""
-    return None if contents == WITHDRAWN else contents
+    return None if contents == UNCOVERED else contents
 
 
 def is_probe(key: str, zone: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.checker import check
 from tests.chaos.history import (
     PRIMARY,
-    WITHDRAWN,
+    UNCOVERED,
     Answered,
     Anything,
     Contents,
@@ -224,7 +224,7 @@ DOCTORED = {
     ),
     "a newest generation below an acknowledged one": (4, Run(ended=Ended(ZONE, 4, 55.0, 57.0))),
     "a state that clean-up changed": (5, with_lines(Stood(ZONE, 3, {A: of(13), B: of(13)}))),
-    "a withdrawn RRset that stood": (5, with_lines(Stood(ZONE, 3, {A: of(13), B: of(13), C: WITHDRAWN}))),
+    "an uncovered RRset that stood": (5, with_lines(Stood(ZONE, 3, {A: of(13), B: of(13), C: UNCOVERED}))),
     "no convergence": (6, Run(ended=Ended(ZONE, 5, 55.0, None))),
     "convergence after too long": (6, Run(ended=Ended(ZONE, 5, 55.0, 65.5))),
     "a fence below the newest at the end": (

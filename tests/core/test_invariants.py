@@ -13,6 +13,7 @@ from dnsguard.core.invariants import (
     Violation,
     accountable,
     cleanup_harmless,
+    contained,
     forward,
     healed,
     never_empty,
@@ -20,6 +21,7 @@ from dnsguard.core.invariants import (
     origins,
     prefix,
     standing,
+    unpublished,
 )
 from dnsguard.core.names import name_wire
 from dnsguard.core.plan import Absence, Change, Wanted, fold, state_at
@@ -247,3 +249,24 @@ def test_what_stands_is_the_state_with_retirements(generation: int) -> None:
     wanted: dict[Key, Wanted] = standing(HISTORY, generation)
     assert {key: each for key, each in wanted.items() if isinstance(each, Records)} == state_at(HISTORY, generation)
     assert Absence.UNCOVERED not in wanted.values()
+
+
+def test_a_name_that_is_held_up_by_another_one_is_caught() -> None:
+    history = (Change(A, ONE, 1), Change(B, ONE, 1), Change(B, TWO, 3))
+    wire = {A: ONE, B: TWO}
+    assert contained(history, wire, (A, B), (), (A.name,)) is None
+    assert caught(contained(history, {A: ONE, B: ONE}, (A, B), (), (A.name,)), 8)
+    assert contained(history, {A: ONE, B: ONE}, (A,), (), (A.name,)) is None
+
+
+def test_a_plan_that_waits_for_nothing_is_caught() -> None:
+    waiting = (Change(A, TWO, 2), Change(B, TWO, 2))
+    assert contained((), {}, (A, B), waiting, (A.name,)) is None
+    assert caught(contained((), {}, (A, B), waiting, (C.name,)), 8)
+
+
+def test_contents_of_a_withdrawn_plan_are_caught_unless_another_plan_wants_the_same() -> None:
+    withdrawn = (Change(A, TWO, 2),)
+    assert unpublished((Change(A, ONE, 1),), withdrawn, {A: ONE}) is None
+    assert caught(unpublished((Change(A, ONE, 1),), withdrawn, {A: TWO}), 4)
+    assert unpublished((Change(A, ONE, 1), Change(A, TWO, 3)), withdrawn, {A: TWO}) is None

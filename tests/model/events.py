@@ -121,6 +121,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An operator took a plan back, and the store appended a barrier."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Crashed:
     """The actor is gone; the next of its name knows nothing."""
 
@@ -137,6 +144,7 @@ Act = (
     | Unmarked
     | Strange
     | Rejected
+    | Withdrawn
     | Crashed
 )
 

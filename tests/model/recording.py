@@ -43,6 +43,7 @@ NOTED = frozenset(
         "store.pending",
         "store.record",
         "store.reject",
+        "store.withdraw",
         "store.prune",
     }
 )
@@ -97,6 +98,8 @@ class Recorder:
                     fetched = self.fetched.get(who, ())
                     refused = {(change.key, generation) for change in fetched if change.generation == generation}
                     self.aside[who] = self.aside.get(who, frozenset()) | refused
+            case "store.withdraw", int() as generation, None:
+                self._add(who, events.Withdrawn(generation))
             case "store.prune", int() as upto, _:
                 self._add(who, events.Pruned(upto))
             case _:
@@ -323,11 +326,19 @@ class RecordedStore(MemoryStore):
         at: float,
         created: Collection[Key] = (),
         suspects: Sequence[Suspect] = (),
+        *,
+        waits: bool = False,
     ) -> int | None:
-        """Mark a plan rejected."""
-        appended = await MemoryStore.reject(self, zone, generation, why, at, created, suspects)
-        self.recorder.note(self.who, "store.reject", generation, appended)
+        """Mark a plan rejected, or waiting."""
+        appended = await MemoryStore.reject(self, zone, generation, why, at, created, suspects, waits=waits)
+        self.recorder.note(self.who, "store.wait" if waits else "store.reject", generation, appended)
         return appended
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        """Take a plan back."""
+        refusal = await MemoryStore.withdraw(self, zone, generation, why, actor, at)
+        self.recorder.note(self.who, "store.withdraw", generation, refusal)
+        return refusal
 
     async def prune(self, zone: str, upto: int) -> int:
         """Forget superseded changes."""

@@ -26,6 +26,7 @@ from tests.model.events import (
     Strange,
     Unchanged,
     Unmarked,
+    Withdrawn,
 )
 from tests.model.search import ALWAYS
 from tests.model.spec import reach, record, without_node
@@ -55,6 +56,8 @@ from tests.model.world import (
     overtaken,
     put,
     rejected,
+    too_late,
+    withdrawing,
 )
 
 NOT_SPECIFIED = "no behaviour of the specification"
@@ -195,6 +198,9 @@ class Replay:
                     yield f"generation {gained} would be appended" if gained else "nothing would be appended"
                 else:
                     yield put(after, number, FRESH)
+            case Withdrawn(generation):
+                withdrawn = withdrawing(self.setup.rules, state, generation)
+                yield "that plan cannot be withdrawn" if withdrawn is None else withdrawn
             case Crashed():
                 yield put(state, number, FRESH)
 
@@ -233,6 +239,12 @@ class Replay:
             return
         if state.enactors[number].at != SEEN or fetched.base != seen.base:
             yield f"it saw {seen}"
+            return
+        if self.setup.rules.late_recorded_first and too_late(state, seen):
+            if changes or fetched.target != seen.generation:
+                yield "a withdrawal came too late: that must be recorded before anything is published"
+            else:
+                yield state
             return
         resumed = fetched.target == seen.generation and seen.of > 0
         if resumed and self.setup.rules.rejection_overtakes and overtaken(state, seen):

@@ -21,6 +21,7 @@ from tests.model.world import (
     folded,
     initial,
     newest,
+    too_late,
 )
 
 Promise = Callable[[Setup, State, State], bool]
@@ -89,12 +90,32 @@ def prefix(setup: Setup, _: State, state: State) -> bool:
     return False
 
 
+def withdrawn_shown(_: Setup, __: State, state: State) -> bool:
+    """4, nothing lost: a plan that is said to be withdrawn, and so to be unpublished, stands on the wire."""
+    return not state.withdrawn.isdisjoint(state.wire)
+
+
+def late_withdrawal_lost(_: Setup, before: State, state: State) -> bool:
+    """4, nothing lost: the fence leaves a plan that was published before it could be withdrawn, and nobody knows."""
+    still = set(too_late(before, before.fence)) & set(state.withdrawals)
+    return any(barrier <= state.fence.generation for _, barrier in still)
+
+
 def record_leads(_: Setup, __: State, state: State) -> bool:
     """4, nothing lost: the store has on record what is not on the wire."""
     return state.published > state.fence.base
 
 
-ALWAYS: tuple[Promise, ...] = (empty, stale, wedged, rollback_lost, prefix, record_leads)
+ALWAYS: tuple[Promise, ...] = (
+    empty,
+    stale,
+    wedged,
+    rollback_lost,
+    prefix,
+    withdrawn_shown,
+    late_withdrawal_lost,
+    record_leads,
+)
 
 
 def healed(setup: Setup, state: State) -> bool:
@@ -157,7 +178,7 @@ def search(
     queue = deque([first])
     good: tuple[set[State], ...] = tuple(set() for _ in range(setup.enactors))
     wanted = len(promises) + heals
-    stepwise = tuple(promise for promise in promises if promise is stale)
+    stepwise = tuple(promise for promise in promises if promise in {stale, late_withdrawal_lost})
     while queue and (every is not None or len(found.stories) < wanted):
         state = queue.popleft()
         found.states += 1
@@ -261,6 +282,10 @@ NODES = Setup(plans=3, versioned=True, crashes=1, late=1, cleanup=True)
 """The versioned layout."""
 
 
+WITHDRAWN = Setup(plans=2, covers=((0,), (0,)), late=1, withdrawals=1)
+"""An operator takes a plan back, at any time."""
+
+
 def main() -> None:
     """Print the table, then search the guarded protocol; with --big, in larger worlds."""
     parser = argparse.ArgumentParser(description="search the specification of the protocol")
@@ -271,7 +296,7 @@ def main() -> None:
             found = search(row(number, enactors), (empty, stale, wedged))
             answers = " ".join("yes" if each else "no " for each in verdict(found))
             print(f"{said:42} {enactors} enactors: {answers} {found}")
-    worlds = [("inline", WRITES), ("inline, two orders", ORDERS), ("versioned", NODES)]
+    worlds = [("inline", WRITES), ("inline, two orders", ORDERS), ("versioned", NODES), ("withdrawn", WITHDRAWN)]
     if big:
         worlds += [
             ("inline, 3 enactors, 4 plans", replace(WRITES, enactors=3, plans=4, rejections=0)),

@@ -32,12 +32,15 @@ from tests.model.world import (
     State,
     Sweep,
     applied,
+    decided,
     folded,
     message_of,
     newest,
     overtaken,
     put,
     rejected,
+    too_late,
+    withdrawing,
 )
 
 Words = tuple[object, ...]
@@ -46,7 +49,9 @@ After = Iterator[tuple[Words, State]]
 
 def accept(setup: Setup, state: State) -> After:
     """The planner's next plan is accepted."""
-    if (generation := newest(state) + 1) <= setup.plans:
+    generation = newest(state) + 1
+    # Each rejection takes the place of a plan, so that worlds stay small; a withdrawal comes in addition.
+    if newest(state) - 2 * state.asked < setup.plans:
         cover = setup.covers[(generation - 1) % len(setup.covers)]
         yield ("latest is", generation), state._replace(plans=(*state.plans, (generation, cover)))
 
@@ -72,6 +77,9 @@ def fetch(setup: Setup, state: State, number: int, enactor: Enactor) -> After:
             (f"E{number} finds nothing to publish",),
             put(state, number, Enactor(WRITTEN, seen) if state.published < seen.base else FRESH),
         )
+        return
+    if setup.rules.late_recorded_first and too_late(state, seen):
+        yield (f"E{number} learns of a withdrawal that came too late",), put(state, number, Enactor(WRITTEN, seen))
         return
     under_way = seen.base != seen.generation
     resumed = under_way and not (setup.rules.rejection_overtakes and overtaken(state, seen))
@@ -147,7 +155,7 @@ def deliver(setup: Setup, state: State) -> After:
 def record(_: Setup, state: State, number: int, enactor: Enactor) -> After:
     """The store writes down what an enactor saw: never more than stands on the wire."""
     published = max(state.published, enactor.seen.base)
-    after = state._replace(published=published)
+    after = decided(state._replace(published=published), enactor.seen)
     yield (f"E{number} records", enactor.seen.base), put(after, number, Enactor(SEEN, enactor.seen))
 
 
@@ -158,6 +166,15 @@ def reject(setup: Setup, state: State, number: int, enactor: Enactor) -> After:
             after = rejected(state, generation)
             if after is not None:
                 yield (f"E{number} rejects", generation), put(after, number, FRESH)
+
+
+def withdraw(setup: Setup, state: State) -> After:
+    """An operator takes a plan back: a new generation, its barrier, puts back what stood."""
+    if state.asked < setup.withdrawals:
+        for generation, _ in state.plans:
+            after = withdrawing(setup.rules, state, generation)
+            if after is not None:
+                yield ("an operator withdraws", generation), after
 
 
 def crash(setup: Setup, state: State, number: int, _: Enactor) -> After:
@@ -303,7 +320,7 @@ FAULTS: dict[int, tuple[EnactorAction, ...]] = {
     SWEEPING: (crash,),
 }
 
-WORLD: tuple[WorldAction, ...] = (accept, deliver, clean_read, prune, delete, stranger, hand, restore)
+WORLD: tuple[WorldAction, ...] = (accept, withdraw, deliver, clean_read, prune, delete, stranger, hand, restore)
 
 
 def steps(setup: Setup, state: State) -> After:

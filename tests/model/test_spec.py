@@ -13,6 +13,7 @@ from tests.model.search import (
     ORDERS,
     ROWS,
     TABLE,
+    WITHDRAWN,
     WRITES,
     alone,
     empty,
@@ -98,13 +99,25 @@ def test_clean_up_by_age_loses_the_rollback_of_a_single_enactor_without_any_race
 
 @pytest.mark.parametrize(
     "setup",
-    [PARTS, TWO_ORDERS, replace(REJECTED, plans=2), replace(NODES, late=0), replace(NODES, crashes=0)],
+    [
+        PARTS,
+        TWO_ORDERS,
+        replace(REJECTED, plans=2),
+        replace(NODES, late=0),
+        replace(NODES, crashes=0),
+        replace(WITHDRAWN, crashes=1),
+        replace(WITHDRAWN, rejections=1),
+        replace(WITHDRAWN, versioned=True),
+    ],
     ids=[
         "in several messages",
         "in two orders",
         "with a rejected plan",
         "in nodes, crashing",
         "in nodes, with late messages",
+        "withdrawn, crashing",
+        "withdrawn, with a rejected plan",
+        "withdrawn, in nodes",
     ],
 )
 def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup: Setup) -> None:
@@ -127,6 +140,8 @@ def test_guarded_keeps_every_promise_and_each_enactor_alone_heals_the_zone(setup
         (replace(NODES, enactors=1, plans=4, hands=1, crashes=0, late=0), Rules(aliases_as_listed=False), "empty"),
         (REJECTED, Rules(rejection_overtakes=False), "prefix"),
         (TWO_ORDERS, Rules(order_in_fence=False), "prefix"),
+        (WITHDRAWN, Rules(withdrawal_waits=False), "withdrawn_shown"),
+        (WITHDRAWN, Rules(late_recorded_first=False), "late_withdrawal_lost"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -5,7 +5,7 @@ The contents of an RRset are the generation that they come from; generation 0 is
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +59,10 @@ class Rules:
     """A publication of which a plan was rejected is not resumed but overtaken by the one that puts back."""
     order_in_fence: bool = True
     """The fence names the order in which its position counts, and nobody resumes in another one."""
+    withdrawal_waits: bool = True
+    """A plan is withdrawn once the fence has passed its barrier, and not at once."""
+    late_recorded_first: bool = True
+    """Where the fence shows that a withdrawal came too late, that is recorded before anything is published over it."""
 
 
 def in_order(order: int, changes: "Part") -> "Part":
@@ -83,6 +87,7 @@ class Setup:
     late: int = 0
     """How many messages may be left in flight, lost, delayed or doubled."""
     rejections: int = 0
+    withdrawals: int = 0
     strangers: int = 0
     """How often somebody deletes a node that no alias names."""
     hands: int = 0
@@ -151,6 +156,9 @@ class State(NamedTuple):
 
     plans: tuple[tuple[int, tuple[int, ...]], ...]
     rejected: frozenset[int]
+    """Plans that say nothing any more: the primary refused them, or they are withdrawn, or a withdrawal's barrier that
+    came too late.
+    """
     kept: int
     published: int
     fence: Place
@@ -166,6 +174,13 @@ class State(NamedTuple):
     restores: int = 0
     backup: tuple[Place, tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None
     """The fence, ``wire``, ``back`` and ``nodes`` of some earlier time."""
+    withdrawals: tuple[tuple[int, int], ...] = ()
+    """Plans that are being withdrawn, each with its barrier."""
+    asked: int = 0
+    """How often an operator has withdrawn a plan."""
+    withdrawn: frozenset[int] = frozenset()
+    put_back: frozenset[int] = frozenset()
+    """The generations that put something back, barriers included."""
 
 
 ABSENT = Place(0, 0)
@@ -260,7 +275,47 @@ def rejected(state: State, generation: int) -> State | None:
     """Return the state once a plan is rejected; None if it is settled already."""
     if generation in state.rejected or generation <= state.published:
         return None
+    stood = newest_of(state, {generation})
+    after = appended(state, stood) if stood else state
+    withdrawals = tuple(each for each in state.withdrawals if each[0] != generation)
+    return after._replace(rejected=state.rejected | {generation}, withdrawals=withdrawals)
+
+
+def newest_of(state: State, generations: Collection[int]) -> tuple[int, ...]:
+    """Return the RRsets of which one of these plans is the newest."""
     last = {rrset: g for g, cover in state.plans if g not in state.rejected for rrset in cover}
-    stood = tuple(sorted(rrset for rrset, g in last.items() if g == generation))
-    plans = (*state.plans, (newest(state) + 1, stood)) if stood else state.plans
-    return state._replace(rejected=state.rejected | {generation}, plans=plans)
+    return tuple(sorted(rrset for rrset, g in last.items() if g in generations))
+
+
+def appended(state: State, cover: tuple[int, ...]) -> State:
+    """Return the state once a plan that puts something back is appended."""
+    generation = newest(state) + 1
+    return state._replace(plans=(*state.plans, (generation, cover)), put_back=state.put_back | {generation})
+
+
+def withdrawing(rules: Rules, state: State, generation: int) -> State | None:
+    """Return the state once a plan is taken back, for which a barrier is appended; None if it cannot be."""
+    known = {*state.rejected, *state.put_back, *(g for g, _ in state.withdrawals)}
+    if generation in known or generation <= state.published or all(g != generation for g, _ in state.plans):
+        return None
+    after = appended(state, newest_of(state, {generation}))._replace(asked=state.asked + 1)
+    if rules.withdrawal_waits:
+        return after._replace(withdrawals=(*after.withdrawals, (generation, newest(after))))
+    return after._replace(rejected=after.rejected | {generation}, withdrawn=after.withdrawn | {generation})
+
+
+def too_late(state: State, seen: Place) -> tuple[tuple[int, int], ...]:
+    """Return the withdrawals that came too late, as a fence shows: the plan is on the wire, or parts of it may be."""
+    return tuple((g, barrier) for g, barrier in state.withdrawals if g <= seen.generation < barrier)
+
+
+def decided(state: State, seen: Place) -> State:
+    """Return the state once a fence is recorded: withdrawals that it decides are over."""
+    for _, barrier in too_late(state, seen):
+        cover = dict(state.plans)[barrier]
+        again = tuple(rrset for rrset in newest_of(state, state.put_back) if rrset in cover)
+        state = appended(state, again) if again else state
+        state = state._replace(rejected=state.rejected | {barrier})
+    past = {generation for generation, barrier in state.withdrawals if barrier <= seen.base}
+    open_still = tuple(each for each in state.withdrawals if each[0] not in past and each not in too_late(state, seen))
+    return state._replace(withdrawals=open_still, withdrawn=state.withdrawn | past, rejected=state.rejected | past)

@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 import dnsguard.store.migrate
-from dnsguard.core.history import Accepted, StoreUnavailable
+from dnsguard.core.history import Accepted, PlanState, StoreUnavailable
+from dnsguard.core.plan import Absence
 from dnsguard.store.engine import make_engine
 from dnsguard.store.migrate import check, migrate, revision
+from dnsguard.store.sql import SqlStore
 from tests.store.conftest import OpenStore
 from tests.store.making import ZONE, a, accepted, key, publish, submit
 
@@ -101,3 +103,52 @@ async def test_an_installed_package_finds_its_migrations_beside_it(
     assert (await migrate(engine))[0] is None
     assert await check(engine) == []
     await engine.dispose()
+
+
+BEFORE_WITHDRAWAL = """
+INSERT INTO zones (name, history, newest, published, kept_from) VALUES ('example.test.', '0123456789abcdef', 3, 2, 0);
+INSERT INTO plans
+    (zone, generation, actor, reason, adopt, as_found, accepted_at, digest, chain, state, settled_at, rrsets)
+    VALUES ('example.test.', 1, 'p', '', {no}, {no}, 1.0, 'd', 'c1', 'rejected', 2.0, 1),
+           ('example.test.', 2, 'dnsguard', '', {no}, {no}, 1.0, 'd', 'c2', 'published', 2.0, 1),
+           ('example.test.', 3, 'p', '', {no}, {no}, 1.0, 'd', 'c3', 'accepted', NULL, 1);
+INSERT INTO changes (zone, name, type, generation, disposition)
+    VALUES ('example.test.', 'www.example.test.', 'A', 2, 'withdrawn'),
+           ('example.test.', 'www.example.test.', 'A', 3, 'retired');
+INSERT INTO rejected (zone, generation, name, type, disposition)
+    VALUES ('example.test.', 1, 'www.example.test.', 'A', 'withdrawn');
+INSERT INTO rrsets (zone, name, type, newest, live, held, adopt)
+    VALUES ('example.test.', 'www.example.test.', 'A', 3, NULL, {no}, {no});
+"""
+
+
+async def test_a_history_from_before_withdrawals_is_kept_under_the_new_words(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(dnsguard.store.migrate._scripts(), tmp_path / "old")
+    for script in (tmp_path / "old" / "versions").glob("000[5-9]*"):
+        script.unlink()
+    engine = make_engine(empty_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(dnsguard.store.migrate, "_scripts", lambda: tmp_path / "old")
+        assert (await migrate(engine))[1] == "0004"
+    no = "0" if engine.dialect.name == "sqlite" else "false"
+    async with engine.begin() as connection:
+        for statement in BEFORE_WITHDRAWAL.format(no=no).split(";\n"):
+            if statement.strip():
+                await connection.execute(sa.text(statement))
+    await migrate(engine)
+    assert await check(engine) == []
+    store = SqlStore(engine)
+    _, covered = await store.plan(ZONE, 2)
+    assert [each.wanted for each in covered] == [Absence.UNCOVERED]
+    assert [each.wanted for each in (await store.plan(ZONE, 1))[1]] == [Absence.UNCOVERED]
+    assert await store.withdraw(ZONE, 3, "no", "ops", 3.0) is None
+    assert (await store.plan(ZONE, 3))[0].state is PlanState.WITHDRAWING
+    async with engine.connect() as connection:
+        assert await connection.scalar(sa.text("SELECT oldest FROM compatibility")) == "0008"
+    with monkeypatch.context() as patch:
+        patch.setattr(dnsguard.store.migrate, "_scripts", lambda: tmp_path / "old")
+        with pytest.raises(StoreUnavailable, match="needs code at 0008 or newer"):
+            await migrate(engine)
+    await store.close()

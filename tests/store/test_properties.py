@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dnsguard.core.fence import Fence, Progress
-from dnsguard.core.history import Accepted, Covered, Pending
+from dnsguard.core.history import UNSETTLED, Accepted, Covered, Pending
 from dnsguard.core.plan import Wanted
 from dnsguard.core.records import Key
 from dnsguard.lab.ends.history import make_history
@@ -29,6 +29,9 @@ STEPS = st.one_of(
     st.tuples(st.just("accept"), PLANS, st.booleans(), st.integers(1, 3)),
     st.tuples(st.just("record"), st.floats(0, 1), st.booleans()),
     st.tuples(st.just("reject"), st.floats(0, 1), st.sets(st.sampled_from(KEYS))),
+    st.tuples(st.just("withdraw"), st.floats(0, 1)),
+    st.tuples(st.just("wait"), st.floats(0, 1), st.sets(st.sampled_from(KEYS))),
+    st.tuples(st.just("resume"), st.floats(0, 1)),
     st.tuples(st.just("prune"), st.floats(0, 1)),
 )
 
@@ -75,7 +78,7 @@ class Pair:
         return candidates[min(int(share * len(candidates)), len(candidates) - 1)] if candidates else 0
 
     async def fence(self, generation: int) -> Fence:
-        return Fence(HISTORY, generation, (await self.sql.pending(ZONE, None, generation)).target_digest)
+        return Fence(HISTORY, generation, self.memory.histories[ZONE].chains[generation])
 
     async def record(self, share: float, parts: bool) -> None:
         published = (await self.sql.zone(ZONE)).published
@@ -84,6 +87,7 @@ class Pair:
             if parts:
                 fence = Fence(fence.history, fence.generation, fence.digest, Progress(published, 1, 2))
             assert await self.sql.record(ZONE, fence, 2000.0) == await self.memory.record(ZONE, fence, 2000.0)
+            self._appended()
 
     async def reject(self, share: float, created: set[Key]) -> None:
         generation = self.chosen(share, (await self.sql.zone(ZONE)).published)
@@ -92,6 +96,29 @@ class Pair:
             assert appended == await self.memory.reject(ZONE, generation, "no", 3000.0, created)
             if appended is not None:
                 self.generations.append(appended)
+
+    def _appended(self) -> None:
+        newest = self.memory.histories[ZONE].zone.newest
+        self.generations += [newest] if newest > self.generations[-1] else []
+
+    async def withdraw(self, share: float) -> None:
+        if generation := self.chosen(share, (await self.sql.zone(ZONE)).kept_from):
+            outcomes = [await each.withdraw(ZONE, generation, "no", "ops", 4.0) for each in (self.sql, self.memory)]
+            assert outcomes[0] == outcomes[1]
+            self._appended()
+
+    async def wait(self, share: float, created: set[Key]) -> None:
+        generation = self.chosen(share, (await self.sql.zone(ZONE)).published)
+        if generation and (await self.sql.plan(ZONE, generation))[0].reverts is None:
+            stores = self.sql, self.memory
+            found = [await each.reject(ZONE, generation, "mute", 3000.0, created, waits=True) for each in stores]
+            assert found[0] == found[1]
+            self._appended()
+
+    async def resume(self, share: float) -> None:
+        if generation := self.chosen(share):
+            assert await self.sql.resume(ZONE, generation, 5.0) == await self.memory.resume(ZONE, generation, 5.0)
+            self._appended()
 
     async def prune(self, share: float) -> None:
         upto = int(share * (self.generations[-1] + 1))
@@ -115,6 +142,13 @@ class Pair:
     async def compare(self) -> None:
         assert await self.sql.zone(ZONE) == await self.memory.zone(ZONE)
         assert await self.sql.covered(ZONE) == await self.memory.covered(ZONE)
+        known = self.memory.histories[ZONE].entries
+        told = [known[entry.generation] for entry in await self.sql.plans(ZONE, below=None, limit=99)]
+        # Of a plan of which nothing contributed it depends on the digest of what stood whether it counts as published.
+        assert [(e.generation, e.actor, e.reason, e.why, e.reverts, e.state in UNSETTLED) for e in told] == [
+            (e.generation, e.actor, e.reason, e.why, e.reverts, e.state in UNSETTLED)
+            for e in await self.sql.plans(ZONE, below=None, limit=99)
+        ]
         zone = await self.sql.zone(ZONE)
         for generation in (zone.published, self.generations[-1]):
             fence = await self.fence(generation) if generation else None
@@ -128,6 +162,8 @@ def _comparable(pending: Pending) -> object:
     return (
         pending.target,
         pending.known_digest,
+        pending.record_first,
+        pending.waiting,
         [(c.key, c.wanted, c.generation, c.before, c.earlier) for c in pending.changes],
     )
 

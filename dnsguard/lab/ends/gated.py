@@ -181,6 +181,9 @@ class GatedStore:
             halted=None,
             pending=0,
             oldest_pending_at=None,
+            waiting=0,
+            faulted=0,
+            withdrawing=0,
         )
         return self._noted("store.pending", fence, replace(found, zone=untold))
 
@@ -207,13 +210,27 @@ class GatedStore:
         at: float,
         created: Collection[Key] = (),
         suspects: Sequence[Suspect] = (),
+        *,
+        waits: bool = False,
     ) -> int | None:
-        """Mark a plan rejected and append one that puts its RRsets back."""
+        """Mark a plan rejected, or waiting, and append one that puts its RRsets back."""
         everything = (PLANS, KEPT, RECORD, MANAGED)
         await self.gate.pass_through("store.reject", reads=everything, writes=everything)
-        return self._noted(
-            "store.reject", generation, await self.store.reject(zone, generation, why, at, created, suspects)
-        )
+        appended = await self.store.reject(zone, generation, why, at, created, suspects, waits=waits)
+        return self._noted("store.wait" if waits else "store.reject", generation, appended)
+
+    async def resume(self, zone: str, generation: int, at: float) -> int | None:
+        """Accept the contents of a waiting plan once more."""
+        everything = (PLANS, KEPT, RECORD, MANAGED)
+        await self.gate.pass_through("store.resume", reads=everything, writes=everything)
+        return self._noted("store.resume", generation, await self.store.resume(zone, generation, at))
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        """Take back a plan of which nothing is published."""
+        everything = (PLANS, KEPT, RECORD, MANAGED)
+        await self.gate.pass_through("store.withdraw", reads=everything, writes=everything)
+        refusal = await self.store.withdraw(zone, generation, why, actor, at)
+        return self._noted("store.withdraw", generation, refusal)
 
     async def halt(self, zone: str, why: str) -> bool:
         """Note why publishing is stopped for a zone."""

@@ -12,6 +12,7 @@ from dnsguard.core.plan import Plan, Wanted, chain_digest, plan_digest
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.submission import Standing, Submitted
+from dnsguard.core.withdrawal import Withdrawal
 
 
 @dataclass(slots=True)
@@ -35,7 +36,9 @@ class MemoryHistory:
     answered: dict[tuple[str, str], tuple[Accepted | Unchanged, bytes]] = field(default_factory=dict)
     """By actor and idempotency key: the answer, and the digest of the body."""
     turned_down: dict[int, dict[Key, Wanted]] = field(default_factory=dict)
-    """What rejected plans wanted."""
+    """What rejected, waiting and withdrawn plans want."""
+    adopt: set[int] = field(default_factory=set)
+    """Plans that may take over what they find."""
     as_found: set[int] = field(default_factory=set)
     """Plans that take over what they found."""
 
@@ -70,6 +73,8 @@ def append(history: MemoryHistory, submission: Submission, generation: int, reve
         len(plan.rrsets),
         reverts,
     )
+    if plan.adopt:
+        history.adopt.add(generation)
     if plan.as_found:
         history.as_found.add(generation)
     for key, wanted in plan.rrsets:
@@ -98,8 +103,27 @@ def answered(history: MemoryHistory, submission: Submission) -> Accepted | Uncha
 
 def with_backlog(history: MemoryHistory) -> Zone:
     """Return the zone with how many plans wait, and since when."""
-    waiting = [entry.accepted_at for entry in history.entries.values() if entry.state is PlanState.ACCEPTED]
-    return replace(history.zone, pending=len(waiting), oldest_pending_at=min(waiting, default=None))
+    states = [entry.state for entry in history.entries.values()]
+    unpublished = {PlanState.ACCEPTED, PlanState.WITHDRAWING}
+    pending = [entry.accepted_at for entry in history.entries.values() if entry.state in unpublished]
+    return replace(
+        history.zone,
+        pending=len(pending),
+        oldest_pending_at=min(pending, default=None),
+        waiting=states.count(PlanState.WAITING),
+        faulted=states.count(PlanState.FAULTED),
+        withdrawing=states.count(PlanState.WITHDRAWING),
+    )
+
+
+def open_withdrawals(history: MemoryHistory) -> tuple[Withdrawal, ...]:
+    """Return the withdrawals of which the fence has not yet been recorded to say what became of them."""
+    barriers = {entry.reverts: entry.generation for _, entry in sorted(history.entries.items())}
+    return tuple(
+        Withdrawal(generation, barriers[generation], generation in history.turned_down)
+        for generation, entry in sorted(history.entries.items())
+        if entry.state is PlanState.WITHDRAWING
+    )
 
 
 def facts_of(history: MemoryHistory, plan: Plan, policy: Policy, wire: Mapping[Key, Records] | None) -> Submitted:

@@ -5,10 +5,11 @@ The same rules as the SQL store's, on dictionaries.
 from dataclasses import replace
 
 from dnsguard.core.fence import Fence
+from dnsguard.core.history import PlanState, Waiting
 from dnsguard.core.plan import Absence, Before, Change, fold, sort_key
 from dnsguard.core.records import Key, Records
 from dnsguard.core.server_effects import companions
-from dnsguard.lab.ends.history import MemoryHistory
+from dnsguard.lab.ends.history import Head, MemoryHistory
 
 
 def changes_between(history: MemoryHistory, base: int, target: int) -> tuple[Change, ...]:
@@ -23,6 +24,31 @@ def changes_between(history: MemoryHistory, base: int, target: int) -> tuple[Cha
             if base < generation <= target
         ]
     return tuple(_with_turned_down(history, change, base, target) for change in fold(found))
+
+
+def waiting_plans(history: MemoryHistory) -> tuple[Waiting, ...]:
+    """Return the plans that wait until their names can be read."""
+    found = []
+    for generation, entry in sorted(history.entries.items()):
+        if entry.state is PlanState.WAITING:
+            changes = [
+                Change(
+                    key,
+                    wanted,
+                    generation,
+                    _recorded(history.heads[key]),
+                    generation in history.adopt,
+                    as_found=generation in history.as_found,
+                )
+                for key, wanted in history.turned_down[generation].items()
+            ]
+            found.append(Waiting(generation, tuple(sorted(changes, key=lambda change: sort_key(change.key)))))
+    return tuple(found)
+
+
+def _recorded(head: Head) -> Before:
+    """Return how an RRset stands on the wire, as its head has it on record."""
+    return Before.UNMANAGED if head.live is None else Before.HELD if head.held else Before.GONE
 
 
 def resumable(history: MemoryHistory, fence: Fence) -> bool:
@@ -45,8 +71,7 @@ def _before(history: MemoryHistory, key: Key, base: int) -> Before:
                 return Before.GONE
             case Records():
                 return Before.HELD
-    head = history.heads[key]
-    return Before.UNMANAGED if head.live is None else Before.HELD if head.held else Before.GONE
+    return _recorded(history.heads[key])
 
 
 def _turned_down(history: MemoryHistory, base: int, upto: int) -> bool:

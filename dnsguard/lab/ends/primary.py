@@ -120,6 +120,8 @@ class MemoryPrimary:
     contents: Contents = field(default_factory=dict)
     away: bool = False
     checks_targets: bool = False
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """The names that it does not answer questions about, with the reason. Prerequisites and updates work there."""
 
 
 @dataclass(slots=True)
@@ -168,7 +170,9 @@ class MemoryPublisher:
         await self.gate.pass_through("read", reads=(f"zone {zone}",))
         if self.primary.away:
             return Unreachable("the primary is away")
-        return NamesRead({key: records for key, records in self.primary.contents.items() if key.name in set(names)})
+        unread = {name: self.primary.unreadable[name] for name in names if name in self.primary.unreadable}
+        shown = set(names) - unread.keys()
+        return NamesRead({key: records for key, records in self.primary.contents.items() if key.name in shown}, unread)
 
     async def transfer(self, zone: str) -> Mapping[Key, Records] | Unreachable:
         """Return all RRsets of the zone."""

@@ -5,7 +5,7 @@ The same rules as the SQL store's, on dictionaries; the store asks them in its o
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from dnsguard.core.history import PlanState
+from dnsguard.core.history import TAKEN_OUT, PlanState
 from dnsguard.core.plan import Absence, Before, Change, Wanted, sort_key
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Suspect
@@ -57,11 +57,11 @@ def settle(history: MemoryHistory, reached: int, at: float, faults: Mapping[int,
             generation, wanted = found
             contributing.add(generation)
             head = history.heads[key]
-            withdrawn = wanted is Absence.UNCOVERED
-            head.live, head.held = (None, False) if withdrawn else (generation, isinstance(wanted, Records))
-            head.adopt = head.adopt and not withdrawn
+            uncovered = wanted is Absence.UNCOVERED
+            head.live, head.held = (None, False) if uncovered else (generation, isinstance(wanted, Records))
+            head.adopt = head.adopt and not uncovered
     for generation, entry in history.entries.items():
-        if generation in faults and entry.state not in {PlanState.REJECTED, PlanState.FAULTED}:
+        if generation in faults and entry.state not in TAKEN_OUT | {PlanState.FAULTED}:
             state, why = PlanState.FAULTED, faults[generation]
         elif before < generation <= reached and entry.state is PlanState.ACCEPTED:
             state, why = PlanState.PUBLISHED if generation in contributing else PlanState.SUPERSEDED, None
@@ -86,3 +86,24 @@ def put_back(
 def _created_before(history: MemoryHistory, key: Key, wanted: Wanted, *, again: bool) -> bool:
     """Tell whether an RRset was already to be retired because a publication left half-way had created it."""
     return again and history.heads[key].adopt and wanted is Absence.RETIRED
+
+
+def take_out(history: MemoryHistory, generation: int) -> None:
+    """Move a plan's changes out of every state."""
+    here = [key for key, changes in history.changes.items() if generation in changes]
+    history.turned_down[generation] = {key: history.changes[key].pop(generation) for key in here}
+
+
+def newest_in(history: MemoryHistory, generation: int) -> dict[Key, Wanted]:
+    """Return what a plan wants of those RRsets of which it is the newest."""
+    return {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
+
+
+def created_before_withdrawal(history: MemoryHistory, generation: int, created: Collection[Key]) -> dict[Key, Wanted]:
+    """Return what a publication created before its plan was withdrawn, and what the barrier would leave there."""
+    newest = {key: history.newest_change(key, history.zone.newest) for key in created}
+    return {
+        key: Absence.RETIRED
+        for key, found in newest.items()
+        if found is not None and found[1] is Absence.UNCOVERED and history.entries[found[0]].reverts == generation
+    }

@@ -5,9 +5,10 @@ Each method is one effect: it waits for its turn, then does all of its work in o
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.fence import Fence
+from dnsguard.core.fence import Fence, fence_from_text
 from dnsguard.core.guards import Guards
 from dnsguard.core.history import (
+    UNSETTLED,
     Accepted,
     Covered,
     GenerationUnknown,
@@ -23,15 +24,26 @@ from dnsguard.core.history import (
 from dnsguard.core.plan import (
     Absence,
     Plan,
+    Wanted,
     make_plan,
 )
 from dnsguard.core.policy import Policy
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal, Suspect
 from dnsguard.core.unchanged import judged, replaced, unchanged_at
-from dnsguard.lab.ends.history import MemoryHistory, answer, answered, append, facts_of, with_backlog
-from dnsguard.lab.ends.pending import changes_between, resumable, with_neighbours
-from dnsguard.lab.ends.settlement import mark_faulted, mend, owed_by, put_back, settle
+from dnsguard.core.withdrawal import Verdict, Withdrawal, refuse_withdrawal, verdict
+from dnsguard.lab.ends.history import MemoryHistory, answer, answered, append, facts_of, open_withdrawals, with_backlog
+from dnsguard.lab.ends.pending import changes_between, resumable, waiting_plans, with_neighbours
+from dnsguard.lab.ends.settlement import (
+    created_before_withdrawal,
+    mark_faulted,
+    mend,
+    newest_in,
+    owed_by,
+    put_back,
+    settle,
+    take_out,
+)
 from dnsguard.lab.scheduler.gate import Gate, OpenGate
 
 
@@ -111,19 +123,24 @@ class MemoryStore:
         about = history.zone
         trusted = fence is not None and str(fence) == about.trusted_fence
         base = 0 if fence is None or trusted else fence.base
+        known = None if fence is None else history.chains.get(fence.generation)
+        withdrawals = open_withdrawals(history)
+        if fence is not None and not trusted and any(verdict(w, fence) is Verdict.TOO_LATE for w in withdrawals):
+            there = with_backlog(history)
+            return Pending(there, known, fence.generation, fence.digest, (), record_first=True)
         if target is None:
             resuming = fence is not None and fence.progress is not None and not trusted
             resuming = resuming and fence is not None and resumable(history, fence)
             target = fence.generation if fence is not None and resuming else about.newest
         elif target not in history.entries and (fence is None or target != fence.generation):
             raise GenerationUnknown(zone, target, about.kept_from, about.newest)
-        known = None if fence is None else history.chains.get(fence.generation)
         digest = history.chains.get(target, fence.digest if fence is not None else "")
         changes = changes_between(history, base, target)
         settled = not changes and fence is not None and fence.progress is None
-        owed = owed_by(history) if settled and target == base == about.published else ()
+        settled = settled and target == base == about.published
+        owed, waiting = (owed_by(history), waiting_plans(history)) if settled else ((), ())
         changes, owed = (with_neighbours(history, each, base, whole_names=whole_names) for each in (changes, owed))
-        return Pending(with_backlog(history), known, target, digest, changes, owed)
+        return Pending(with_backlog(history), known, target, digest, changes, owed, waiting=waiting)
 
     async def record(
         self,
@@ -145,11 +162,24 @@ class MemoryStore:
         reached = max(about.published, fence.base)
         news = reached > about.published or about.fence != str(fence) or about.halted is not None or bool(faults)
         news = mend(history, mended, at) or news
-        if not news:
+        verdicts = [(each, verdict(each, fence)) for each in open_withdrawals(history)]
+        too_late = [each for each, said in verdicts if said is Verdict.TOO_LATE]
+        if not news and not too_late:
             return False
+        for each in too_late:
+            entry = history.entries[each.generation]
+            history.entries[each.generation] = replace(entry, state=PlanState.ACCEPTED, why=None)
         settle(history, reached, at, dict(faults))
+        for each, said in verdicts:
+            if said is Verdict.WITHDRAWN:
+                entry = history.entries[each.generation]
+                history.entries[each.generation] = replace(entry, state=PlanState.WITHDRAWN, settled_at=at)
+                if not each.taken_out:
+                    take_out(history, each.generation)
+        for each in too_late:
+            self._undo(history, each, at)
         history.zone = replace(
-            about,
+            history.zone,
             published=reached,
             fence=str(fence),
             halted=None,
@@ -157,6 +187,68 @@ class MemoryStore:
             trusted_fence=None if str(fence) != about.trusted_fence else about.trusted_fence,
         )
         return True
+
+    def _undo(self, history: MemoryHistory, withdrawal: Withdrawal, at: float) -> None:
+        """Take a withdrawal back that came too late."""
+        generation, barrier = withdrawal.generation, withdrawal.barrier
+        restated: dict[Key, Wanted] = {}
+        for key, here in history.changes.items():
+            if barrier in here and history.entries[max(here)].reverts is not None:
+                restated[key] = here[generation]
+        why = f"generation {generation} was published before it could be withdrawn"
+        history.entries[barrier] = replace(history.entries[barrier], state=PlanState.REJECTED, settled_at=at, why=why)
+        if restated:
+            flags = {"adopt": generation in history.adopt, "as_found": generation in history.as_found}
+            plan = make_plan(history.zone.name, restated, reason=why, **flags)
+            append(history, Submission(plan, "dnsguard", at), history.zone.newest + 1, reverts=barrier)
+        take_out(history, barrier)
+
+    async def withdraw(self, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        """Take back a plan that is not published; return why not."""
+        history = await self._turn("store.withdraw", zone, reads=("history", "record"), writes=("history", "record"))
+        about, entry = history.zone, history.entries.get(generation)
+        if entry is None:
+            raise GenerationUnknown(zone, generation, about.kept_from, about.newest)
+        if entry.state in {PlanState.WITHDRAWING, PlanState.WITHDRAWN}:
+            return None
+        fence, trusted = fence_from_text(about.fence), about.trusted_fence is not None
+        refusal = refuse_withdrawal(
+            generation, entry.state, entry.reverts, trusted=trusted, fence=fence, newest=about.newest
+        )
+        if refusal is not None:
+            return refusal
+        if entry.state is PlanState.WAITING:
+            barrier = max((e.generation for e in history.entries.values() if e.reverts == generation), default=0)
+            is_past = barrier <= about.published
+            state = PlanState.WITHDRAWN if is_past else PlanState.WITHDRAWING
+            history.entries[generation] = replace(entry, state=state, settled_at=at if is_past else None, why=why)
+            return None
+        back = put_back(history, newest_in(history, generation), generation, (), again=False)
+        plan = make_plan(zone, back, reason=f"withdraws generation {generation}: {why}")
+        append(history, Submission(plan, actor, at), about.newest + 1, reverts=generation)
+        history.entries[generation] = replace(entry, state=PlanState.WITHDRAWING, why=why)
+        return None
+
+    async def resume(self, zone: str, generation: int, at: float) -> int | None:
+        """Accept the contents of a waiting plan once more; return the new generation, None if it does not wait."""
+        history = await self._turn("store.resume", zone, reads=("history", "record"), writes=("history", "record"))
+        entry = history.entries.get(generation)
+        if entry is None or entry.state is not PlanState.WAITING:
+            return None
+        wanted: dict[Key, Wanted] = {}
+        for key, each in history.turned_down[generation].items():
+            newest = history.newest_change(key, history.zone.newest)
+            if newest is not None and history.entries[newest[0]].reverts is not None:
+                wanted[key] = each
+        appended = 0
+        if wanted:
+            reason = f"generation {generation} again, whose names can be read now: {entry.reason}"
+            flags = {"adopt": generation in history.adopt, "as_found": generation in history.as_found}
+            appended = history.zone.newest + 1
+            append(history, Submission(make_plan(zone, wanted, reason=reason, **flags), entry.actor, at), appended)
+        why = f"accepted again as generation {appended}" if appended else "newer plans cover all of it"
+        history.entries[generation] = replace(entry, state=PlanState.SUPERSEDED, settled_at=at, why=why)
+        return appended
 
     async def reject(
         self,
@@ -166,14 +258,19 @@ class MemoryStore:
         at: float,
         created: Collection[Key] = (),
         suspects: Sequence[Suspect] = (),
+        *,
+        waits: bool = False,
     ) -> int | None:
-        """Mark a plan rejected and append one that puts its RRsets back."""
+        """Mark a plan rejected, or waiting, and append one that puts its RRsets back."""
         history = await self._turn("store.reject", zone, reads=("history", "record"), writes=("history", "record"))
         entry = history.entries.get(generation)
-        if entry is None or entry.state is not PlanState.ACCEPTED or generation <= history.zone.published:
+        open_states = {PlanState.ACCEPTED, PlanState.WITHDRAWING}
+        if entry is None or entry.state not in open_states or generation <= history.zone.published:
             mark_faulted(history, generation, why, at, suspects)
             return None
-        own = {key: here[generation] for key, here in history.changes.items() if max(here, default=None) == generation}
+        if entry.state is PlanState.WITHDRAWING and (waits or generation in history.turned_down):
+            return 0
+        own = newest_in(history, generation)
         back = put_back(history, own, generation, created, again=entry.reverts is not None)
         if back and back == own:
             back = put_back(history, own, generation, created, again=True)
@@ -181,16 +278,19 @@ class MemoryStore:
         if back and back == own and len(back) == entry.rrsets:
             mark_faulted(history, generation, why, at, suspects)
             return None
+        if entry.state is PlanState.WITHDRAWING:
+            back = created_before_withdrawal(history, generation, created)
+        state = PlanState.WAITING if waits else PlanState.REJECTED
         history.entries[generation] = replace(
-            entry, state=PlanState.REJECTED, settled_at=at, why=why, suspects=tuple(suspects)
+            entry, state=state, settled_at=None if waits else at, why=why, suspects=tuple(suspects)
         )
-        here = [key for key, changes in history.changes.items() if generation in changes]
-        history.turned_down[generation] = {key: history.changes[key].pop(generation) for key in here}
+        take_out(history, generation)
         for key in history.turned_down[generation].keys() & set(created):
             history.heads[key].adopt = True
-        if not back:
+        if not back and not waits:
             return 0
-        reason = f"puts back what stood before generation {generation}, which was rejected: {why}"
+        said = "waits" if waits else "was rejected"
+        reason = f"puts back what stood before generation {generation}, which {said}: {why}"
         appended = history.zone.newest + 1
         submission = Submission(make_plan(zone, back, reason=reason), "dnsguard", at)
         append(history, submission, appended, reverts=generation)
@@ -227,7 +327,7 @@ class MemoryStore:
                 gone += 1
             referred |= changes.keys()
         for generation, entry in list(history.entries.items()):
-            settled = entry.state is not PlanState.ACCEPTED
+            settled = entry.state not in UNSETTLED
             if generation < upto and settled and generation not in referred and generation != history.zone.published:
                 del history.entries[generation], history.chains[generation]
                 history.turned_down.pop(generation, None)

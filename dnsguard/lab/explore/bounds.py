@@ -16,7 +16,7 @@ CHOICES = {
     "layout": ("inline", "versioned"),
     "store": ("memory", "sqlite", "postgresql"),
 }
-SWITCHES = ("cleanup", "read_back", "fresh")
+SWITCHES = ("cleanup", "read_back", "fresh", "withdraws")
 
 
 def unfit(name: str, value: object) -> str | None:

@@ -49,6 +49,8 @@ class Exploration:
     """Whether enactors read back what they published, as the production policy has it."""
     fresh: bool = False
     """Whether the endpoints are new when the scenario begins."""
+    withdraws: bool = False
+    """Whether the newest plan is withdrawn as soon as it is accepted."""
     database: str = field(default="", repr=False, compare=False)
     """The URL of the PostgreSQL in which histories are. It can hold a password: it is not part of a story."""
 
@@ -75,6 +77,7 @@ class Exploration:
             store=self.store,
             read_back=self.read_back,
             fresh=self.fresh,
+            withdraws=self.withdraws,
             database=self.database,
         )
 
@@ -101,6 +104,7 @@ class Exploration:
         said += "" if self.cleanup else ", no clean-up"
         said += "" if self.read_back else ", not read back"
         said += ", new names" if self.fresh else ""
+        said += ", the newest withdrawn" if self.withdraws else ""
         said += "" if self.store == "memory" else f", {self.store}"
         for count, what in ((self.crashes, "crashes"), (self.losses, "losses")):
             said += f", {count} {what}" if count else ""
@@ -250,6 +254,10 @@ SCENARIOS = (
     Exploration(enactors=2, plans=2, crashes=1),
     Exploration(enactors=1, plans=3, crashes=1, fresh=True),
     Exploration(enactors=2, plans=3, layout="inline", fresh=True),
+    Exploration(enactors=2, plans=3, layout="inline", fresh=True, withdraws=True),
+    Exploration(enactors=2, plans=2, layout="inline", losses=1, withdraws=True),
+    Exploration(enactors=2, plans=2, withdraws=True),
+    Exploration(enactors=2, plans=2, endpoints=2, layout="inline", withdraws=True),
     Exploration(enactors=2, plans=3, layout="inline"),
     Exploration(enactors=2, plans=3),
     Exploration(enactors=2, plans=3, endpoints=2, layout="inline"),
@@ -264,5 +272,5 @@ SCENARIOS = (
     Exploration(enactors=2, plans=5, crashes=1),
 )
 """Scenarios that are exhausted without a violation, smallest first."""
-QUICK = SCENARIOS[:13]
+QUICK = SCENARIOS[:17]
 """Those that take a few seconds together."""

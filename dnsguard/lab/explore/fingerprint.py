@@ -15,7 +15,9 @@ from dnsguard.lab.scheduler.moves import Kind, Move
 from dnsguard.lab.scheduler.simulation import Violation
 
 State = tuple[Hashable, tuple[tuple[str, int], ...]]
-WRITING = frozenset({"store.accept", "store.record", "store.reject", "store.halt", "store.resync", "store.prune"})
+WRITING = frozenset(
+    f"store.{act}" for act in ("accept", "record", "reject", "wait", "resume", "withdraw", "halt", "resync", "prune")
+)
 GONE = -1
 """Stands for an actor that crashed."""
 

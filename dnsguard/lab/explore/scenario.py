@@ -77,6 +77,8 @@ def copied(history: MemoryHistory) -> MemoryHistory:
         {key: copy(head) for key, head in history.heads.items()},
         dict(history.answered),
         {generation: dict(rrsets) for generation, rrsets in history.turned_down.items()},
+        set(history.adopt),
+        set(history.as_found),
     )
 
 
@@ -112,10 +114,14 @@ class World:
         return answer.generation if isinstance(answer, Accepted) else None
 
     async def plan(self, who: str) -> None:
-        """Submit all plans, one after the other."""
+        """Submit all plans, one after the other, and withdraw the last one if that is wanted."""
+        generation: int | None = None
         for number in range(1 if self.setting.fresh else 2, 1 + self.setting.plans):
             self.afresh(who, number)
-            await self.submit(who, number)
+            generation = await self.submit(who, number)
+        if self.setting.withdraws and generation is not None:
+            self.afresh(who, "withdrawal")
+            await self.store(who).withdraw(ZONE, generation, "withdrawn", "operator", 999.0)
 
     async def publish(self, who: str) -> None:
         """Publish until there is nothing left to publish, or a plan is found to be at fault."""

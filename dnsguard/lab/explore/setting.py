@@ -45,6 +45,8 @@ class Setting:
     """
     mail: bool = False
     """Whether the second endpoint is an MX that points at the first one, after which it goes out or before."""
+    withdraws: bool = False
+    """Whether the newest plan is withdrawn as soon as it is accepted."""
     database: str = field(default="", repr=False, compare=False)
     """Where a store is that needs to be told: a URL, which can hold a password."""
 

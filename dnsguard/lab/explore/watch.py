@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core import invariants
 from dnsguard.core.fence import Fence
-from dnsguard.core.history import Accepted, Submission
+from dnsguard.core.history import Accepted, PlanState, Submission
 from dnsguard.core.layout import resolved, rollback_name, target_of
-from dnsguard.core.plan import Absence, Change, Wanted
+from dnsguard.core.plan import Absence, Change, Wanted, fold
 from dnsguard.core.records import Key, Records
 from dnsguard.core.refusal import Refusal
+from dnsguard.core.withdrawal import Withdrawal
 from dnsguard.core.written import seen_in
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.history import MemoryHistory
@@ -32,7 +33,7 @@ BY_GRAVITY = (EMPTY, STALE, WEDGED, HEALED, LOST, REFUSED, HARMLESS, ACCOUNTABLE
 """The checks of a scenario, what hurts most first."""
 WATCHED = (EMPTY, STALE, BACK, PREFIX, LOST, REFUSED, HARMLESS, ACCOUNTABLE)
 """Those that are asked after every effect; the others are asked at the end of a run, by trying it."""
-REMEMBERED = frozenset({"store.accept", "store.reject"})
+REMEMBERED = frozenset({"store.accept", "store.reject", "store.withdraw"})
 """The effects of which a watch must hear: what was promised, and what was taken back."""
 
 
@@ -45,6 +46,9 @@ class Ledger:
     acknowledged: tuple[int, ...] = ()
     """The generations of plans that were answered with yes."""
     newest: int = 0
+    withdrawals: tuple[Withdrawal, ...] = ()
+    """Those of which it is not known yet what became of them."""
+    withdrawn: tuple[Change, ...] = ()
 
     def after(self, note: Note) -> "Ledger":
         """Take in one effect."""
@@ -60,7 +64,43 @@ class Ledger:
                 back = [(c.key, stood.get(c.key, Absence.UNCOVERED)) for c in gone if c.key not in newer]
                 kept = replace(self, changes=left, rejected=(*self.rejected, *gone))
                 return kept.with_more(back, appended) if back else kept
+            case Note(_, "store.withdraw", int() as generation, None):
+                stood = invariants.standing(self.changes, generation - 1)
+                back = [
+                    (c.key, stood.get(c.key, Absence.UNCOVERED))
+                    for c in fold(self.changes)
+                    if c.generation == generation
+                ]
+                more = self.with_more(back, self.newest + 1)
+                withdrawals = (*self.withdrawals, Withdrawal(generation, more.newest))
+                return replace(more, withdrawals=withdrawals)
         return self
+
+    def settled(self, history: MemoryHistory) -> "Ledger":
+        """Take in what became of withdrawals, as the history says."""
+        ledger = self
+        for each in self.withdrawals:
+            entry, barrier = history.entries.get(each.generation), history.entries.get(each.barrier)
+            if entry is not None and entry.state is PlanState.WITHDRAWING:
+                continue
+            left = tuple(other for other in ledger.withdrawals if other != each)
+            ledger = replace(ledger, withdrawals=left)
+            if entry is not None and entry.state is PlanState.WITHDRAWN:
+                gone = tuple(change for change in ledger.changes if change.generation == each.generation)
+                ledger = ledger.without(gone)
+                ledger = replace(ledger, withdrawn=(*ledger.withdrawn, *gone))
+            elif barrier is not None and barrier.state is PlanState.REJECTED:
+                gone = tuple(change for change in ledger.changes if change.generation == each.barrier)
+                said = {change.key: change.wanted for change in ledger.changes if change.generation == each.generation}
+                ledger = ledger.without(gone)
+                if gone:
+                    ledger = ledger.with_more([(change.key, said[change.key]) for change in gone], ledger.newest + 1)
+        return ledger
+
+    def without(self, gone: tuple[Change, ...]) -> "Ledger":
+        """Take changes out of every state."""
+        left = tuple(change for change in self.changes if change not in gone)
+        return replace(self, changes=left, rejected=(*self.rejected, *gone))
 
     def with_more(self, rrsets: Iterable[tuple[Key, Wanted]], generation: int) -> "Ledger":
         """Add what a plan says."""
@@ -95,6 +135,7 @@ class Watch:
             if note.act in REMEMBERED:
                 ledger = ledger.after(note)
                 broken.append(_falsely_refused(note))
+        ledger = ledger.settled(history)
         fence = seen_in(self.zone, contents).fence
         answers = tuple(resolved(contents, key) for key in self.keys)
         shown = _found(self.keys, answers)
@@ -110,6 +151,7 @@ class Watch:
             _named(PREFIX, invariants.prefix(ledger.changes, fence, shown, self.keys, ledger.rejected)),
             *(_rollback_kept(key, contents) for key in self.keys),
         )
+        broken.append(_named(LOST, invariants.unpublished(ledger.changes, ledger.withdrawn, shown)))
         broken += _of_history(ledger, fence, shown, history, self.keep)
         seen = Watch(
             self.zone,

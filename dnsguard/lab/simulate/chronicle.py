@@ -20,7 +20,18 @@ LOST, UNHEARD = "the answer is lost", "it does not hear what comes of that"
 """One is enough."""
 AGAIN = "(again)"
 """Told of a step in which nothing happens that was not told already."""
-DEEDS = frozenset({"store.accept", "store.reject", "store.prune", "store.halt", "store.resync", TOLD})
+DEEDS = frozenset(
+    {
+        "store.accept",
+        "store.reject",
+        "store.withdraw",
+        "store.resume",
+        "store.prune",
+        "store.halt",
+        "store.resync",
+        TOLD,
+    }
+)
 """The acts after which the same question may have another answer."""
 NAMES_MAX = 6
 """So many are told one by one."""
@@ -103,6 +114,12 @@ class Chronicle(Teller):
                 return f"{who} marks generation {generation} at fault: nothing can be put in its place"
             case Note(who, "store.reject", generation, 0):
                 return f"{who} rejects generation {generation}; there is nothing to put back"
+            case Note(who, "store.withdraw", generation, None):
+                return f"{who} withdraws generation {generation}"
+            case Note(who, "store.withdraw", generation, Refusal() as refusal):
+                return f"{who} tries to withdraw generation {generation}: refused, {refusal.detail}"
+            case Note(who, "store.resume", generation, appended):
+                return f"{who} has generation {generation} accepted again, as {appended}"
             case Note(who, "store.halt", str() as why):
                 return f"{who} stops publishing: {why}"
             case Note(who, "store.resync"):

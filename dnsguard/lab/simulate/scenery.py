@@ -18,6 +18,7 @@ from dnsguard.lab.simulate.swarm import Swarm
 from dnsguard.lab.simulate.verdicts import look, look_at_the_end
 from dnsguard.lab.simulate.verifying import verify
 from dnsguard.lab.simulate.weather import blow, carry
+from dnsguard.lab.simulate.withdrawing import withdraw
 from dnsguard.lab.simulate.world import TRIES_MAX, ZONE, World
 from dnsguard.workers.cleanup import Cleanup
 from dnsguard.workers.enactor import Enactor
@@ -77,6 +78,7 @@ def scene(swarm: Swarm, guards: Guards, tell: list[str] | None = None) -> Callab
             simulation.spawn(f"V{number}", start, restart=start)
         simulation.spawn("weather", partial(blow, world), may_crash=False)
         simulation.spawn("network", partial(carry, world), may_crash=False)
+        simulation.spawn("operator", partial(withdraw, world), may_crash=False)
         simulation.spawn("stranger", partial(meddle, world), may_crash=False)
         simulation.after_effect(partial(look, world), reads=(f"zone {ZONE}", f"history {ZONE}"))
         simulation.at_end(partial(look_at_the_end, world))

@@ -133,10 +133,11 @@ def _calmer(settings: Swarm) -> Iterator[Swarm]:
         "rollback",
         "retire",
         "clean_first",
+        "mute",
     ):
         if getattr(settings, chance):
             yield _but(settings, **{chance: 0.0})
-    for count in ("crashes_max", "losses_max"):
+    for count in ("crashes_max", "losses_max", "withdrawals"):
         if getattr(settings, count):
             yield _but(settings, **{count: 0})
     for whole in ("strangers", "slips"):

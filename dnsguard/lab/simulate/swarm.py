@@ -99,6 +99,12 @@ class Swarm:
     """Of the planners' plans: the same is submitted once more, as another request."""
     mail: bool
     """Whether each address has an MX that points at it, and the primary refuses one that points at nothing."""
+    withdrawals: int
+    """How often an operator withdraws a plan."""
+    mute: float
+    """Of the weather's turns: a name stops answering questions, or answers again."""
+    mute_for_good: bool
+    """Whether names that do not answer when the storm is over never will; a verifier would repair there for ever."""
 
 
 def swarm(seed: int) -> Swarm:
@@ -108,6 +114,7 @@ def swarm(seed: int) -> Swarm:
     def sometimes(chance: float, low: float, high: float) -> float:
         return draw.uniform(low, high) if draw.random() < chance else 0.0
 
+    apart = Random(f"swarm {seed}: withdrawals and names that do not answer")  # noqa: S311  a simulation, no secret
     retiring = draw.random() < 0.85
     verifiers = draw.choice((0, 0, 1, 1, 2))
     strangers = [draw.choice(STRANGERS) for _ in range(draw.choice((0, 0, 1, 1, 3)))]
@@ -147,6 +154,9 @@ def swarm(seed: int) -> Swarm:
         verify=draw.choice(("report", "repair", "repair")),
         again=sometimes(0.4, 0.2, 0.7),
         mail=False,
+        withdrawals=apart.choice((0, 0, 0, 1, 2, 3)),
+        mute=apart.choice((0.0, 0.0, 0.0, 0.4, 0.8)),
+        mute_for_good=apart.random() < 0.5 and not verifiers,
     )
     if drawn.layout != "inline" or drawn.strangers or drawn.verifiers:
         return drawn  # nobody but the planners changes a target past its MX

@@ -1,4 +1,4 @@
-"""The seven invariants, asked of a simulated world after every effect and at its end.
+"""The invariants, asked of a simulated world after every effect and at its end.
 What strangers and operators did is taken for what it is; everything else is held against what was promised.
 """
 
@@ -12,6 +12,7 @@ from dnsguard.core.invariants import (
 from dnsguard.core.invariants import (
     accountable,
     cleanup_harmless,
+    contained,
     forward,
     healed,
     never_empty,
@@ -20,6 +21,7 @@ from dnsguard.core.invariants import (
     prefix,
     standing,
     unchanged_kept,
+    unpublished,
 )
 from dnsguard.core.layout import LAYOUTS, ROLLBACK_LABEL, resolved, target_of
 from dnsguard.core.occlusion import hidden_in
@@ -30,9 +32,8 @@ from dnsguard.core.written import Seen, seen_in
 from dnsguard.lab.ends.primary import Contents
 from dnsguard.lab.scheduler.moves import Move
 from dnsguard.lab.scheduler.simulation import Violation
-from dnsguard.lab.simulate.world import ZONE, World, nodes_in
+from dnsguard.lab.simulate.world import OPERATOR, ZONE, World, nodes_in
 
-OPERATOR = "operator"
 LEAVE_HISTORY = (
     "observe",
     "publish",
@@ -47,8 +48,9 @@ LEAVE_HISTORY = (
 )
 """Effects that change nothing of the history."""
 DOOR = 0, "the door's word"
-"""None of the seven: what a yes at the door says beside them. The plan was made from what stands, it can be published
-as far as the door can know, it says something, and caches give its records up in the time that the policy has.
+"""None of the invariants: what a yes at the door says beside them. The plan was made from what stands, it can be
+published as far as the door can know, it says something, and caches give its records up in the time that the policy
+has.
 """
 PREREQUISITE_RCODES = ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN")
 
@@ -74,7 +76,8 @@ def look_at_the_end(world: World) -> Violation | None:
     """Ask what must hold once the storm is over and there was time."""
     zone, seen = world.history.zone, seen_in(ZONE, world.primary.contents)
     broken = (
-        healed(zone.newest, seen.fence)
+        _contained(world)
+        or healed(zone.newest, seen.fence)
         or _uncovered(seen)
         or nothing_lost((*world.acknowledged, *world.unchanged_at), world.history.entries, zone.kept_from, quiet=True)
         or _doubled(world)
@@ -89,6 +92,17 @@ def _uncovered(seen: Seen) -> Broken | None:
     """Ask whether a fence that a stranger has hidden can be read again."""
     hidden = seen.fence is not None and seen.hidden_by
     return Broken(6, "self-healing", f"{hidden[0]} hides the fence") if hidden else None
+
+
+def _contained(world: World) -> Broken | None:
+    """Ask whether names that cannot be read have held up nothing but what needs them to be read."""
+    own = _by_hand(world, world.fence) | world.contested | world.owed
+    keys = [key for key in world.keys if key not in own]
+    wire = {key: found for key in keys if (found := resolved(world.primary.contents, key)) is not None}
+    waiting = [
+        change for change in world.rejected() if world.history.entries[change.generation].state is PlanState.WAITING
+    ]
+    return contained(world.changes(), wire, keys, waiting, world.primary.unreadable)
 
 
 def _look_at_clean_up(world: World, move: Move | None) -> Broken | None:
@@ -196,6 +210,7 @@ def _look_at_zone(world: World) -> Broken | None:
         or (_accountable(world, fence, said, ours) if fence and fence.base >= world.kept_from else None)
         or _short_lived(world, said, wire)
         or _in_sight(said, wire)
+        or (None if world.restored else unpublished(changes, _withdrawn(world), wire))
     )
     world.seen_contents, world.fence, world.shown, world.came_from = contents, fence, wire, came_from
     world.ever_shown |= ours.keys()
@@ -225,6 +240,11 @@ def _accountable(world: World, fence: Fence, said: tuple[Change, ...], wire: dic
         return Broken(*DOOR, f"the zone moved to generation {fence.generation}, of a plan that says nothing")
     covered = standing(said, fence.base) if fence.progress is not None else standing(said, fence.generation)
     return accountable(said, world.history.entries, wire, covered.keys())
+
+
+def _withdrawn(world: World) -> tuple[Change, ...]:
+    entries = world.history.entries
+    return tuple(c for c in world.rejected() if entries[c.generation].state is PlanState.WITHDRAWN)
 
 
 def _short_lived(world: World, said: tuple[Change, ...], wire: dict[Key, Records]) -> Broken | None:
@@ -350,6 +370,8 @@ def _returned(world: World) -> Broken | None:
     wanted = standing(world.changes(), world.history.zone.newest)
     for key in sorted((world.contested | world.owed) - _by_hand(world, world.fence)):
         found = resolved(world.primary.contents, key)
+        if key.name in world.primary.unreadable:
+            continue
         if isinstance(wanted.get(key), Records) and found != wanted[key]:
             return Broken(6, "self-healing", f"nothing stands in the way of {key} any more, and it has not come back")
     return None

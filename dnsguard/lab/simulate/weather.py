@@ -17,6 +17,9 @@ async def blow(world: World) -> None:
         if draw.random() < swarm.away:
             primary.away = not primary.away
             storm.note("the primary", TOLD, "is away" if primary.away else "is back")
+        if swarm.mute and draw.of("mute").random() < swarm.mute:
+            name = draw.of("mute").choice(world.keys).name
+            _turn_mute(world, name, mute=name not in primary.unreadable)
         if draw.random() < swarm.poisoned:
             last = world.plans_made % len(ADDRESSES)
             ahead = {ADDRESSES[(last + each) % len(ADDRESSES)].rdatas[0] for each in range(1, 4)}
@@ -34,7 +37,17 @@ async def blow(world: World) -> None:
     if primary.away:
         storm.note("the primary", TOLD, "is back")
     primary.away, storm.poison = False, frozenset()
+    for name in () if swarm.mute_for_good else tuple(primary.unreadable):
+        _turn_mute(world, name, mute=False)
     storm.end()
+
+
+def _turn_mute(world: World, name: str, *, mute: bool) -> None:
+    """Have the primary answer no questions about a name, or answer them again."""
+    unreadable = {each: why for each, why in world.primary.unreadable.items() if each != name}
+    world.primary.unreadable = unreadable | ({name: "the server answered SERVFAIL"} if mute else {})
+    said = "answers no more questions about" if mute else "answers questions again about"
+    world.storm.note("the primary", TOLD, f"{said} {name.partition('.')[0]}")
 
 
 async def carry(world: World) -> None:

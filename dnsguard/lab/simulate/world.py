@@ -23,6 +23,8 @@ from dnsguard.lab.simulate.storm import Storm, StormyPublisher, StormyStore
 from dnsguard.lab.simulate.swarm import Swarm
 
 ZONE = "example.test."
+OPERATOR = "operator"
+"""The actor of what an operator decides, in the history."""
 TRIES_MAX = 60
 """How often a daemon runs, or a planner tries again, once the storm is over."""
 
@@ -106,6 +108,7 @@ class World:
     visited: set[str] = field(default_factory=set)
     """The names at which strangers ever did something."""
     verifiers_done: int = 0
+    withdrawers_done: bool = False
     false_alarm: str | None = None
     """What a verifier has found that nobody can have done."""
     settled_at: int | None = 0
@@ -156,7 +159,8 @@ class World:
 
     def is_settled(self) -> bool:
         """Tell whether faults, planners and operators have come to their end: from now on the world must converge."""
-        return self.operator_done and self.planners_done == self.swarm.planners and not self.storm.late
+        done = self.operator_done and self.withdrawers_done and self.planners_done == self.swarm.planners
+        return done and not self.storm.late
 
     def ends(self, who: str) -> tuple[StormyStore, StormyPublisher]:
         """Return an actor's own ends."""
@@ -200,7 +204,7 @@ class World:
 
     def restore_history(self, backup: MemoryHistory) -> None:
         """Put the database back as it was."""
-        for name in ("zone", "entries", "chains", "changes", "heads", "answered", "turned_down", "as_found"):
+        for name in ("zone", "entries", "chains", "changes", "heads", "answered", "turned_down", "adopt", "as_found"):
             setattr(self.history, name, getattr(backup, name))
         self.lost_history = True
         newest = backup.zone.newest

@@ -2,18 +2,23 @@
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+import dnsguard.lab.ends.store as ends_store
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
+from dnsguard.core.history import Pending, PlanState
 from dnsguard.core.plan import Change
 from dnsguard.core.publication_order import Arranged, by_name, targets_first
 from dnsguard.core.records import Key
 from dnsguard.core.refusal import Refusal
 from dnsguard.core.submission import Submitted, unmanaged_contents_kept
+from dnsguard.core.withdrawal import Verdict
 from dnsguard.lab.ends.gated import Note
 from dnsguard.lab.ends.history import MemoryHistory, with_backlog
 from dnsguard.lab.ends.primary import MemoryPrimary
+from dnsguard.lab.ends.settlement import take_out
 from dnsguard.lab.ends.sqlite import SqliteFile
 from dnsguard.lab.ends.store import MemoryStore
 from dnsguard.lab.explore.exploring import QUICK, SCENARIOS, Exploration, Story, explore, gravest
@@ -271,3 +276,36 @@ def test_what_is_read_back_from_a_database_is_what_memory_holds() -> None:
     assert read.zone == with_backlog(in_memory)
     for held in ("entries", "changes", "chains"):
         assert getattr(read, held) == getattr(in_memory, held)
+
+
+WITHDRAWING = Exploration(enactors=2, plans=2, layout="inline", withdraws=True)
+
+
+def test_a_withdrawal_that_came_too_late_must_be_recorded_before_anything_is_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pending = MemoryStore.pending
+
+    async def forgetful(self: MemoryStore, *args: Any, **kwargs: Any) -> Pending:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ends_store, "verdict", lambda *_: Verdict.OPEN)
+            return await pending(self, *args, **kwargs)
+
+    assert explore(WITHDRAWING).violations == {}
+    monkeypatch.setattr(MemoryStore, "pending", forgetful)
+    assert explore(WITHDRAWING).violations.keys() >= {"prefix"}
+
+
+def test_a_plan_is_not_withdrawn_before_the_fence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    withdraw = MemoryStore.withdraw
+
+    async def hasty(self: MemoryStore, zone: str, generation: int, why: str, actor: str, at: float) -> Refusal | None:
+        refusal = await withdraw(self, zone, generation, why, actor, at)
+        history = self.histories[zone]
+        if history.entries[generation].state is PlanState.WITHDRAWING:
+            history.entries[generation] = replace(history.entries[generation], state=PlanState.WITHDRAWN, settled_at=at)
+            take_out(history, generation)
+        return refusal
+
+    monkeypatch.setattr(MemoryStore, "withdraw", hasty)
+    assert explore(WITHDRAWING).violations.keys() >= {"nothing lost", "prefix"}

@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 
 import pytest
 from click.testing import CliRunner
 
 from dnsguard.cli.simulate import Lines, guards_without, simulate
 from dnsguard.core.guards import GUARDED, UNGUARDED, Guards
+from dnsguard.core.message import NamesRead, Unreachable
+from dnsguard.lab.ends.primary import MemoryPublisher
 from dnsguard.lab.explore.variants import guard_names, without
 from dnsguard.lab.scheduler.actor import ACTOR, Actor
 from dnsguard.lab.scheduler.simulation import Violation
@@ -61,6 +64,8 @@ FIRST: dict[str, tuple[int, str]] = {
     "bound_by_fence": (16, "clean-up is harmless"),
 }
 """By guard: a seed whose world breaks without it, and what. `dnsguard simulate --each-guard` finds them anew."""
+HELD_UP = 35
+"""A seed in whose world a name stops answering for good."""
 REPAIRED = 10
 """A seed in whose world a stranger overwrites what a verifier then repairs."""
 
@@ -96,6 +101,22 @@ def test_what_cannot_be_answered_together_is_not_asked(options: tuple[str, ...],
     done = CliRunner().invoke(simulate, [*options, "--seeds", "1"])
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())
+
+
+def test_with_names_that_hold_up_a_whole_zone_a_world_is_not_contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, a name that could not be read made the whole read fail, and the enactor tried again for ever."""
+    read = MemoryPublisher.read
+
+    async def all_or_nothing(self: MemoryPublisher, zone: str, names: Collection[str]) -> NamesRead | Unreachable:
+        found = await read(self, zone, names)
+        if isinstance(found, NamesRead) and found.unread:
+            return Unreachable("a name cannot be read")
+        return found
+
+    seed = HELD_UP
+    assert live_through(seed).violations == ()
+    monkeypatch.setattr(MemoryPublisher, "read", all_or_nothing)
+    assert [found.name for found in live_through(seed).violations] == ["contained"]
 
 
 def test_an_empty_answer_is_called_so_though_it_is_no_prefix_either() -> None:
