@@ -57,7 +57,14 @@ def take_out(conn: sa.Connection, zone: str, generation: int) -> None:
     conn.execute(sa.delete(changes).where(mine))
 
 
+def is_taken_out(conn: sa.Connection, zone: str, generation: int) -> bool:
+    """Tell whether no state is made of a plan's changes any more."""
+    mine = (rejected.c.zone == zone) & (rejected.c.generation == generation)
+    return conn.execute(sa.select(sa.literal(1)).where(mine).limit(1)).first() is not None
+
+
 def open_plan(conn: sa.Connection, zone: str, generation: int) -> tuple[Ledger, sa.Row[Any, Any, Any] | None]:
+    """Read a plan's row, None if there is none, and how the zone stands at its names. Raises ZoneUnknown, Moved."""
     names = sa.select(changes.c.name).where(changes.c.zone == zone, changes.c.generation == generation).distinct()
     ledger = open_ledger(conn, zone, conn.scalars(names).all())
     query = sa.select(plans.c.state, plans.c.reverts, plans.c.rrsets).where(

@@ -14,7 +14,7 @@ from dnsguard.core.records import Key
 from dnsguard.core.refusal import Suspect
 from dnsguard.core.withdrawal import Verdict, verdict
 from dnsguard.store.database import Moved
-from dnsguard.store.put_back import ACTOR, append_put_back, move, open_plan, stood_before, take_out
+from dnsguard.store.put_back import ACTOR, append_put_back, is_taken_out, move, open_plan, stood_before, take_out
 from dnsguard.store.rows import (
     chain_at,
     claim,
@@ -150,9 +150,9 @@ def _mark(
     suspects: Sequence[Suspect] = (),
 ) -> bool:
     """Settle a plan that is not rejected or faulted yet, with a reason; return whether there was one."""
-    open_states = [PlanState.ACCEPTED.value, PlanState.WITHDRAWING.value]
-    if state is PlanState.FAULTED:
-        open_states += [PlanState.PUBLISHED.value, PlanState.SUPERSEDED.value]
+    on_record = (PlanState.PUBLISHED.value, PlanState.SUPERSEDED.value)
+    others = on_record if state is PlanState.FAULTED else (PlanState.WITHDRAWING.value,)
+    open_states = (PlanState.ACCEPTED.value, *others)
     return (
         conn.execute(
             sa.update(plans)
@@ -192,7 +192,7 @@ def reject(
     if row is None or generation <= ledger.seen.published or row.state not in open_states:
         _mark(conn, zone, generation, PlanState.FAULTED, why, at, suspects)
         return None
-    if waits and row.state == PlanState.WITHDRAWING.value:
+    if row.state == PlanState.WITHDRAWING.value and (waits or is_taken_out(conn, zone, generation)):
         return 0  # it is not given out to be published any more
     own, put_back = stood_before(conn, ledger.seen, generation, created, again=row.reverts is not None)
     if put_back and own == {key: wanted for key, (wanted, _) in put_back.items()}:

@@ -268,7 +268,7 @@ class MemoryStore:
         if entry is None or entry.state not in open_states or generation <= history.zone.published:
             mark_faulted(history, generation, why, at, suspects)
             return None
-        if waits and entry.state is PlanState.WITHDRAWING:
+        if entry.state is PlanState.WITHDRAWING and (waits or generation in history.turned_down):
             return 0
         own = newest_in(history, generation)
         back = put_back(history, own, generation, created, again=entry.reverts is not None)
