@@ -44,7 +44,7 @@ FIRST: dict[str, tuple[int, str]] = {
     "cname_alone": (8, "the door's word"),
     "names_not_occluded": (45, "the door's word"),
     "ds_beside_ns": (56, "the door's word"),
-    "contents_are_stored": (21, "prefix"),
+    "contents_are_stored": (55, "prefix"),
     "unmanaged_contents_kept": (243, "the door's word"),
     "fence_readable": (2, "strangers"),
     "fence_of_this_history": (172, "forward"),
