@@ -221,7 +221,9 @@ async def _make_rollback(
 
 
 def _nothing_differs(to: int, untouched: tuple[Key, ...]) -> Refusal:
-    left = f", except {len(untouched)} RRsets that no plan covered then" if untouched else ""
+    left = (
+        f", except {len(untouched)} RRset{'s' * (len(untouched) != 1)} that no plan covered then" if untouched else ""
+    )
     return Refusal(
         "plan_covers_something",
         f"nothing differs between generation {to} and now{left}; there is nothing to roll back",

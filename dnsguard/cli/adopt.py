@@ -135,7 +135,7 @@ def _report(display: Display, answer: Answer[Adopted], *, dry_run: bool) -> None
     if dry_run:
         display.line(f"nothing was changed: this was a dry run; {adopted.rrset_count} RRsets would become {plans}")
     else:
-        display.line(f"{adopted.rrset_count} RRsets of {adopted.zone} became {plans}")
+        display.line(f"{adopted.rrset_count} RRset{'s' * (adopted.rrset_count != 1)} of {adopted.zone} became {plans}")
 
 
 def _tell(display: Display, answer: Answer[PlanStatus]) -> None:

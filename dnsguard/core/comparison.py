@@ -10,6 +10,7 @@ from itertools import groupby
 from dnsguard.core.history import Covered
 from dnsguard.core.layout import Layout, alias_to, live_node, node_name, node_of, target_of
 from dnsguard.core.names import fence_name, is_within
+from dnsguard.core.occlusion import hidden_in, is_cut
 from dnsguard.core.plan import Absence, Change, Wanted
 from dnsguard.core.records import Key, Records, has_opaque
 from dnsguard.core.submission import SERVER_OWNED_TYPES
@@ -100,6 +101,7 @@ class Comparison:
     _names: set[str] = field(init=False, default_factory=set)
     """Where plans have put records: nodes of the versioned layout included."""
     _moving_names: frozenset[str] = field(init=False)
+    _cuts: frozenset[Key] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._left = dict(self.wire)
@@ -134,7 +136,7 @@ class Comparison:
         for key in keys:
             if key.type in SERVER_KEPT_TYPES or key == apex_ns or is_within(key.name, fence):
                 continue
-            if key.name in self._names:
+            if key.name in self._names or (is_cut(self.zone, key) and key in self._hiding_cuts()):
                 self._note(Finding(Kind.FOREIGN, key, None, self._left[key], None))
             elif not self.layout.reserves(key.name):
                 self.unmanaged += 1
@@ -147,6 +149,13 @@ class Comparison:
     def note_opaque(self, keys: Iterable[Key]) -> None:
         """Note which of these RRsets of the zone are opaque."""
         self.opaque += (key for key in keys if has_opaque(key.type, self.wire[key]))
+
+    def _hiding_cuts(self) -> frozenset[Key]:
+        """The delegations and DNAMEs that hide what plans have put below them from clients."""
+        if self._cuts is None:
+            hidden = hidden_in(self.zone, self.wire)
+            self._cuts = frozenset(cut for key, cut in hidden.items() if key.name in self._names)
+        return self._cuts
 
     def done(self, generation: int, base: int, at: float) -> Verification:
         """Return what it came to."""

@@ -191,6 +191,7 @@ def names_not_occluded(facts: Submitted) -> Refusal | None:
         f"{legal} below {cut.name}",
         str(hidden),
         (("rrset", str(hidden)), ("hidden_by", str(cut))),
+        key=hidden if hidden in covered else cut,
     )
 
 

@@ -95,9 +95,13 @@ class Adoption:
             refused |= {key: _worded(each) for key, each in alone.items()}
             selection = selection.without(refused)
             submissions = self._submissions(zone, selection, based_on, reason, actor)
-            refusal = await self._refusal(submissions, wire)
-            if refusal is not None:
-                raise AdoptionRefused(_worded(refusal))
+            # What is refused only together with other names, such as a DNAME above names that plans cover.
+            while (refusal := await self._refusal(submissions, wire)) is not None:
+                if refusal.key is None or refusal.key not in dict(selection.taken):
+                    raise AdoptionRefused(_worded(refusal))
+                refused |= {refusal.key: _worded(refusal)}
+                selection = selection.without(refused)
+                submissions = self._submissions(zone, selection, based_on, reason, actor)
         if refused and not selection.taken:
             key = min(refused)
             more = f"; {len(refused) - 1} more were refused" if len(refused) > 1 else ""
@@ -114,7 +118,7 @@ class Adoption:
     async def _transfer(self, zone: str) -> Mapping[Key, Records]:
         wire = await self.publisher.transfer(zone)
         if isinstance(wire, Unreachable):
-            raise AdoptionRefused(f"the primary of {zone} must allow a zone transfer for this: {wire.reason}")
+            raise AdoptionRefused(f"{zone} could not be transferred, which this needs: {wire.reason}")
         return wire
 
     async def _unconfirmed(self, zone: str, taken: Sequence[tuple[Key, Records]]) -> dict[Key, str]:

@@ -195,3 +195,14 @@ def test_what_a_guard_refuses_is_left_out_and_named_and_the_rest_is_adopted(tmp_
         said = case.run("adopt", "--all")
         assert "left out www.some.test. A: the TTL of www.some.test. A is outside what the zone allows" in said
         assert "2 RRsets of some.test. became one plan" in said
+
+
+def test_a_dname_above_a_covered_name_is_found_and_left_out_of_an_adoption(tmp_path: Path) -> None:
+    with open_case(tmp_path, "bind", {"hid.test.": "www A 192.0.2.1\n"}) as case:
+        case.run("set", "w.deep", "A", "60", "192.0.2.3")
+        dname = Key("deep.hid.test.", "DNAME")
+        assert case.put("hid.test.", {dname: make_records("DNAME", 60, [b"\5other\4test\0"])}) == Applied()
+        assert f"foreign {dname.name} DNAME" in case.run("verify", "hid.test.", code=1)
+        said = case.run("adopt", "hid.test.", "--all")
+        assert "2 RRsets of hid.test." in said  # NS and www
+        assert f"left out {dname.name} DNAME: {dname} (this plan) would hide w.deep.hid.test. A" in said

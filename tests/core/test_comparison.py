@@ -187,3 +187,10 @@ def test_publishing_the_findings_mends_all_that_is_covered(state: dict[Key, Want
             else:
                 mended.pop(each, None)
     assert all(finding.expected is None for finding in compare(state, mended).findings)
+
+
+def test_what_hides_a_covered_name_from_clients_is_foreign_and_what_hides_nothing_of_ours_is_not() -> None:
+    state: dict[Key, Wanted] = {key("w.deep"): a(1)}
+    target = Records(60, (b"\5other\4test\0",))
+    wire = {key("w.deep"): a(1), key("deep", "DNAME"): target, key("else", "DNAME"): target}
+    assert [(each.kind, each.key) for each in compare(state, wire).findings] == [(Kind.FOREIGN, key("deep", "DNAME"))]
