@@ -47,6 +47,7 @@ def administering(status: int) -> dict[str, int]:
 
 BODIES = {
     "rollBack": {"to": 0},
+    "withdrawPlan": {"reason": ""},
     "resyncZone": {"keep": "wire"},
     "adoptZone": {"names": []},
 }
@@ -54,6 +55,7 @@ QUERIES = {"listDifferences": "?from=0"}
 OWN_ZONE = {
     "submitPlan": writing(202),
     "rollBack": writing(422),  # there is nothing to go back from
+    "withdrawPlan": writing(404),  # there is no plan yet
     "resyncZone": administering(409),  # there is nothing to settle
     "verifyZone": writing(200),
     "adoptZone": administering(200),  # no name is given, so nothing is taken over
